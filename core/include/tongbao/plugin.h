@@ -1,0 +1,147 @@
+/* What a product is: one constant `struct tb_plugin` named `tongbao_plugin`, the only symbol a plugin
+ * exports. Everything the host must know stands in its tables, so that it can be checked before the
+ * first request and drawn in the documents.
+ *
+ * History of the ABI (added = minor, anything else = major):
+ *   1.0  first version. */
+#ifndef TONGBAO_PLUGIN_H
+#define TONGBAO_PLUGIN_H
+
+#include <tongbao/req.h>
+
+#define TB_ABI_MAJOR 1
+#define TB_ABI_MINOR 0
+
+/** How much an interface can harm: A1 public product information, A2 funds and account information
+ *  (JR/T 0185-2020). */
+enum tb_level { TB_A1 = 1, TB_A2 = 2 };
+
+enum tb_query_kind { TB_Q_TEXT, TB_Q_INT, TB_Q_TIME, TB_Q_ENUM, TB_Q_ID };
+
+/** A query parameter a route takes. Any other is refused. */
+struct tb_query_param {
+    const char *name;
+    enum tb_query_kind kind;
+    int64_t min, max;   /**< TB_Q_INT: value; TB_Q_TEXT: length in bytes */
+    const char *values; /**< TB_Q_ENUM: "open|closed"; TB_Q_ID: the prefix */
+    const char *doc;
+};
+
+/** Flags of a route. */
+enum {
+    TB_R_KEY = 1u << 0,    /**< needs an Idempotency-Key */
+    TB_R_FINISH = 1u << 1, /**< runs to its end when the client goes away: every money write */
+    TB_R_PAGE = 1u << 2,   /**< a list: also takes limit, starting_after, ending_before */
+};
+
+/** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for an
+ *  id of ours. */
+struct tb_route {
+    const char *method;
+    const char *path;
+    const char *scope;        /**< "{product}:read" or "{product}:write" */
+    enum tb_level level;
+    const char *body_schema;  /**< file below schemas/{product}/, without .json; NULL: takes no body */
+    const char *reply_schema; /**< the same for the answer of success */
+    const struct tb_query_param *query; /**< ends with a NULL name; may be NULL */
+    uint32_t flags;
+    uint32_t cost;         /**< units of the rate limit, 0 means 1 */
+    uint32_t timeout_ms;   /**< 0: the gateway's default */
+    uint32_t body_bytes;   /**< most a body may have, 0: the gateway's default */
+    tb_err (*handler)(struct tb_req *req);
+    const char *summary;   /**< one line for the OpenAPI document */
+    const char *standard;  /**< what it implements: "ISO 20022 pain.001", may be NULL */
+};
+
+/** One move of a resource's life. */
+struct tb_edge {
+    const char *from, *to;
+    const char *by; /**< who may cause it: "partner", "bank", "time" */
+};
+
+/** The life of a resource. `states` ends with NULL; the first is where it begins. */
+struct tb_states {
+    const char *resource;
+    const char *const *states;
+    const char *const *terminal; /**< ends with NULL */
+    const struct tb_edge *edges; /**< ends with a NULL from */
+};
+
+/** A configuration key below `plugins.{name}.` */
+struct tb_config_key {
+    const char *key;
+    const char *default_text;
+    const char *doc;
+};
+
+/** One forward step of the plugin's own SQL schema. */
+struct tb_migration {
+    uint32_t number;
+    const char *name;
+    const char *sql;
+};
+
+struct tb_event_type {
+    const char *type; /**< "payment.succeeded" */
+    const char *doc;
+};
+
+/** Work due by time, run by the clerk with a request of its own. */
+struct tb_job {
+    const char *name;
+    uint32_t every_ms;
+    tb_err (*run)(struct tb_req *req);
+};
+
+/** What init and health may use: no request exists yet. */
+struct tb_setup {
+    size_t size;
+    struct tb_str (*config)(const struct tb_setup *setup, const char *key);
+};
+
+struct tb_plugin {
+    uint32_t abi_major, abi_minor;
+    size_t size;           /**< sizeof(struct tb_plugin) when the plugin was built */
+    size_t route_size;     /**< sizeof(struct tb_route), so that fields can be appended */
+    const char *signature; /**< TB_BUILD_SIGNATURE */
+    const char *name;      /**< product, as in its paths: "e-payment" */
+    const char *version;   /**< semantic version of the product */
+    const char *title;
+
+    const struct tb_route *routes;        size_t routes_n;
+    const struct tb_states *states;       size_t states_n;
+    const struct tb_config_key *config;   size_t config_n;
+    const struct tb_migration *migrations; size_t migrations_n;
+    const struct tb_error *const *errors; size_t errors_n;
+    const struct tb_event_type *events;   size_t events_n;
+    const struct tb_call *const *calls;   size_t calls_n;
+    const struct tb_job *jobs;            size_t jobs_n;
+
+    tb_err (*init)(const struct tb_setup *setup);   /**< may be NULL; an error refuses the plugin */
+    tb_err (*health)(const struct tb_setup *setup); /**< may be NULL; an error makes /readyz say so */
+    void (*fini)(void);                             /**< may be NULL */
+};
+
+/** What must agree between a plugin's build and the host's. */
+#define TB_BUILD_SIGNATURE "tongbao/1;jansson/2;" TB_SIGNATURE_POINTERS
+#if UINTPTR_MAX == 0xffffffffffffffffu
+#define TB_SIGNATURE_POINTERS "lp64"
+#else
+#define TB_SIGNATURE_POINTERS "ilp32"
+#endif
+
+#define TB_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/** First members of every plugin: what the loader checks before it believes anything else. */
+#define TB_PLUGIN_HEAD                                                                             \
+    .abi_major = TB_ABI_MAJOR, .abi_minor = TB_ABI_MINOR, .size = sizeof(struct tb_plugin),        \
+    .route_size = sizeof(struct tb_route), .signature = TB_BUILD_SIGNATURE
+
+#define TB_TABLE(member, array) .member = (array), .member##_n = TB_COUNT(array)
+
+/** Export the plugin: `TB_PLUGIN = { TB_PLUGIN_HEAD, .name = "e-payment", … };` */
+#define TB_PLUGIN                                                                                  \
+    extern const struct tb_plugin tongbao_plugin;                                                  \
+    __attribute__((visibility("default"))) const struct tb_plugin tongbao_plugin
+
+#endif
