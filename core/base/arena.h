@@ -1,5 +1,5 @@
-/* Memory of one request: allocations are bumps in a chunk, all freed at once. It has a cap, and once
- * the cap is hit every later allocation fails too (sticky), so one check at the end is enough.
+/* Memory of one request: allocations are bumps in a chunk, all freed at once. It has a cap, and
+ * once the cap is hit every later allocation fails too (sticky), so one check at the end is enough.
  *
  *     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
  *     char *text = tb_arena_text(arena, at, n);
@@ -20,7 +20,7 @@
 struct tb_arena;
 
 enum {
-    TB_ARENA_CHUNK = 16 * 1024,  /**< bytes of the first chunk */
+    TB_ARENA_CHUNK = 16 * 1024, /**< bytes of the first chunk */
     TB_ARENA_CAP = 1024 * 1024, /**< bytes one request may hold */
 };
 
@@ -38,6 +38,10 @@ void *tb_arena_alloc(struct tb_arena *arena, size_t n);
 
 /** As tb_arena_alloc, not zeroed. */
 void *tb_arena_raw(struct tb_arena *arena, size_t n);
+
+/** Grow the latest allocation in place from `n` to `more` bytes (the new part is not zeroed). False
+ * when it is not the latest or there is no room: then the caller allocates and copies. */
+bool tb_arena_extend(struct tb_arena *arena, void *at, size_t n, size_t more);
 
 /** A NUL-terminated copy, or NULL. */
 char *tb_arena_text(struct tb_arena *arena, const char *at, size_t n);

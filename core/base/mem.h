@@ -8,11 +8,15 @@
 /** `n` zeroed bytes; never NULL. Free with tb_mem_free. Waits: no. */
 void *tb_mem(size_t n);
 
-/** An array of `count` zeroed elements of `size` bytes; overflow of the product ends the process. */
+/** An array of `count` zeroed elements of `size` bytes; overflow of the product ends the process.
+ */
 void *tb_mem_array(size_t count, size_t size);
 
 /** `n` zeroed bytes or NULL. */
 void *tb_mem_try(size_t n);
+
+/** `n` bytes, not zeroed, or NULL. */
+void *tb_mem_try_raw(size_t n);
 
 /** Resize; the new part is not zeroed; never NULL. */
 void *tb_mem_resize(void *at, size_t n);

@@ -1,4 +1,6 @@
-/* Building text in an arena, piece by piece, without knowing its length before.
+/* Building text piece by piece, without knowing its length before: in an arena, or in a buffer of
+ * the caller that must not be outgrown. A piece that does not fit is not added at all, and from
+ * then on the text has failed; one check at the end is enough.
  *
  *     struct tb_text t;
  *     tb_text_init(&t, arena);
@@ -13,25 +15,42 @@
 #include <stdint.h>
 
 struct tb_text {
-    struct tb_arena *arena;
+    struct tb_arena *arena; /**< NULL: `at` is a fixed buffer */
     char *at;
-    size_t n, room;
+    size_t n, room; /**< bytes used, bytes there are (one of them is kept for the NUL) */
     bool failed;
 };
 
 void tb_text_init(struct tb_text *text, struct tb_arena *arena);
+
+/** Build in `room` bytes at `buffer` (at least 1), no more. */
+void tb_text_init_fixed(struct tb_text *text, char *buffer, size_t room);
+
 void tb_text_add(struct tb_text *text, struct tb_str piece);
 void tb_text_add_char(struct tb_text *text, char c);
 void tb_text_add_int(struct tb_text *text, int64_t value);
 void tb_text_add_format(struct tb_text *text, const char *format, ...) TB_PRINTF(2, 3);
 
-/** Add as a JSON string (RFC 8259 §7): quoted, control characters and quotes escaped. */
+/** Add as a JSON string (RFC 8259 §7): quoted, control characters and quotes escaped. Bytes that
+ * are not UTF-8 become U+FFFD, so that what is written is JSON whatever a client sent. */
 void tb_text_add_json(struct tb_text *text, struct tb_str piece);
 
 /** The finished text, NUL-terminated (the NUL not counted); absent if memory ran out. */
 struct tb_str tb_text_end(struct tb_text *text);
 
+/** Forget what was added after the text was `n` bytes long, and that it failed since. */
+void tb_text_cut(struct tb_text *text, size_t n);
+
 /** Decimal digits of `value` at `out` (room for 21); returns their number. No NUL. */
 size_t tb_text_int(char *out, int64_t value);
+
+/** A whole decimal integer, `-?(0|[1-9][0-9]*)`, within int64_t. @return false for anything else */
+bool TB_NODISCARD tb_text_to_int(struct tb_str text, int64_t *out);
+
+/** Bytes (1..4) of the well-formed UTF-8 sequence at the start of `at`, 0 when there is none. */
+size_t tb_utf8_span(const char *at, size_t n);
+
+/** Whether all of `text` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool tb_utf8_valid(struct tb_str text);
 
 #endif
