@@ -19,12 +19,13 @@ struct tb_error {
 
 typedef const struct tb_error *tb_err;
 
-#define TB_NODISCARD __attribute__((warn_unused_result))
+#define TB_NODISCARD               __attribute__((warn_unused_result))
 #define TB_PRINTF(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
-#define TB_UNUSED __attribute__((unused))
+#define TB_UNUSED                  __attribute__((unused))
 
-/** Marks a function that may give up the processor until something happens. Only functions so marked
- *  may call it; the lint checks that. Nothing but arena memory may be held over such a call. */
+/** Marks a function that may give up the processor until something happens. Only functions so
+ * marked may call it; the lint checks that. Nothing but arena memory may be held over such a call.
+ */
 #define TB_SUSPENDS
 
 /** Return the error of `expr` to the caller, if it has one. */
@@ -36,12 +37,11 @@ typedef const struct tb_error *tb_err;
     } while (0)
 
 #define TB_ERROR_DEFINE(name, status_, code_, retryable_, title_, remedy_)                         \
-    static const struct tb_error TB_E_##name[1] TB_UNUSED = {                                      \
-        {.code = (code_),                                                                          \
-         .status = (status_),                                                                      \
-         .retryable = (retryable_),                                                                \
-         .title = (title_),                                                                        \
-         .remedy = (remedy_)}};
+    static const struct tb_error TB_E_##name[1] TB_UNUSED = {{.code = (code_),                     \
+                                                              .status = (status_),                 \
+                                                              .retryable = (retryable_),           \
+                                                              .title = (title_),                   \
+                                                              .remedy = (remedy_)}};
 
 #define TB_ERROR TB_ERROR_DEFINE
 #include <tongbao/errors.def>

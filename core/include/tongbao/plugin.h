@@ -1,6 +1,6 @@
-/* What a product is: one constant `struct tb_plugin` named `tongbao_plugin`, the only symbol a plugin
- * exports. Everything the host must know stands in its tables, so that it can be checked before the
- * first request and drawn in the documents.
+/* What a product is: one constant `struct tb_plugin` named `tongbao_plugin`, the only symbol a
+ * plugin exports. Everything the host must know stands in its tables, so that it can be checked
+ * before the first request and drawn in the documents.
  *
  * History of the ABI (added = minor, anything else = major):
  *   1.0  first version. */
@@ -34,23 +34,24 @@ enum {
     TB_R_PAGE = 1u << 2,   /**< a list: also takes limit, starting_after, ending_before */
 };
 
-/** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for an
- *  id of ours. */
+/** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for
+ * an id of ours. */
 struct tb_route {
     const char *method;
     const char *path;
-    const char *scope;        /**< "{product}:read" or "{product}:write" */
+    const char *scope; /**< "{product}:read" or "{product}:write" */
     enum tb_level level;
-    const char *body_schema;  /**< file below schemas/{product}/, without .json; NULL: takes no body */
-    const char *reply_schema; /**< the same for the answer of success */
+    const char
+        *body_schema; /**< file below schemas/{product}/, without .json; NULL: takes no body */
+    const char *reply_schema;           /**< the same for the answer of success */
     const struct tb_query_param *query; /**< ends with a NULL name; may be NULL */
     uint32_t flags;
-    uint32_t cost;         /**< units of the rate limit, 0 means 1 */
-    uint32_t timeout_ms;   /**< 0: the gateway's default */
-    uint32_t body_bytes;   /**< most a body may have, 0: the gateway's default */
+    uint32_t cost;       /**< units of the rate limit, 0 means 1 */
+    uint32_t timeout_ms; /**< 0: the gateway's default */
+    uint32_t body_bytes; /**< most a body may have, 0: the gateway's default */
     tb_err (*handler)(struct tb_req *req);
-    const char *summary;   /**< one line for the OpenAPI document */
-    const char *standard;  /**< what it implements: "ISO 20022 pain.001", may be NULL */
+    const char *summary;  /**< one line for the OpenAPI document */
+    const char *standard; /**< what it implements: "ISO 20022 pain.001", may be NULL */
 };
 
 /** One move of a resource's life. */
@@ -108,18 +109,27 @@ struct tb_plugin {
     const char *version;   /**< semantic version of the product */
     const char *title;
 
-    const struct tb_route *routes;        size_t routes_n;
-    const struct tb_states *states;       size_t states_n;
-    const struct tb_config_key *config;   size_t config_n;
-    const struct tb_migration *migrations; size_t migrations_n;
-    const struct tb_error *const *errors; size_t errors_n;
-    const struct tb_event_type *events;   size_t events_n;
-    const struct tb_call *const *calls;   size_t calls_n;
-    const struct tb_job *jobs;            size_t jobs_n;
+    const struct tb_route *routes;
+    size_t routes_n;
+    const struct tb_states *states;
+    size_t states_n;
+    const struct tb_config_key *config;
+    size_t config_n;
+    const struct tb_migration *migrations;
+    size_t migrations_n;
+    const struct tb_error *const *errors;
+    size_t errors_n;
+    const struct tb_event_type *events;
+    size_t events_n;
+    const struct tb_call *const *calls;
+    size_t calls_n;
+    const struct tb_job *jobs;
+    size_t jobs_n;
 
-    tb_err (*init)(const struct tb_setup *setup);   /**< may be NULL; an error refuses the plugin */
-    tb_err (*health)(const struct tb_setup *setup); /**< may be NULL; an error makes /readyz say so */
-    void (*fini)(void);                             /**< may be NULL */
+    tb_err (*init)(const struct tb_setup *setup); /**< may be NULL; an error refuses the plugin */
+    tb_err (*health)(
+        const struct tb_setup *setup); /**< may be NULL; an error makes /readyz say so */
+    void (*fini)(void);                /**< may be NULL */
 };
 
 /** What must agree between a plugin's build and the host's. */

@@ -21,14 +21,15 @@ struct tb_rows {
 };
 
 /** A call of a batched SQL function: `function(book int, calls jsonb) returns setof tb.answer`. The
- *  host sends the request itself (path parameters, body, key, partner, time) and the ids it mints. */
+ *  host sends the request itself (path parameters, body, key, partner, time) and the ids it mints.
+ */
 struct tb_call {
     const char *function; /**< "schema.name" */
-    const char *ids;      /**< prefixes of the ids to mint for each call, space separated: "pay xfr" */
+    const char *ids; /**< prefixes of the ids to mint for each call, space separated: "pay xfr" */
 };
 
-/** What a batched call answered: a success, whose body is JSON text ready for the client. A refusal is
- *  returned as an error instead. */
+/** What a batched call answered: a success, whose body is JSON text ready for the client. A refusal
+ * is returned as an error instead. */
 struct tb_answer {
     int status;             /**< 200..299 */
     struct tb_str body;     /**< JSON, absent for 204 */
@@ -52,8 +53,8 @@ struct tb_host {
     size_t size; /**< sizeof(struct tb_host) of the host */
 
     void *(*alloc)(struct tb_req *req, size_t n);
-    tb_err (*fail)(struct tb_req *req, tb_err err, const char *pointer, const char *format,
-                   va_list args);
+    tb_err (*refuse)(struct tb_req *req, tb_err err, const char *pointer, const char *format,
+                     va_list args);
     void (*log)(struct tb_req *req, enum tb_log_level level, const char *format, va_list args);
     int64_t (*now)(struct tb_req *req);
 
@@ -101,18 +102,19 @@ static inline tb_err TB_PRINTF(3, 4) TB_NODISCARD
 {
     va_list args;
     va_start(args, format);
-    tb_err out = req->host->fail(req, err, NULL, format, args);
+    tb_err out = req->host->refuse(req, err, NULL, format, args);
     va_end(args);
     return out;
 }
 
-/** As tb_fail, for one place in the body: `pointer` is an RFC 6901 JSON pointer such as "/amount". */
+/** As tb_fail, for one place in the body: `pointer` is an RFC 6901 JSON pointer such as "/amount".
+ */
 static inline tb_err TB_PRINTF(4, 5) TB_NODISCARD
     tb_fail_at(struct tb_req *req, tb_err err, const char *pointer, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    tb_err out = req->host->fail(req, err, pointer, format, args);
+    tb_err out = req->host->refuse(req, err, pointer, format, args);
     va_end(args);
     return out;
 }
@@ -189,9 +191,9 @@ static inline struct tb_str tb_config(struct tb_req *req, const char *key)
     return req->host->config(req, key);
 }
 
-#define TB_BOOK(req) TB_INT(tb_book(req))
-#define TB_PARTNER(req) TB_TEXT(tb_partner(req))
-#define TB_PATH(req, name) TB_TEXT(tb_path((req), (name)))
+#define TB_BOOK(req)        TB_INT(tb_book(req))
+#define TB_PARTNER(req)     TB_TEXT(tb_partner(req))
+#define TB_PATH(req, name)  TB_TEXT(tb_path((req), (name)))
 #define TB_QUERY(req, name) TB_TEXT(tb_query_param((req), (name)))
 
 /* ---- the books ---- */

@@ -13,7 +13,7 @@ struct tb_str {
 };
 
 #define TB_STR(literal) ((struct tb_str){(literal), sizeof(literal) - 1})
-#define TB_STR_NONE ((struct tb_str){NULL, 0})
+#define TB_STR_NONE     ((struct tb_str){NULL, 0})
 
 /** The text `text` (NUL-terminated; NULL gives absent) as a tb_str. */
 static inline struct tb_str tb_str(const char *text)
@@ -38,14 +38,14 @@ enum tb_param_kind { TB_PARAM_NULL, TB_PARAM_TEXT, TB_PARAM_INT, TB_PARAM_BOOL, 
 struct tb_param {
     enum tb_param_kind kind;
     struct tb_str text; /**< TB_PARAM_TEXT */
-    int64_t integer;    /**< TB_PARAM_INT: value; TB_PARAM_BOOL: 0/1; TB_PARAM_TIME: ms since 1970 */
+    int64_t integer; /**< TB_PARAM_INT: value; TB_PARAM_BOOL: 0/1; TB_PARAM_TIME: ms since 1970 */
 };
 
-#define TB_NULL ((struct tb_param){.kind = TB_PARAM_NULL})
-#define TB_TEXT(s) ((struct tb_param){.kind = TB_PARAM_TEXT, .text = (s)})
-#define TB_INT(i) ((struct tb_param){.kind = TB_PARAM_INT, .integer = (i)})
+#define TB_NULL     ((struct tb_param){.kind = TB_PARAM_NULL})
+#define TB_TEXT(s)  ((struct tb_param){.kind = TB_PARAM_TEXT, .text = (s)})
+#define TB_INT(i)   ((struct tb_param){.kind = TB_PARAM_INT, .integer = (i)})
 #define TB_MINOR(i) TB_INT(i)
-#define TB_BOOL(b) ((struct tb_param){.kind = TB_PARAM_BOOL, .integer = (b) ? 1 : 0})
+#define TB_BOOL(b)  ((struct tb_param){.kind = TB_PARAM_BOOL, .integer = (b) ? 1 : 0})
 #define TB_TIME(ms) ((struct tb_param){.kind = TB_PARAM_TIME, .integer = (ms)})
 
 #endif

@@ -1,0 +1,68 @@
+/* Stages "body" and "schema": the body is JSON of an acceptable size and media type, and has the
+ * shape the operation declares. Nothing behind these stages sees a body that was not checked. */
+#include "base/json.h"
+#include "gateway/gateway.h"
+#include "schema/schema.h"
+
+static tb_err check_type(struct tb_exchange *x)
+{
+    static const char JSON_TYPE[] = "application/json";
+    struct tb_str type = x->in.content_type;
+    size_t n = sizeof(JSON_TYPE) - 1;
+    if (type.n >= n && strncasecmp(type.at, JSON_TYPE, n) == 0 &&
+        (type.n == n || type.at[n] == ';' || type.at[n] == ' '))
+        return NULL;
+    return tb_fail(&x->run.req, TB_E_MEDIA_TYPE, "the body must be application/json");
+}
+
+static tb_err check_size(struct tb_exchange *x)
+{
+    const struct tb_route *route = x->match.operation->route;
+    size_t cap = route->body_bytes > 0
+                     ? route->body_bytes
+                     : (size_t)tb_gateway_parts(x->gateway)->config->limits_body_bytes;
+    if (x->in.body.n <= cap)
+        return NULL;
+    return tb_fail(&x->run.req, TB_E_TOO_LARGE, "the body has %zu bytes; this operation takes %zu",
+                   x->in.body.n, cap);
+}
+
+tb_err tb_stage_body(struct tb_exchange *x)
+{
+    bool takes_body = x->match.operation->body_schema != NULL;
+    if (!takes_body) {
+        if (x->in.body.n == 0)
+            return NULL;
+        return tb_fail(&x->run.req, TB_E_BAD_REQUEST, "%s takes no body", x->match.operation->key);
+    }
+    TB_TRY(check_size(x));
+    TB_TRY(check_type(x));
+    return tb_json_parse(&x->run.req, x->in.body, &x->json);
+}
+
+static void note_places(struct tb_exchange *x, const struct tb_schema_error *errors, size_t n,
+                        size_t total)
+{
+    struct tb_problem *problem = &x->run.problem;
+    for (size_t i = 0; i < n && i < TB_RUN_ERRORS; i++)
+        problem->places[i] = (struct tb_place){
+            .pointer = errors[i].pointer, .code = errors[i].code, .detail = errors[i].detail};
+    problem->places_n = n < TB_RUN_ERRORS ? n : TB_RUN_ERRORS;
+    problem->places_total = total;
+}
+
+tb_err tb_stage_schema(struct tb_exchange *x)
+{
+    const struct tb_schema *schema = x->match.operation->body_schema;
+    struct tb_schema_error errors[TB_RUN_ERRORS];
+    size_t total = 0;
+    if (schema == NULL)
+        return NULL;
+    tb_err err = tb_schema_check(schema, x->json, x->run.arena, errors, TB_RUN_ERRORS, &total);
+    if (err == NULL)
+        return NULL;
+    note_places(x, errors, total < TB_RUN_ERRORS ? total : TB_RUN_ERRORS, total);
+    if (total == 0)
+        return tb_fail(&x->run.req, err, "the body could not be checked");
+    return tb_fail(&x->run.req, TB_E_INVALID, "%s: %s", errors[0].pointer, errors[0].detail);
+}

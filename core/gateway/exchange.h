@@ -1,0 +1,94 @@
+/* One request on its way through the gateway, from the bytes that came in to the answer that goes
+ * out. It is a run (runtime/run.h), so everything that takes a `struct tb_req *` takes an exchange;
+ * the stages of pipeline.c fill it in, in order. Exchanges are pooled by the gateway of each
+ * worker. */
+#ifndef TB_GATEWAY_EXCHANGE_H
+#define TB_GATEWAY_EXCHANGE_H
+
+#include "gateway/limit.h"
+#include "gateway/router.h"
+#include "gateway/trace.h"
+#include "http/server.h"
+#include "oauth/token.h"
+#include "runtime/run.h"
+
+struct tb_gateway;
+
+enum {
+    TB_QUERY_MAX = 16,         /**< query parameters of one request */
+    TB_REPLY_HEADERS_MAX = 24, /**< header fields of one answer */
+    TB_KEY_MAX = 255,          /**< bytes of an Idempotency-Key */
+};
+
+struct tb_query_value {
+    struct tb_str name, value; /**< decoded */
+};
+
+struct tb_exchange {
+    struct tb_run run; /**< first: an exchange is a run, a run is a request */
+    struct tb_incoming in;
+    struct tb_gateway *gateway;
+
+    struct tb_match match;
+    const struct tb_grant *grant; /**< whose token it is; NULL on open routes */
+    int64_t world_offset_ms;      /**< world time minus wall time */
+    json_t *json;                 /**< the body, freed with the arena */
+    struct tb_query_value query[TB_QUERY_MAX];
+    size_t query_n;
+
+    struct tb_str key;    /**< Idempotency-Key, unquoted; absent */
+    char fingerprint[65]; /**< hex, with the key */
+    struct tb_limit_verdict limit;
+    bool limited; /**< `limit` was filled */
+
+    int status;
+    struct tb_str reply;
+    struct tb_header reply_headers[TB_REPLY_HEADERS_MAX];
+    size_t reply_headers_n;
+
+    char request_id[37];
+    char traceparent[56];
+    struct tb_trace trace;
+    int64_t started_ms; /**< loop clock */
+    uint64_t started_ticks;
+    bool ended; /**< its fiber is through */
+    bool gone;  /**< libh2o has let go of it */
+    struct tb_exchange *next_free;
+};
+
+static inline struct tb_exchange *tb_exchange_of(struct tb_req *req)
+{
+    return (struct tb_exchange *)req;
+}
+
+/** A stage: NULL lets the request pass, an error refuses it (with tb_fail's words). */
+typedef tb_err (*tb_stage)(struct tb_exchange *x);
+
+tb_err tb_stage_admit(struct tb_exchange *x);
+tb_err tb_stage_route(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_authenticate(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x);
+tb_err tb_stage_limit(struct tb_exchange *x);
+tb_err tb_stage_query(struct tb_exchange *x);
+tb_err tb_stage_body(struct tb_exchange *x);
+tb_err tb_stage_schema(struct tb_exchange *x);
+tb_err tb_stage_idempotency(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x);
+tb_err tb_stage_reply_schema(struct tb_exchange *x);
+
+/** Give the exchange its request id (the client's, when it is a UUID) and its trace context, and
+ * put the headers that every answer carries. Source: RFC 9562; W3C Trace Context. */
+void tb_exchange_name(struct tb_exchange *x);
+
+/** Turn the failure `err` into the answer: a problem document and its headers. */
+void tb_exchange_refuse(struct tb_exchange *x, tb_err err);
+
+/** Add a header to the answer; name and value are borrowed. False when there are too many. */
+bool tb_exchange_header(struct tb_exchange *x, struct tb_str name, struct tb_str value);
+
+/** Pages: read limit and cursor, and write a list with signed cursors (cursor.c). */
+tb_err TB_NODISCARD tb_exchange_page(struct tb_req *req, struct tb_page *out_page);
+tb_err TB_NODISCARD tb_exchange_reply_page(struct tb_req *req, const struct tb_page *page,
+                                           const struct tb_rows *rows);
+
+#endif

@@ -1,0 +1,59 @@
+/* The gateway of one worker: it owns the exchanges, knows the operations, and carries every request
+ * through the stages of pipeline.c.
+ *
+ *     struct tb_gateway *gateway = tb_gateway_new(&parts);
+ *     server = tb_server_new(loop, config, tb_gateway_calls(), gateway, …);
+ */
+#ifndef TB_GATEWAY_GATEWAY_H
+#define TB_GATEWAY_GATEWAY_H
+
+#include "base/config.h"
+#include "gateway/exchange.h"
+
+struct tb_hmac;
+struct tb_metrics;
+struct tb_store;
+struct tb_token_checker;
+struct tb_worlds;
+
+/** What a gateway is made of; all borrowed, all outlive it. */
+struct tb_gateway_parts {
+    struct tb_loop *loop;
+    const struct tb_config *config;
+    const struct tb_host *host; /**< services for handlers; built by core/plugin */
+    struct tb_store *store;
+    struct tb_token_checker *tokens;
+    struct tb_worlds *worlds;
+    struct tb_limiter *limiter;
+    struct tb_metrics *metrics;
+    const struct tb_router *router;
+    struct tb_operation *const *operations;
+    size_t operations_n;
+    struct tb_trace_ring *const *trace_rings; /**< of all workers */
+    size_t trace_rings_n;
+    size_t worker; /**< own index */
+    struct tb_hmac *cursor_key;
+    bool (*quarantined)(void *owner,
+                        const struct tb_exchange *x); /**< twice brought a worker down */
+    void *owner;
+};
+
+struct tb_gateway;
+
+struct tb_gateway *tb_gateway_new(const struct tb_gateway_parts *parts);
+void tb_gateway_free(struct tb_gateway *gateway);
+const struct tb_gateway_parts *tb_gateway_parts(const struct tb_gateway *gateway);
+
+/** What the server calls; the owner is the gateway. */
+const struct tb_http_owner *tb_gateway_calls(void);
+
+/** Refuse new requests with 503 from now on. */
+void tb_gateway_close(struct tb_gateway *gateway);
+
+/** Requests that have not ended. */
+size_t tb_gateway_open(const struct tb_gateway *gateway);
+
+/** Names of the stages in order, ends with NULL. */
+const char *const *tb_gateway_stages(void);
+
+#endif

@@ -1,0 +1,95 @@
+/* Stage "idempotency": the key of a write, and the fingerprint of what is asked under it. What the
+ * key protects happens in the books, in the same transaction as the effect; here it is only read
+ * and bound to this very request. Source: draft-ietf-httpapi-idempotency-key-header-07; RFC 8941
+ * §3.3.3 (String). */
+#include "base/json.h"
+#include "crypto/digest.h"
+#include "gateway/gateway.h"
+
+/* Begins what is hashed, so that a later way of making fingerprints is another one. */
+static const char FINGERPRINT_VERSION[] = "1\n";
+
+static bool visible(char c)
+{
+    return c >= 0x21 && c <= 0x7e;
+}
+
+/* Undo the quotes of an RFC 8941 String. False when it is not one. */
+static bool unquote(struct tb_arena *arena, struct tb_str raw, struct tb_str *out)
+{
+    char *at = tb_arena_raw(arena, raw.n);
+    size_t n = 0;
+    if (at == NULL || raw.n < 2 || raw.at[raw.n - 1] != '"')
+        return false;
+    for (size_t i = 1; i + 1 < raw.n; i++) {
+        char c = raw.at[i];
+        if (c == '\\') {
+            c = raw.at[++i];
+            if (i + 1 >= raw.n || (c != '"' && c != '\\'))
+                return false;
+        } else if (c == '"' || c < 0x20 || c > 0x7e) {
+            return false;
+        }
+        at[n++] = c;
+    }
+    *out = (struct tb_str){at, n};
+    return true;
+}
+
+static bool bare(struct tb_str raw)
+{
+    for (size_t i = 0; i < raw.n; i++)
+        if (!visible(raw.at[i]) || raw.at[i] == '"' || raw.at[i] == '\\' || raw.at[i] == ',')
+            return false;
+    return true;
+}
+
+static tb_err read_key(struct tb_exchange *x)
+{
+    struct tb_str raw = x->in.idempotency_key;
+    bool quoted = raw.n > 0 && raw.at[0] == '"';
+    bool good = quoted ? unquote(x->run.arena, raw, &x->key) : bare(raw);
+    if (!quoted)
+        x->key = raw;
+    if (!good || x->key.n == 0 || x->key.n > TB_KEY_MAX)
+        return tb_fail(&x->run.req, TB_E_KEY_INVALID,
+                       "Idempotency-Key must be 1 to %d visible ASCII characters, bare or as a "
+                       "quoted string",
+                       TB_KEY_MAX);
+    return NULL;
+}
+
+/* SHA-256 over version, operation, path and the body in canonical form: members in another order or
+ * other white space are the same request. */
+static tb_err fingerprint(struct tb_exchange *x)
+{
+    struct tb_text canonical;
+    tb_text_init(&canonical, x->run.arena);
+    tb_text_add(&canonical, TB_STR(FINGERPRINT_VERSION));
+    tb_text_add(&canonical, x->in.method);
+    tb_text_add_char(&canonical, ' ');
+    tb_text_add(&canonical, x->in.path);
+    tb_text_add_char(&canonical, '\n');
+    if (x->json != NULL)
+        tb_json_canonical(&canonical, x->json);
+    struct tb_str text = tb_text_end(&canonical);
+    if (text.at == NULL)
+        return tb_fail(&x->run.req, TB_E_INTERNAL, "the request needs too much memory");
+    unsigned char digest[TB_SHA256_BYTES];
+    tb_sha256(&text, 1, digest);
+    tb_hex_write(x->fingerprint, TB_BYTES((const char *)digest, sizeof(digest)));
+    x->fingerprint[2 * sizeof(digest)] = '\0';
+    return NULL;
+}
+
+tb_err tb_stage_idempotency(struct tb_exchange *x)
+{
+    bool wanted = (x->match.operation->route->flags & TB_R_KEY) != 0;
+    if (!wanted)
+        return NULL;
+    if (x->in.idempotency_key.at == NULL)
+        return tb_fail(&x->run.req, TB_E_KEY_MISSING, "%s needs an Idempotency-Key",
+                       x->match.operation->key);
+    TB_TRY(read_key(x));
+    return fingerprint(x);
+}

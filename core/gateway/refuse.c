@@ -1,0 +1,58 @@
+/* From an error to the answer a partner reads: the problem document and the headers that go with
+ * its status. */
+#include "gateway/gateway.h"
+#include "http/problem.h"
+
+/* What an answer carries when there is no memory left to write a better one. */
+static const char LAST_RESORT[] =
+    "{\"type\":\"about:blank\",\"title\":\"Something failed inside.\",\"status\":500,"
+    "\"code\":\"internal\",\"retryable\":false}";
+
+static void add_challenge(struct tb_exchange *x, tb_err err)
+{
+    if (tb_is(err, TB_E_TOKEN_MISSING))
+        tb_exchange_header(x, TB_STR("www-authenticate"), TB_STR("Bearer"));
+    else if (err->status == 401)
+        tb_exchange_header(x, TB_STR("www-authenticate"), TB_STR("Bearer error=\"invalid_token\""));
+    else if (tb_is(err, TB_E_SCOPE_MISSING))
+        tb_exchange_header(x, TB_STR("www-authenticate"),
+                           tb_arena_format(x->run.arena,
+                                           "Bearer error=\"insufficient_scope\", scope=\"%s\"",
+                                           x->match.operation->route->scope));
+}
+
+static void add_retry_after(struct tb_exchange *x, tb_err err)
+{
+    int64_t *seconds = &x->run.problem.retry_after_s;
+    bool wanted = tb_is(err, TB_E_KEY_IN_PROGRESS) || err->status == 503 || err->status == 504;
+    if (*seconds == 0 && wanted)
+        *seconds = 1;
+    if (*seconds > 0)
+        tb_exchange_header(x, TB_STR("retry-after"),
+                           tb_arena_format(x->run.arena, "%lld", (long long)*seconds));
+}
+
+void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
+{
+    struct tb_text text;
+    add_retry_after(x, err);
+    add_challenge(x, err);
+    if (x->run.problem.link.at != NULL)
+        tb_exchange_header(x, TB_STR("link"), x->run.problem.link);
+    struct tb_str id = {x->request_id, sizeof(x->request_id) - 1};
+    struct tb_problem_of of = {
+        .err = err,
+        .problem = &x->run.problem,
+        .request_id = id,
+        .trace = id,
+        .base = tb_str(tb_gateway_parts(x->gateway)->config->problem_base),
+    };
+    tb_text_init(&text, x->run.arena);
+    tb_problem_write(&text, &of);
+    x->reply = tb_text_end(&text);
+    if (x->reply.at == NULL)
+        x->reply = (struct tb_str){LAST_RESORT, sizeof(LAST_RESORT) - 1};
+    x->status = x->reply.at == LAST_RESORT ? 500 : err->status;
+    tb_exchange_header(x, TB_STR("content-type"), TB_PROBLEM_TYPE);
+    tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+}
