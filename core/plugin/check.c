@@ -159,11 +159,11 @@ static const char *check_call(const struct check *c, const struct tb_call *call)
 
 static const char *check_migrations(const struct check *c)
 {
-    const struct tb_plugin *p = c->plugin;
-    for (size_t i = 0; i < p->migrations_n; i++)
-        if (p->migrations[i].number != i + 1 || p->migrations[i].sql == NULL)
+    const struct tb_migration *m = c->plugin->migrations;
+    for (uint32_t i = 1; m != NULL && m->number != 0; i++, m++)
+        if (m->number != i || m->sql == NULL || m->name == NULL)
             return refuse(c, "%s: its migrations must be numbered 1, 2, 3 without gaps; found %u",
-                          p->name, p->migrations[i].number);
+                          c->plugin->name, m->number);
     return NULL;
 }
 

@@ -1,4 +1,4 @@
-# Write the migrations of a room as a C table. The bytes stand as they are in the file, so the .sql file stays the
+# Write the migrations of a room or plugin as a C table that ends with number 0. The bytes stand as they are in the file, so the .sql file stays the
 # only source and its checksum can be taken from either.
 set(rows "")
 set(texts "")
@@ -12,4 +12,11 @@ foreach(file ${FILES})
   string(APPEND texts "static const unsigned char sql_${number}[] = {${bytes}0};\n")
   string(APPEND rows "    {${number}, \"${name}\", (const char *)sql_${number}},\n")
 endforeach()
-file(WRITE ${OUT} "#include <tongbao/plugin.h>\n${texts}\nextern const struct tb_migration ${SYMBOL}[];\nextern const size_t ${SYMBOL}_n;\nconst struct tb_migration ${SYMBOL}[] = {\n${rows}};\nconst size_t ${SYMBOL}_n = sizeof(${SYMBOL}) / sizeof(${SYMBOL}[0]);\n")
+file(WRITE ${OUT} "#include <tongbao/plugin.h>
+
+${texts}
+extern const struct tb_migration ${SYMBOL}[];
+const struct tb_migration ${SYMBOL}[] = {
+${rows}    {0, NULL, NULL},
+};
+")

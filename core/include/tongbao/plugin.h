@@ -75,12 +75,14 @@ struct tb_config_key {
     const char *doc;
 };
 
-/** One forward step of the plugin's own SQL schema. */
+/** One forward step of the plugin's own SQL schema. The build makes `tb_migrations` from the files
+ *  sql/NNNN_name.sql beside the plugin's source. */
 struct tb_migration {
-    uint32_t number;
+    uint32_t number; /**< 1, 2, 3 without gaps */
     const char *name;
     const char *sql;
 };
+extern const struct tb_migration tb_migrations[];
 
 struct tb_event_type {
     const char *type; /**< "payment.succeeded" */
@@ -115,8 +117,7 @@ struct tb_plugin {
     size_t states_n;
     const struct tb_config_key *config;
     size_t config_n;
-    const struct tb_migration *migrations;
-    size_t migrations_n;
+    const struct tb_migration *migrations; /**< ends with number 0; may be NULL */
     const struct tb_error *const *errors;
     size_t errors_n;
     const struct tb_event_type *events;
