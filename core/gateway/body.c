@@ -37,7 +37,12 @@ tb_err tb_stage_body(struct tb_exchange *x)
     }
     TB_TRY(check_size(x));
     TB_TRY(check_type(x));
-    return tb_json_parse(&x->run.req, x->in.body, &x->json);
+    struct tb_json_error where;
+    tb_err err = tb_json_parse(x->run.arena, x->in.body, &tb_json_limits, &x->json, &where);
+    if (err == NULL)
+        return NULL;
+    return tb_fail_at(&x->run.req, err, where.pointer, "%s at line %u, column %u", where.reason,
+                      where.line, where.column);
 }
 
 static void note_places(struct tb_exchange *x, const struct tb_schema_error *errors, size_t n,

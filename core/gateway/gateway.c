@@ -75,7 +75,7 @@ static void renew(struct tb_exchange *x)
     x->trace.stages_n = 0;
     x->trace.why[0] = '\0';
     x->trace.partner[0] = '\0';
-    x->ended = false;
+    x->ended = true; /* until it has arrived: libh2o may let go of it before */
     x->gone = false;
 }
 
@@ -127,6 +127,7 @@ static void finish(struct tb_exchange *x, tb_err err)
         tb_exchange_refuse(x, err);
     tb_record(x, err);
     tb_http_reply(&x->in, x->status, x->reply_headers, x->reply_headers_n, x->reply);
+    tb_http_done(&x->in);
     x->ended = true;
     if (x->gone)
         release(x);
@@ -136,13 +137,17 @@ static void finish(struct tb_exchange *x, tb_err err)
 static void TB_SUSPENDS serve(void *arg)
 {
     struct tb_exchange *x = arg;
-    finish(x, tb_pipeline_run(x));
+    tb_run_begin(&x->run);
+    tb_err err = tb_pipeline_run(x);
+    tb_run_end(&x->run);
+    finish(x, err);
 }
 
 static void arrived(void *owner, struct tb_incoming *in)
 {
     struct tb_gateway *gateway = owner;
     struct tb_exchange *x = exchange_of(in);
+    x->ended = false;
     tb_exchange_name(x);
     x->started_ms = tb_loop_now_ms(gateway->parts.loop);
     x->started_ticks = tb_ticks();
