@@ -76,6 +76,7 @@ struct tb_seat {
     const struct tb_config *config; /**< of this generation, borrowed */
     const char *config_path;
     const char *run_dir;
+    int64_t grace_ms; /**< for requests in flight, when nobody is left to name it */
     struct tb_listener listeners[TB_LISTENERS_MAX];
     size_t listeners_n; /**< 0 for every kind but workers */
     struct tb_region regions[TB_REGIONS_MAX];
