@@ -1,0 +1,120 @@
+/* What the guard's files share: the state of a guarded connection and of the guard itself. Private
+ * to core/http/guard*. */
+#ifndef TB_HTTP_GUARD_CONN_H
+#define TB_HTTP_GUARD_CONN_H
+
+#include "http/guard.h"
+#include "http/guard_h2o.h"
+#include <stdatomic.h>
+
+/* Thousandths of a token, so that a refill of some per second works on milliseconds. */
+struct guard_bucket {
+    uint32_t tokens;
+    uint64_t filled_ms;
+};
+
+struct guard_peer {
+    struct guard_peer *next;
+    uint8_t address[16]; /* IPv4 mapped into IPv6; of IPv6 only the first 64 bits */
+    uint32_t connections;
+};
+
+/* One accepted connection. Outlives its socket while backend work that it began still runs. */
+struct guarded {
+    h2o_socket_t *sock;     /* NULL once closed */
+    h2o_http2_conn_t *conn; /* the library's object while HTTP/2 is spoken and it lives */
+    struct guard_peer *peer;
+    h2o_linklist_t link; /* in the guard's list of open connections */
+    struct guarded *next_free;
+    struct {
+        void (*cb)(void *data);
+        void *data;
+    } owner_on_close;
+
+    struct guard_bucket frames, resets;
+    size_t bytes_credited; /* of sock->bytes_written, turned into tokens */
+    size_t body_bytes;     /* upper bound of the request bodies in memory */
+    uint32_t works, orphans;
+    uint32_t busy; /* callbacks of the library running for this connection */
+    uint8_t continuations;
+
+    uint64_t accepted_ms, useful_ms;    /* useful: the last sign of a request */
+    uint64_t partial_ms, headers_ms;    /* since when a frame, a header block is incomplete; or 0 */
+    uint64_t left_ms;                   /* when it was asked to leave; or 0 */
+    uint64_t cut_ms;                    /* when to cut the connection; or 0 */
+    bool spoke, executed;               /* had a frame; what it is condemned for was done */
+    enum tb_guard_kind_index condemned; /* why it must go; TB_GUARD_KIND_N: it need not */
+};
+
+struct guard {
+    h2o_context_t *ctx; /* NULL: not started, everything passes through */
+    struct tb_guard_limits limits;
+    struct tb_guard_counters *counters;
+    struct guarded *current; /* whose input the library reads now; NULL outside */
+    h2o_socket_cb
+        http2_read; /* the library's read callback of HTTP/2, learnt at the first accept */
+    bool in_accept;
+
+    h2o_linklist_t open;
+    struct guarded *states, *free_states;
+    struct guard_peer *peers, *free_peers, **peer_heads;
+    uint64_t peer_seed;
+    uint32_t peer_mask;
+    size_t connections_n;
+    struct tb_guard_work *works, *free_works;
+
+    h2o_timeout_t sweep_timeout;
+    h2o_timeout_entry_t sweep_entry;
+    uint64_t swept_ms, swept_steady_ms; /* of the last sweep: loop clock, monotonic clock */
+    uint64_t stepped_ms;                /* when the wall clock last jumped; or 0 */
+};
+
+extern struct guard tb_guard_self;
+extern struct guard_original tb_guard_original;
+
+static inline void guard_count(enum tb_guard_kind_index kind)
+{
+    atomic_fetch_add_explicit(&tb_guard_self.counters->of[kind], 1, memory_order_relaxed);
+}
+
+static inline uint64_t guard_now(void)
+{
+    return h2o_now(tb_guard_self.ctx->loop);
+}
+
+/* The state of a socket that tb_guard_accept has seen; NULL for others. */
+struct guarded *tb_guard_of(const h2o_socket_t *sock);
+
+/* Hold and release around calls that may close the connection. */
+void tb_guard_hold(struct guarded *g);
+void tb_guard_release(struct guarded *g);
+
+/* Take `cost` thousandths of a token. */
+bool tb_guard_take(struct guard_bucket *bucket, uint32_t cost, uint32_t burst, uint32_t per_s);
+/* Give back, up to the burst. */
+void tb_guard_give(struct guard_bucket *bucket, uint32_t amount, uint32_t burst);
+
+/* A request came: it pays for some control frames and part of a reset. */
+void tb_guard_earn(struct guarded *g);
+
+/* Note that the connection must go; counted once. It is closed as soon as the library's callback
+ * has returned, or by the sweep. */
+void tb_guard_condemn(struct guarded *g, enum tb_guard_kind_index kind);
+
+/* GOAWAY with `code`, then closed by the library when nothing runs, or cut after `grace_ms`. */
+void tb_guard_dismiss(struct guarded *g, int code, const char *why, uint32_t grace_ms);
+
+/* Close what was condemned. */
+void tb_guard_execute(struct guarded *g);
+
+/* The sweep of all deadlines, twice a second. */
+void tb_guard_sweep(h2o_timeout_entry_t *entry);
+enum { GUARD_SWEEP_MS = 500 };
+
+/* A cookie in the request's pool tells when the request is gone. */
+void tb_guard_works_init(struct guard *guard);
+
+/* Fill in tb_guard_original. @return false: a name is missing. */
+bool tb_guard_resolve(void);
+
+#endif

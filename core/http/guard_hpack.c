@@ -1,0 +1,260 @@
+/* The HPACK pre-scan. It follows the decoder's grammar byte by byte and simulates the dynamic table
+ * only by sizes: an entry added in this block is a pair of lengths, an older one is read from the
+ * decoder's table. Where the decoder is laxer than RFC 7541 (an empty name, a table size update
+ * behind a field) the scan is not, because there the two could disagree about what follows. */
+#include "http/guard_hpack.h"
+
+struct field_size {
+    uint32_t name, value;
+};
+
+/* Lengths of RFC 7541, appendix A. */
+static const struct {
+    uint8_t name, value;
+} static_table[] = {
+    {10, 0}, {7, 3},  {7, 4},  {5, 1},  {5, 11}, {7, 4},  {7, 5},   {7, 3},  {7, 3},
+    {7, 3},  {7, 3},  {7, 3},  {7, 3},  {7, 3},  {14, 0}, {15, 13}, {15, 0}, {13, 0},
+    {6, 0},  {27, 0}, {3, 0},  {5, 0},  {13, 0}, {13, 0}, {19, 0},  {16, 0}, {16, 0},
+    {14, 0}, {16, 0}, {13, 0}, {12, 0}, {6, 0},  {4, 0},  {4, 0},   {6, 0},  {7, 0},
+    {4, 0},  {4, 0},  {8, 0},  {17, 0}, {13, 0}, {8, 0},  {19, 0},  {13, 0}, {4, 0},
+    {8, 0},  {12, 0}, {18, 0}, {19, 0}, {5, 0},  {7, 0},  {7, 0},   {11, 0}, {6, 0},
+    {10, 0}, {25, 0}, {17, 0}, {10, 0}, {4, 0},  {3, 0},  {16, 0},
+};
+enum {
+    STATIC_N = sizeof(static_table) / sizeof(static_table[0]),
+    ENTRY_OVERHEAD = 32,
+    INTEGER_OCTETS = 4, /* behind the prefix, as in the decoder: below 2^28 */
+};
+_Static_assert(STATIC_N == 61, "RFC 7541 appendix A has 61 entries");
+
+/* The Huffman code is canonical, so its shape alone tells where a symbol ends: codes of `bits` bits
+ * are those whose first 32 bits, read as a number, are below `below` (RFC 7541, appendix B). */
+static const struct {
+    uint64_t below;
+    uint8_t bits;
+} huffman_lengths[] = {
+    {0x50000000, 5},   {0xb8000000, 6},  {0xf8000000, 7},  {0xfe000000, 8},  {0xff400000, 10},
+    {0xffa00000, 11},  {0xffc00000, 12}, {0xfff00000, 13}, {0xfff80000, 14}, {0xfffe0000, 15},
+    {0xfffe6000, 19},  {0xfffee000, 20}, {0xffff4800, 21}, {0xffffb000, 22}, {0xffffea00, 23},
+    {0xfffff600, 24},  {0xfffff800, 25}, {0xfffffbc0, 26}, {0xfffffe20, 27}, {0xfffffff0, 28},
+    {0x100000000, 30},
+};
+
+struct walk {
+    const uint8_t *at, *end;
+    bool exact;
+    const h2o_hpack_header_table_t *table;
+    size_t old_n; /* entries of the table that are still there */
+    size_t size, capacity;
+    size_t new_from, new_n;
+    struct field_size new_entries[TB_GUARD_HPACK_FIELDS];
+};
+
+/* RFC 7541 5.1. Negative when it does not end or is too long. */
+static int32_t read_integer(struct walk *w, unsigned prefix_bits)
+{
+    int32_t mask = (1 << prefix_bits) - 1;
+    if (w->at == w->end)
+        return -1;
+    int32_t value = *w->at++ & mask;
+    if (value != mask)
+        return value;
+    for (unsigned i = 0; i < INTEGER_OCTETS; i++) {
+        if (w->at == w->end)
+            return -1;
+        uint8_t octet = *w->at++;
+        value += (octet & 127) << (7 * i);
+        if ((octet & 128) == 0)
+            return value;
+    }
+    return -1;
+}
+
+static unsigned symbol_bits(uint32_t window)
+{
+    size_t i = 0;
+    while (window >= huffman_lengths[i].below)
+        i++;
+    return huffman_lengths[i].bits;
+}
+
+/* Symbols in a Huffman string; negative for a code that ends in the middle, padding of 8 bits or
+ * more, or the end-of-string symbol. */
+static int32_t count_symbols(const uint8_t *src, size_t len)
+{
+    uint64_t window = 0; /* the next bits, left-aligned, ones behind the end */
+    unsigned held = 0;
+    size_t read = 0;
+    int32_t symbols = 0;
+    for (;;) {
+        while (held <= 56 && read < len) {
+            window |= (uint64_t)src[read++] << (56 - held);
+            held += 8;
+        }
+        uint64_t padded = held < 64 ? window | (UINT64_MAX >> held) : window;
+        unsigned bits = symbol_bits((uint32_t)(padded >> 32));
+        if (bits > held)
+            return held < 8 && padded == UINT64_MAX ? symbols : -1;
+        if ((uint32_t)(padded >> 34) == 0x3fffffff)
+            return -1;
+        window <<= bits;
+        held -= bits;
+        symbols++;
+    }
+}
+
+/* Length of a string literal when decoded, or the most it can be. Negative when broken. */
+static int32_t read_string(struct walk *w, bool exact)
+{
+    if (w->at == w->end)
+        return -1;
+    bool huffman = (*w->at & 0x80) != 0;
+    int32_t len = read_integer(w, 7);
+    if (len < 0 || len > w->end - w->at)
+        return -1;
+    const uint8_t *src = w->at;
+    w->at += len;
+    if (!huffman)
+        return len;
+    return exact ? count_symbols(src, (size_t)len) : len * 8 / 5;
+}
+
+static void evict_oldest(struct walk *w)
+{
+    if (w->old_n != 0) {
+        const h2o_hpack_header_table_t *t = w->table;
+        const h2o_hpack_header_table_entry_t *e =
+            &t->entries[(t->entry_start_index + --w->old_n) % t->entry_capacity];
+        w->size -= e->name->len + e->value->len + ENTRY_OVERHEAD;
+    } else {
+        struct field_size f = w->new_entries[w->new_from++];
+        w->size -= f.name + f.value + ENTRY_OVERHEAD;
+    }
+}
+
+static void add_entry(struct walk *w, struct field_size f)
+{
+    size_t bytes = (size_t)f.name + f.value + ENTRY_OVERHEAD;
+    while (w->size != 0 && w->size + bytes > w->capacity)
+        evict_oldest(w);
+    if (bytes > w->capacity)
+        return;
+    w->size += bytes;
+    w->new_entries[w->new_n++] = f;
+}
+
+static bool find_entry(const struct walk *w, size_t index, struct field_size *out)
+{
+    if (index <= STATIC_N) {
+        *out = (struct field_size){static_table[index - 1].name, static_table[index - 1].value};
+        return true;
+    }
+    index -= STATIC_N + 1;
+    size_t fresh = w->new_n - w->new_from;
+    if (index < fresh) {
+        *out = w->new_entries[w->new_n - 1 - index];
+        return true;
+    }
+    index -= fresh;
+    if (index >= w->old_n)
+        return false;
+    const h2o_hpack_header_table_t *t = w->table;
+    const h2o_hpack_header_table_entry_t *e =
+        &t->entries[(t->entry_start_index + index) % t->entry_capacity];
+    *out = (struct field_size){(uint32_t)e->name->len, (uint32_t)e->value->len};
+    return true;
+}
+
+/* One field that carries its value, its name by index or in full. */
+static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size *out)
+{
+    /* What enters the table must be exact, or later references would resolve differently. */
+    bool indexing = prefix_bits == 6, exact = w->exact || indexing;
+    int32_t index = read_integer(w, prefix_bits);
+    if (index < 0)
+        return false;
+    if (index > 0) {
+        if (!find_entry(w, (size_t)index, out))
+            return false;
+    } else {
+        int32_t name = read_string(w, exact);
+        if (name <= 0)
+            return false;
+        out->name = (uint32_t)name;
+    }
+    int32_t value = read_string(w, exact);
+    if (value < 0)
+        return false;
+    out->value = (uint32_t)value;
+    if (indexing)
+        add_entry(w, *out);
+    return true;
+}
+
+static bool read_field(struct walk *w, struct field_size *out)
+{
+    uint8_t first = *w->at;
+    if (first & 0x80) {
+        int32_t index = read_integer(w, 7);
+        return index > 0 && find_entry(w, (size_t)index, out);
+    }
+    return read_literal(w, first & 0x40 ? 6 : 4, out);
+}
+
+static bool resize_table(struct walk *w)
+{
+    int32_t capacity = read_integer(w, 5);
+    if (capacity < 0 || (size_t)capacity > w->table->hpack_max_capacity)
+        return false;
+    w->capacity = (size_t)capacity;
+    while (w->size > w->capacity)
+        evict_oldest(w);
+    return true;
+}
+
+static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limits limits,
+                                        struct guard_hpack_size *out_size)
+{
+    while (w->at != w->end && (*w->at & 0xe0) == 0x20)
+        if (!resize_table(w) || w->at == w->end)
+            return GUARD_HPACK_BROKEN;
+    while (w->at != w->end) {
+        struct field_size f;
+        if ((*w->at & 0xe0) == 0x20)
+            return GUARD_HPACK_BROKEN;
+        if (out_size->fields == limits.fields) {
+            out_size->fields++;
+            return GUARD_HPACK_TOO_MANY;
+        }
+        if (!read_field(w, &f))
+            return GUARD_HPACK_BROKEN;
+        out_size->fields++;
+        out_size->bytes += f.name + f.value + ENTRY_OVERHEAD;
+        if (out_size->bytes > limits.bytes)
+            return GUARD_HPACK_TOO_LARGE;
+    }
+    return GUARD_HPACK_FITS;
+}
+
+enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *table,
+                                                const uint8_t *src, size_t len,
+                                                struct guard_hpack_limits limits, bool exact,
+                                                struct guard_hpack_size *out_size)
+{
+    struct walk w; /* not initialised as a whole: new_entries is large and written before read */
+    enum guard_hpack_verdict verdict;
+    for (;; exact = true) {
+        *out_size = (struct guard_hpack_size){0};
+        w.at = src;
+        w.end = src + len;
+        w.exact = exact;
+        w.table = table;
+        w.old_n = table->num_entries;
+        w.size = table->hpack_size;
+        w.capacity = table->hpack_capacity;
+        w.new_from = w.new_n = 0;
+        verdict = measure(&w, limits, out_size);
+        if (exact || verdict != GUARD_HPACK_TOO_LARGE)
+            return verdict;
+    }
+}

@@ -1,0 +1,38 @@
+/* Measure a header block without decoding it: how many fields, how many bytes they would have. The
+ * walk costs a few nanoseconds a field and allocates nothing, so it can run before the decoder,
+ * which costs 128 bytes for a reference of one byte. */
+#ifndef TB_HTTP_GUARD_HPACK_H
+#define TB_HTTP_GUARD_HPACK_H
+
+#include "http/guard_h2o.h"
+#include <stdbool.h>
+
+struct guard_hpack_limits {
+    uint32_t fields; /**< at most TB_GUARD_HPACK_FIELDS */
+    uint32_t bytes;
+};
+enum { TB_GUARD_HPACK_FIELDS = 1000 };
+
+enum guard_hpack_verdict {
+    GUARD_HPACK_FITS,
+    GUARD_HPACK_TOO_MANY,  /**< more fields than the limit; counting stopped there */
+    GUARD_HPACK_TOO_LARGE, /**< more bytes than the limit */
+    GUARD_HPACK_BROKEN,    /**< not HPACK: the decoder would refuse it too */
+};
+
+struct guard_hpack_size {
+    uint32_t fields;
+    uint32_t bytes; /**< names + values + 32 each (RFC 9113 6.5.2) */
+};
+
+/** Measure a block against the dynamic table as it is before the block; the table is not changed.
+ *  Huffman strings are first taken at their longest; only a block that does not fit that way is
+ *  measured exactly, unless `exact` asks for it.
+ *  @param out_size  what was counted, also when the verdict is not GUARD_HPACK_FITS
+ *  Source: RFC 7541. */
+enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *table,
+                                                const uint8_t *src, size_t len,
+                                                struct guard_hpack_limits limits, bool exact,
+                                                struct guard_hpack_size *out_size);
+
+#endif

@@ -1,0 +1,215 @@
+/* HTTP/1: what two parsers could read differently is refused before the library acts on it (request
+ * smuggling; RFC 9112 2.2, 3.2, 5.1, 5.2, 6.3, 7.1, 11.2). The library's own parser runs first; the
+ * guard judges what it found. The chunked decoder is replaced whole, because the library's takes
+ * bare LF, any number of CR, and trailers and extensions of any length. */
+#include "http/guard_conn.h"
+#include "http/guard_syntax.h"
+#include <string.h>
+#include <strings.h>
+
+/* The head */
+
+static bool is_named(const struct phr_header *h, const char *name, size_t len)
+{
+    return h->name_len == len && strncasecmp(h->name, name, len) == 0;
+}
+
+static bool is_decimal(const char *text, size_t len)
+{
+    if (len == 0 || len > 18)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+    return true;
+}
+
+/* The library takes a bare LF for the end of a line; a proxy before us may not. */
+static bool has_bare_lf(const char *buf, size_t len)
+{
+    const char *end = buf + len;
+    for (const char *at = buf; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+        if (at == buf || at[-1] != '\r')
+            return true;
+    return false;
+}
+
+static void trim(struct phr_header *h)
+{
+    while (h->value_len != 0 &&
+           (h->value[h->value_len - 1] == ' ' || h->value[h->value_len - 1] == '\t'))
+        h->value_len--;
+}
+
+static bool fields_are_sound(struct phr_header *headers, size_t n, int minor_version)
+{
+    unsigned hosts = 0, lengths = 0, codings = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct phr_header *h = &headers[i];
+        if (h->name == NULL) /* obs-fold */
+            return false;
+        trim(h);
+        if (is_named(h, H2O_STRLIT("host"))) {
+            hosts++;
+            if (!tb_guard_authority_ok(h2o_iovec_init(h->value, h->value_len)))
+                return false;
+        } else if (is_named(h, H2O_STRLIT("content-length"))) {
+            lengths++;
+            if (!is_decimal(h->value, h->value_len))
+                return false;
+        } else if (is_named(h, H2O_STRLIT("transfer-encoding"))) {
+            codings++;
+            if (h->value_len != 7 || strncasecmp(h->value, "chunked", 7) != 0)
+                return false;
+        }
+    }
+    if (codings > 1 || lengths > 1 || hosts > 1 || (codings != 0 && lengths != 0))
+        return false;
+    return minor_version >= 1 ? hosts == 1 : codings == 0;
+}
+
+static bool is_preface(const char *buf, size_t len)
+{
+    static const char preface[] = "PRI * HTTP/2";
+    size_t n = len < sizeof(preface) - 1 ? len : sizeof(preface) - 1;
+    return memcmp(buf, preface, n) == 0;
+}
+
+int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len,
+                      const char **path, size_t *path_len, int *minor_version,
+                      struct phr_header *headers, size_t *num_headers, size_t last_len)
+{
+    const struct tb_guard_limits *limits = &tb_guard_self.limits;
+    int ret = tb_guard_original.phr_parse_request(buf, len, method, method_len, path, path_len,
+                                                  minor_version, headers, num_headers, last_len);
+    if (tb_guard_self.ctx == NULL)
+        return ret;
+    size_t head = ret > 0 ? (size_t)ret : len;
+    bool sound = head <= 2 * (size_t)limits->header_block_bytes;
+    if (ret == -1)
+        sound = is_preface(buf, len);
+    else if (ret > 0)
+        sound = sound && *num_headers <= limits->header_fields && !has_bare_lf(buf, head) &&
+                tb_guard_method_ok(h2o_iovec_init(*method, *method_len)) &&
+                tb_guard_target_ok(h2o_iovec_init(*path, *path_len),
+                                   h2o_iovec_init(*method, *method_len)) &&
+                fields_are_sound(headers, *num_headers, *minor_version);
+    if (sound)
+        return ret;
+    guard_count(TB_GUARD_HTTP1_REFUSED);
+    return -1; /* the library answers 400 and closes */
+}
+
+/* The chunked body */
+
+enum chunk_state {
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_DATA, /* 2: the library asks for this one */
+    CHUNK_SIZE_LF,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF,
+    CHUNK_TRAILER_HEAD,
+    CHUNK_TRAILER,
+    CHUNK_TRAILER_LF,
+    CHUNK_END_LF,
+    CHUNK_COMPLETE,
+    CHUNK_ERROR,
+};
+enum { CHUNK_DIGITS = 8, EXTENSION_BYTES = 100, TRAILER_BYTES = 4096 };
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool is_line_char(char c)
+{
+    return c == '\t' || ((unsigned char)c >= ' ' && c != 0x7f);
+}
+
+static enum chunk_state after_size_digit(struct phr_chunked_decoder *d, char c)
+{
+    int value = hex_value(c);
+    if (value >= 0) {
+        if (d->_hex_count++ == CHUNK_DIGITS)
+            return CHUNK_ERROR;
+        d->bytes_left_in_chunk = d->bytes_left_in_chunk * 16 + (size_t)value;
+        return CHUNK_SIZE;
+    }
+    if (d->_hex_count == 0)
+        return CHUNK_ERROR;
+    d->_hex_count = 0;
+    return c == '\r' ? CHUNK_SIZE_LF : c == ';' ? CHUNK_EXTENSION : CHUNK_ERROR;
+}
+
+/* One octet outside of data. In trailers bytes_left_in_chunk, which has come to 0, counts them. */
+static enum chunk_state next_state(struct phr_chunked_decoder *d, char c)
+{
+    switch ((enum chunk_state)d->_state) {
+    case CHUNK_SIZE:
+        return after_size_digit(d, c);
+    case CHUNK_EXTENSION:
+        if (c == '\r') {
+            d->_hex_count = 0;
+            return CHUNK_SIZE_LF;
+        }
+        return is_line_char(c) && d->_hex_count++ < EXTENSION_BYTES ? CHUNK_EXTENSION : CHUNK_ERROR;
+    case CHUNK_SIZE_LF:
+        if (c != '\n')
+            return CHUNK_ERROR;
+        if (d->bytes_left_in_chunk != 0)
+            return CHUNK_DATA;
+        return d->consume_trailer ? CHUNK_TRAILER_HEAD : CHUNK_COMPLETE;
+    case CHUNK_DATA_CR:
+        return c == '\r' ? CHUNK_DATA_LF : CHUNK_ERROR;
+    case CHUNK_DATA_LF:
+        return c == '\n' ? CHUNK_SIZE : CHUNK_ERROR;
+    case CHUNK_TRAILER_HEAD:
+        if (c == '\r')
+            return CHUNK_END_LF;
+        return c != ' ' && c != '\t' && is_line_char(c) ? CHUNK_TRAILER : CHUNK_ERROR;
+    case CHUNK_TRAILER:
+        if (c == '\r')
+            return CHUNK_TRAILER_LF;
+        return is_line_char(c) && ++d->bytes_left_in_chunk <= TRAILER_BYTES ? CHUNK_TRAILER
+                                                                            : CHUNK_ERROR;
+    case CHUNK_TRAILER_LF:
+        return c == '\n' ? CHUNK_TRAILER_HEAD : CHUNK_ERROR;
+    case CHUNK_END_LF:
+        return c == '\n' ? CHUNK_COMPLETE : CHUNK_ERROR;
+    default:
+        return CHUNK_ERROR;
+    }
+}
+
+ssize_t phr_decode_chunked(struct phr_chunked_decoder *d, char *buf, size_t *bufsz)
+{
+    if (tb_guard_self.ctx == NULL)
+        return tb_guard_original.phr_decode_chunked(d, buf, bufsz);
+    size_t dst = 0, src = 0, size = *bufsz;
+    while (src < size && d->_state != CHUNK_COMPLETE && d->_state != CHUNK_ERROR) {
+        if (d->_state != CHUNK_DATA) {
+            d->_state = (char)next_state(d, buf[src++]);
+            continue;
+        }
+        size_t n = size - src < d->bytes_left_in_chunk ? size - src : d->bytes_left_in_chunk;
+        memmove(buf + dst, buf + src, n);
+        dst += n;
+        src += n;
+        d->bytes_left_in_chunk -= n;
+        if (d->bytes_left_in_chunk == 0)
+            d->_state = CHUNK_DATA_CR;
+    }
+    memmove(buf + dst, buf + src, size - src);
+    *bufsz = dst;
+    if (d->_state == CHUNK_COMPLETE)
+        return (ssize_t)(size - src);
+    if (d->_state != CHUNK_ERROR)
+        return -2;
+    guard_count(TB_GUARD_CHUNKED_REFUSED);
+    return -1;
+}
