@@ -32,13 +32,13 @@ struct tb_run {
     struct tb_req req; /**< first: a run is a request */
     struct tb_loop *loop;
     struct tb_arena *arena;
-    int64_t deadline_ms; /**< loop clock; 0: none */
-    bool finish;         /**< a lost client does not cancel it */
-    bool gone;           /**< the client is gone */
-    bool in_transaction; /**< only database calls may wait */
-    struct tb_fiber *fiber; /**< that runs it, NULL before it starts and after it ends */
+    int64_t deadline_ms;    /**< loop clock; 0: none */
+    bool finish;            /**< a lost client does not cancel it */
+    bool gone;              /**< the client is gone */
+    bool in_transaction;    /**< only database calls may wait */
+    struct tb_fiber *fiber; /**< that runs it, between tb_run_begin and tb_run_end */
     struct tb_problem problem;
-    const char *label;   /**< for logs and crash records: route or job name */
+    const char *label; /**< for logs and crash records: route or job name; static storage */
 };
 
 static inline struct tb_run *tb_run_of(struct tb_req *req)
@@ -46,12 +46,33 @@ static inline struct tb_run *tb_run_of(struct tb_req *req)
     return (struct tb_run *)req;
 }
 
-/** A table that has what needs no gateway (alloc, fail, log, now by the wall clock): for jobs, for the
- *  command line and for tests of the floors below. */
+/** A table that has what needs no gateway: the four services below and nothing else. For jobs, for
+ *  the command line and for tests of the floors below. Other tables use the same four. */
 extern const struct tb_host tb_run_host;
+
+/** From the run's arena. */
+void *tb_run_alloc(struct tb_req *req, size_t n);
+
+/** Record the problem: the first detail stays, each `pointer` adds a place.
+ *  @return `err`; TB_E_INTERNAL when the arena is used up, for then nothing said of the request can
+ *  be trusted to be whole */
+tb_err tb_run_fail(struct tb_req *req, tb_err err, const char *pointer, const char *format,
+                   va_list args) TB_PRINTF(4, 0);
+
+/** One line with the run's label. */
+void tb_run_log(struct tb_req *req, enum tb_log_level level, const char *format, va_list args)
+    TB_PRINTF(3, 0);
+
+/** The wall clock: right for the live world, which has no other. */
+int64_t tb_run_now(struct tb_req *req);
 
 /** Prepare `run` on `loop` with the arena and tb_run_host. */
 void tb_run_init(struct tb_run *run, struct tb_loop *loop, struct tb_arena *arena);
+
+/** The running fiber executes `run` from here to tb_run_end: it may wait, and slow slices and
+ * crashes carry its label. */
+void tb_run_begin(struct tb_run *run);
+void tb_run_end(struct tb_run *run);
 
 /** The client is gone: end the run's wait with TB_E_CANCELLED, unless it must finish. */
 void tb_run_cancel(struct tb_run *run);
@@ -59,14 +80,18 @@ void tb_run_cancel(struct tb_run *run);
 /** Milliseconds left until the deadline, at least 0; `unlimited` when there is none. */
 int64_t tb_run_left_ms(const struct tb_run *run, int64_t unlimited);
 
-/** Run `job` with a client-less request on a fresh fiber and arena, both ended after it; for the
- *  command line: drives the loop until the job ends and returns its error. */
+/** Run `job` with a client-less request on a fresh fiber and arena, both ended after it, and take
+ *  turns of the loop until it has: for the command line and tests.
+ *  @param within_ms  from now to the run's deadline; 0: none
+ *  @return the job's error (its detail is logged), or TB_E_OVERLOAD */
 tb_err TB_NODISCARD tb_run_to_end(struct tb_loop *loop, tb_err (*job)(struct tb_req *, void *),
-                                  void *arg, int64_t deadline_ms);
+                                  void *arg, int64_t within_ms);
 
-/** The same, started and left to itself (its error is logged). */
+/** The same, started and left to itself; an error of the job is logged.
+ *  @param label  static storage
+ *  @return NULL; TB_E_OVERLOAD (it did not start) */
 tb_err TB_NODISCARD tb_run_detached(struct tb_loop *loop, const char *label,
                                     tb_err (*job)(struct tb_req *, void *), void *arg,
-                                    int64_t deadline_ms);
+                                    int64_t within_ms);
 
 #endif

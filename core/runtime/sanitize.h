@@ -1,0 +1,36 @@
+/* What the sanitizers must be told when the processor changes stacks; nothing in a plain build. */
+#ifndef TB_RUNTIME_SANITIZE_H
+#define TB_RUNTIME_SANITIZE_H
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TB_HAS_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TB_HAS_TSAN 1
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TB_HAS_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define TB_HAS_TSAN 1
+#endif
+#endif
+
+#ifdef TB_HAS_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#endif
+#ifdef TB_HAS_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+/* Under these tools code is many times slower, so limits on CPU time are wider. */
+#if defined(TB_HAS_ASAN) || defined(TB_HAS_TSAN)
+#define TB_SLOW_TOOLS 1
+#else
+#define TB_SLOW_TOOLS 0
+#endif
+
+#endif
