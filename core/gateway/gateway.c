@@ -74,6 +74,7 @@ static void renew(struct tb_exchange *x)
     x->trace.refused_by = UINT8_MAX;
     x->trace.stages_n = 0;
     x->trace.why[0] = '\0';
+    x->trace.cause[0] = '\0';
     x->trace.partner[0] = '\0';
     x->ended = true; /* until it has arrived: libh2o may let go of it before */
     x->gone = false;

@@ -12,6 +12,8 @@
 enum {
     TB_TRACE_STAGES = 16,
     TB_TRACE_WHY_BYTES = 96,
+    TB_TRACE_CAUSE_BYTES = 64,
+    TB_TRACE_PARTNER_BYTES = 32,
     TB_TRACE_RING = 4096, /**< records kept for each worker */
 };
 
@@ -19,15 +21,16 @@ enum tb_verdict { TB_VERDICT_NONE, TB_VERDICT_PASS, TB_VERDICT_SKIP, TB_VERDICT_
 
 struct tb_trace {
     char request_id[36];
-    char partner[30];
+    char partner[TB_TRACE_PARTNER_BYTES]; /**< empty: not known */
     uint16_t status;
     uint16_t operation; /**< index of the operation, UINT16_MAX when no route was found */
     uint8_t refused_by; /**< index of the stage that refused, UINT8_MAX for none */
     uint8_t stages_n;
     int64_t at_ms; /**< wall clock when the request arrived; 0: unused record */
     uint8_t verdict[TB_TRACE_STAGES];
-    uint32_t ticks[TB_TRACE_STAGES]; /**< processor ticks spent in the stage */
-    char why[TB_TRACE_WHY_BYTES];    /**< in the words of the problem's detail */
+    uint32_t ticks[TB_TRACE_STAGES];  /**< processor ticks spent in the stage */
+    char cause[TB_TRACE_CAUSE_BYTES]; /**< for the operator alone; empty: nothing to add */
+    char why[TB_TRACE_WHY_BYTES];     /**< in the words of the problem's detail */
 };
 
 /** A record and its version: odd while the owner writes, so a reader knows a torn copy. */

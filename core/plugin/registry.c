@@ -1,9 +1,12 @@
 /* Opening: the file, the symbol, the ABI, the tables, the schemas, the routes. The order matters:
  * nothing of a plugin is read before what stands left of it in this list was found to be good. */
 #include "plugin/registry.h"
+#include "base/arena.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "schema/schema.h"
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 
 enum { PRODUCTS_MAX = 64, OPERATIONS_MAX = 1024, WHY_BYTES = 640 };
@@ -229,6 +232,81 @@ bool tb_registry_open(struct tb_registry *registry, const char *file, const char
                       "%s: exports no tongbao_plugin; declare it with TB_PLUGIN = { … }", file);
     return check_abi(registry, file, theirs, out_why) &&
            add(registry, theirs, file, false, out_why);
+}
+
+/* ---- configuration and init ---- */
+
+/* What init and health are given: the SDK's part first, so that the config function finds the rest.
+ */
+struct setup {
+    struct tb_setup sdk;
+    const struct tb_config *config;
+    const char *name;
+};
+
+static struct tb_str setup_config(const struct tb_setup *sdk, const char *key)
+{
+    const struct setup *setup = (const struct setup *)sdk;
+    return tb_config_plugin_value(setup->config, setup->name, key);
+}
+
+static struct setup setup_for(const struct tb_product *product, const struct tb_config *config)
+{
+    return (struct setup){
+        .sdk = {.size = sizeof(struct tb_setup), .config = setup_config},
+        .config = config,
+        .name = product->plugin->name,
+    };
+}
+
+tb_err tb_product_health(const struct tb_product *product, const struct tb_config *config)
+{
+    struct setup setup = setup_for(product, config);
+    return product->plugin->health == NULL ? NULL : product->plugin->health(&setup.sdk);
+}
+
+static bool declare_keys(struct tb_registry *registry, struct tb_config *config,
+                         const char **out_why)
+{
+    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
+    struct tb_text errors;
+    bool good = true;
+    tb_text_init(&errors, arena);
+    for (size_t i = 0; i < registry->products_n; i++) {
+        const struct tb_plugin *p = registry->products[i].plugin;
+        good &= tb_config_plugin(config, p->name, p->config, p->config_n, &errors);
+    }
+    good &= tb_config_plugins_done(config, &errors);
+    if (!good)
+        refuse(registry, out_why, "%s", tb_text_end(&errors).at);
+    tb_arena_free(arena);
+    return good;
+}
+
+bool tb_registry_load(struct tb_registry *registry, struct tb_config *config, const char **out_why)
+{
+    char file[PATH_MAX];
+    for (size_t i = 0; i < config->plugins_load.n; i++) {
+        const char *name = config->plugins_load.items[i].at;
+        if (strchr(name, '/') != NULL)
+            return refuse(registry, out_why,
+                          "plugins.load: \"%s\" must be a name; plugins.directory says where it is",
+                          name);
+        snprintf(file, sizeof(file), "%s/%s.so", config->plugins_directory.at, name);
+        if (!tb_registry_open(registry, file, out_why))
+            return false;
+    }
+    if (!declare_keys(registry, config, out_why))
+        return false;
+    for (size_t i = 0; i < registry->products_n; i++) {
+        struct tb_product *product = &registry->products[i];
+        struct setup setup = setup_for(product, config);
+        tb_err err = product->plugin->init == NULL ? NULL : product->plugin->init(&setup.sdk);
+        if (err != NULL)
+            return refuse(registry, out_why, "%s: its init failed with %s: %s", product->file,
+                          err->code, err->title);
+    }
+    return true;
 }
 
 const struct tb_product *tb_registry_products(const struct tb_registry *registry, size_t *out_n)

@@ -41,8 +41,12 @@ bool TB_NODISCARD tb_registry_add(struct tb_registry *registry, const struct tb_
                                   const char **out_why);
 
 /** Open every plugin the configuration names, in its order, and run their `init`. */
-bool TB_NODISCARD tb_registry_load(struct tb_registry *registry, const struct tb_config *config,
+bool TB_NODISCARD tb_registry_load(struct tb_registry *registry, struct tb_config *config,
                                    const char **out_why);
+
+/** Ask a product's `health`. NULL when it is well or has nothing to say. */
+tb_err TB_NODISCARD tb_product_health(const struct tb_product *product,
+                                      const struct tb_config *config);
 
 const struct tb_product *tb_registry_products(const struct tb_registry *registry, size_t *out_n);
 const struct tb_router *tb_registry_router(const struct tb_registry *registry);

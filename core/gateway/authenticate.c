@@ -1,0 +1,76 @@
+/* Stages "authenticate" and "entitle": whose token it is, and whether it opens this operation.
+ * Every bad token gets the same answer; why it is bad stands in the operator's view of the trace
+ * only. */
+#include "bank/world.h"
+#include "crypto/digest.h"
+#include "gateway/gateway.h"
+#include <stdio.h>
+#include <strings.h>
+
+static const char SCHEME[] = "bearer ";
+
+/* The token behind "Bearer ", absent when the field is missing or of another scheme. */
+static struct tb_str bearer(struct tb_str field)
+{
+    size_t n = sizeof(SCHEME) - 1;
+    if (field.n <= n || strncasecmp(field.at, SCHEME, n) != 0)
+        return TB_STR_NONE;
+    return (struct tb_str){field.at + n, field.n - n};
+}
+
+/* RFC 8705 §3.1: the SHA-256 of the certificate the connection was made with. */
+static struct tb_str thumbprint(struct tb_exchange *x)
+{
+    unsigned char digest[TB_SHA256_BYTES];
+    if (x->in.client_certificate.at == NULL)
+        return TB_STR_NONE;
+    tb_sha256(&x->in.client_certificate, 1, digest);
+    return tb_base64url(x->run.arena, TB_BYTES(digest, sizeof(digest)));
+}
+
+static void note_partner(struct tb_exchange *x)
+{
+    struct tb_str partner = x->grant->partner;
+    size_t n = partner.n < TB_TRACE_PARTNER_BYTES ? partner.n : TB_TRACE_PARTNER_BYTES - 1;
+    memcpy(x->trace.partner, partner.at, n);
+    x->trace.partner[n] = '\0';
+}
+
+tb_err tb_stage_authenticate(struct tb_exchange *x)
+{
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    if (x->match.operation->route->scope == NULL)
+        return NULL;
+    if (x->in.authorization.at == NULL)
+        return tb_fail(&x->run.req, TB_E_TOKEN_MISSING, "there is no Authorization header");
+    struct tb_presented presented = {.token = bearer(x->in.authorization), .cert = thumbprint(x)};
+    struct tb_grant *grant = NULL;
+    const char *cause = "the Authorization header is of another scheme";
+    tb_err err = TB_E_TOKEN_INVALID;
+    if (presented.token.at != NULL)
+        err = tb_token_check(parts->tokens, &presented, tb_loop_wall_ms(x->run.loop) / 1000, &grant,
+                             &cause);
+    if (err != NULL) {
+        snprintf(x->trace.cause, sizeof(x->trace.cause), "%s", cause);
+        return tb_fail(&x->run.req, err, "%s", err->title);
+    }
+    tb_arena_defer(x->run.arena, tb_grant_drop_any, grant);
+    x->grant = grant;
+    note_partner(x);
+    return NULL;
+}
+
+tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
+{
+    const char *scope = x->match.operation->route->scope;
+    if (scope == NULL)
+        return NULL;
+    if (!tb_grant_allows(x->grant, tb_str(scope)))
+        return tb_fail(&x->run.req, TB_E_SCOPE_MISSING, "%s needs the scope %s",
+                       x->match.operation->key, scope);
+    struct tb_world world;
+    TB_TRY(
+        tb_world_find(&x->run.req, tb_gateway_parts(x->gateway)->worlds, x->grant->book, &world));
+    x->world_offset_ms = world.clock_offset_ms;
+    return NULL;
+}
