@@ -45,6 +45,7 @@ struct tb_exchange {
     struct tb_str reply;
     struct tb_header reply_headers[TB_REPLY_HEADERS_MAX];
     size_t reply_headers_n;
+    size_t own_headers_n; /**< of these the gateway set before the handler ran */
 
     char request_id[37];
     char traceparent[56];
@@ -82,6 +83,11 @@ void tb_exchange_name(struct tb_exchange *x);
 
 /** Turn the failure `err` into the answer: a problem document and its headers. */
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err);
+
+/** Set the answer; `body` is borrowed and lives as long as the request. An absent body, unless the
+ *  status is 204, means that memory ran out. */
+tb_err TB_NODISCARD tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type,
+                                      struct tb_str body);
 
 /** Add a header to the answer; name and value are borrowed. False when there are too many. */
 bool tb_exchange_header(struct tb_exchange *x, struct tb_str name, struct tb_str value);

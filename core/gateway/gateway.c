@@ -70,6 +70,7 @@ static void renew(struct tb_exchange *x)
     x->status = 0;
     x->reply = TB_STR_NONE;
     x->reply_headers_n = 0;
+    x->own_headers_n = TB_REPLY_HEADERS_MAX;
     x->trace.operation = UINT16_MAX;
     x->trace.refused_by = UINT8_MAX;
     x->trace.stages_n = 0;

@@ -120,15 +120,7 @@ static tb_err set_header(struct tb_req *req, const char *name, struct tb_str val
 
 static tb_err reply(struct tb_req *req, int status, struct tb_str text)
 {
-    struct tb_exchange *x = tb_exchange_of(req);
-    if (text.at == NULL && status != 204)
-        return tb_fail(req, TB_E_INTERNAL, "the answer needs too much memory");
-    x->status = status;
-    x->reply = text;
-    if (text.at != NULL)
-        tb_exchange_header(x, TB_STR("content-type"), TB_STR("application/json"));
-    tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
-    return NULL;
+    return tb_exchange_reply(tb_exchange_of(req), status, TB_STR("application/json"), text);
 }
 
 const struct tb_host *tb_plugin_host(void)

@@ -8,6 +8,18 @@ static const char LAST_RESORT[] =
     "{\"type\":\"about:blank\",\"title\":\"Something failed inside.\",\"status\":500,"
     "\"code\":\"internal\",\"retryable\":false}";
 
+tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
+{
+    if (body.at == NULL && status != 204)
+        return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer needs too much memory");
+    x->status = status;
+    x->reply = body;
+    if (body.at != NULL)
+        tb_exchange_header(x, TB_STR("content-type"), type);
+    tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+    return NULL;
+}
+
 static void add_challenge(struct tb_exchange *x, tb_err err)
 {
     if (tb_is(err, TB_E_TOKEN_MISSING))
@@ -35,6 +47,8 @@ static void add_retry_after(struct tb_exchange *x, tb_err err)
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
 {
     struct tb_text text;
+    if (x->reply_headers_n > x->own_headers_n)
+        x->reply_headers_n = x->own_headers_n; /* the refused answer's are not this one's */
     add_retry_after(x, err);
     add_challenge(x, err);
     if (x->run.problem.link.at != NULL)
@@ -49,10 +63,9 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
     };
     tb_text_init(&text, x->run.arena);
     tb_problem_write(&text, &of);
-    x->reply = tb_text_end(&text);
-    if (x->reply.at == NULL)
-        x->reply = (struct tb_str){LAST_RESORT, sizeof(LAST_RESORT) - 1};
-    x->status = x->reply.at == LAST_RESORT ? 500 : err->status;
-    tb_exchange_header(x, TB_STR("content-type"), TB_PROBLEM_TYPE);
-    tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+    struct tb_str body = tb_text_end(&text);
+    if (body.at == NULL)
+        body = (struct tb_str){LAST_RESORT, sizeof(LAST_RESORT) - 1};
+    int status = body.at == LAST_RESORT ? 500 : err->status;
+    (void)tb_exchange_reply(x, status, TB_PROBLEM_TYPE, body); /* has a body: cannot fail */
 }

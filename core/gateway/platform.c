@@ -1,0 +1,90 @@
+/* Health tells whether this process works, readiness whether requests should be sent to it: a gateway
+ * without books is well but not ready. */
+#include "gateway/platform.h"
+#include "base/metrics.h"
+#include "gateway/gateway.h"
+#include "http/network.h"
+#include "store/pool.h"
+
+/* GET /healthz */
+static tb_err health(struct tb_req *req)
+{
+    return tb_reply(req, 200, TB_STR("{\"status\":\"ok\"}"));
+}
+
+/* GET /readyz */
+static tb_err readiness(struct tb_req *req)
+{
+    if (!tb_store_ready(tb_gateway_parts(tb_exchange_of(req)->gateway)->store))
+        return tb_fail(req, TB_E_STORE, "the books cannot be reached");
+    return tb_reply(req, 200, TB_STR("{\"status\":\"ready\"}"));
+}
+
+static bool may_read_metrics(const struct tb_exchange *x)
+{
+    struct tb_str_list allowed = tb_gateway_parts(x->gateway)->config->metrics_allow;
+    for (size_t i = 0; i < allowed.n; i++)
+        if (tb_network_has(allowed.items[i].at, x->in.peer))
+            return true;
+    return false;
+}
+
+/* GET /metrics: Prometheus text exposition 0.0.4 */
+static tb_err metrics(struct tb_req *req)
+{
+    struct tb_exchange *x = tb_exchange_of(req);
+    struct tb_text text;
+    if (!may_read_metrics(x))
+        return tb_fail(req, TB_E_NO_ROUTE, "nothing is served at /metrics");
+    tb_text_init(&text, x->run.arena);
+    tb_metrics_write(&text, tb_gateway_parts(x->gateway)->metrics);
+    return tb_exchange_reply(x, 200, TB_STR("text/plain; version=0.0.4"), tb_text_end(&text));
+}
+
+/* GET /traces/v1/traces/{request_id} */
+static tb_err get_trace(struct tb_req *req)
+{
+    struct tb_exchange *x = tb_exchange_of(req);
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    struct tb_str id = tb_path(req, "request_id");
+    struct tb_trace trace;
+    bool found = tb_trace_find(parts->trace_rings, parts->trace_rings_n, id, &trace);
+    if (!found || !tb_str_eq(tb_partner(req), tb_str(trace.partner)))
+        return tb_fail(req, TB_E_NOT_FOUND, "no trace of this request is kept");
+    const char *operation = trace.operation < parts->operations_n
+                                ? parts->operations[trace.operation]->key
+                                : NULL;
+    return tb_reply(req, 200,
+                    tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation));
+}
+
+static const struct tb_route platform_routes[] = {
+    {.method = "GET", .path = "/healthz", .level = TB_A1, .handler = health,
+     .summary = "Whether this process works."},
+    {.method = "GET", .path = "/readyz", .level = TB_A1, .handler = readiness,
+     .summary = "Whether it can serve: the books are there."},
+    {.method = "GET", .path = "/metrics", .level = TB_A1, .handler = metrics,
+     .summary = "Metrics in Prometheus' text format."},
+};
+
+const struct tb_plugin tb_platform_product = {
+    TB_PLUGIN_HEAD,
+    .name = "platform",
+    .version = "1.0.0",
+    .title = "Platform",
+    TB_TABLE(routes, platform_routes),
+};
+
+static const struct tb_route trace_routes[] = {
+    {.method = "GET", .path = "/traces/v1/traces/{request_id}", .scope = "traces:read",
+     .level = TB_A1, .handler = get_trace,
+     .summary = "Which stage said what about one of your requests."},
+};
+
+const struct tb_plugin tb_traces_product = {
+    TB_PLUGIN_HEAD,
+    .name = "traces",
+    .version = "1.0.0",
+    .title = "Decision traces",
+    TB_TABLE(routes, trace_routes),
+};
