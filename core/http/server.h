@@ -62,7 +62,7 @@ struct tb_http_owner {
     void (*gone)(void *owner, struct tb_incoming *in);
 };
 
-/** What a server needs to know. tb_http_setup_read fills it from the configuration. */
+/** What a server needs to know; tb_server_new takes it from the configuration. */
 struct tb_http_setup {
     const char *const *hosts;      /**< served authorities, "host" or "host:port", lower case */
     size_t hosts_n;                /**< at least 1 */
@@ -72,7 +72,7 @@ struct tb_http_setup {
     bool plain_h2;                 /**< HTTP/2 by prior knowledge on plain listeners */
     size_t body_bytes;             /**< largest request body */
     int64_t handshake_ms;          /**< from accept to the end of the TLS handshake */
-    int64_t head_ms;               /**< HTTP/1: from the first byte of a request to its last */
+    int64_t head_ms;               /**< HTTP/1: for a whole request to arrive, and between two */
     int64_t idle_ms;               /**< HTTP/2 without a request */
     struct tb_str problem_base;    /**< see struct tb_problem_of */
     struct tb_guard_limits *guard; /**< budgets of the guard; NULL: its defaults */
