@@ -77,8 +77,8 @@ static struct tb_str id(struct tb_req *req, const char *prefix)
 static struct tb_str config(struct tb_req *req, const char *key)
 {
     struct tb_exchange *x = tb_exchange_of(req);
-    return tb_config_plugin_value(tb_gateway_parts(x->gateway)->config,
-                                  x->match.operation->plugin->name, key);
+    return tb_config_plugin(tb_gateway_parts(x->gateway)->config, x->match.operation->plugin->name,
+                            key);
 }
 
 static tb_err TB_SUSPENDS query(struct tb_req *req, struct tb_rows **out_rows, const char *sql,

@@ -247,7 +247,7 @@ struct setup {
 static struct tb_str setup_config(const struct tb_setup *sdk, const char *key)
 {
     const struct setup *setup = (const struct setup *)sdk;
-    return tb_config_plugin_value(setup->config, setup->name, key);
+    return tb_config_plugin(setup->config, setup->name, key);
 }
 
 static struct setup setup_for(const struct tb_product *product, const struct tb_config *config)
@@ -265,7 +265,7 @@ tb_err tb_product_health(const struct tb_product *product, const struct tb_confi
     return product->plugin->health == NULL ? NULL : product->plugin->health(&setup.sdk);
 }
 
-static bool declare_keys(struct tb_registry *registry, struct tb_config *config,
+static bool declare_keys(struct tb_registry *registry, const struct tb_config *config,
                          const char **out_why)
 {
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
@@ -274,16 +274,17 @@ static bool declare_keys(struct tb_registry *registry, struct tb_config *config,
     tb_text_init(&errors, arena);
     for (size_t i = 0; i < registry->products_n; i++) {
         const struct tb_plugin *p = registry->products[i].plugin;
-        good &= tb_config_plugin(config, p->name, p->config, p->config_n, &errors);
+        good &= tb_config_declare(config, p->name, p->config, p->config_n, &errors);
     }
-    good &= tb_config_plugins_done(config, &errors);
+    good &= tb_config_declared(config, &errors);
     if (!good)
         refuse(registry, out_why, "%s", tb_text_end(&errors).at);
     tb_arena_free(arena);
     return good;
 }
 
-bool tb_registry_load(struct tb_registry *registry, struct tb_config *config, const char **out_why)
+bool tb_registry_load(struct tb_registry *registry, const struct tb_config *config,
+                      const char **out_why)
 {
     char file[PATH_MAX];
     for (size_t i = 0; i < config->plugins_load.n; i++) {

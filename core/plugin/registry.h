@@ -41,7 +41,7 @@ bool TB_NODISCARD tb_registry_add(struct tb_registry *registry, const struct tb_
                                   const char **out_why);
 
 /** Open every plugin the configuration names, in its order, and run their `init`. */
-bool TB_NODISCARD tb_registry_load(struct tb_registry *registry, struct tb_config *config,
+bool TB_NODISCARD tb_registry_load(struct tb_registry *registry, const struct tb_config *config,
                                    const char **out_why);
 
 /** Ask a product's `health`. NULL when it is well or has nothing to say. */
