@@ -22,9 +22,9 @@ static tb_err readiness(struct tb_req *req)
 
 static bool may_read_metrics(const struct tb_exchange *x)
 {
-    struct tb_str_list allowed = tb_gateway_parts(x->gateway)->config->metrics_allow;
+    struct tb_config_list allowed = tb_gateway_parts(x->gateway)->config->metrics_allow;
     for (size_t i = 0; i < allowed.n; i++)
-        if (tb_network_has(allowed.items[i].at, x->in.peer))
+        if (tb_network_has(allowed.items[i], x->in.peer))
             return true;
     return false;
 }

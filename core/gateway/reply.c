@@ -59,7 +59,7 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
         .problem = &x->run.problem,
         .request_id = id,
         .trace = id,
-        .base = tb_gateway_parts(x->gateway)->config->problem_base,
+        .base = tb_str(tb_gateway_parts(x->gateway)->config->problem_base),
     };
     tb_text_init(&text, x->run.arena);
     tb_problem_write(&text, &of);

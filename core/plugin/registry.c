@@ -288,12 +288,12 @@ bool tb_registry_load(struct tb_registry *registry, const struct tb_config *conf
 {
     char file[PATH_MAX];
     for (size_t i = 0; i < config->plugins_load.n; i++) {
-        const char *name = config->plugins_load.items[i].at;
+        const char *name = config->plugins_load.items[i];
         if (strchr(name, '/') != NULL)
             return refuse(registry, out_why,
                           "plugins.load: \"%s\" must be a name; plugins.directory says where it is",
                           name);
-        snprintf(file, sizeof(file), "%s/%s.so", config->plugins_directory.at, name);
+        snprintf(file, sizeof(file), "%s/%s.so", config->plugins_directory, name);
         if (!tb_registry_open(registry, file, out_why))
             return false;
     }
