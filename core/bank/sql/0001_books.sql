@@ -1,0 +1,108 @@
+-- Worlds, books, who takes part and what they may touch. World, book, partner, app and currency are small reference
+-- tables shared by all books; everything else belongs to a book, and its keys start with it.
+
+create schema bank;
+
+-- ISO 4217, active list: minor-unit exponents 0 to 4. Funds codes that have no minor unit (XAU, XTS, ...) are no money.
+create table bank.currency (
+    code     text collate "C" primary key check (code ~ '^[A-Z]{3}$'),
+    exponent int  not null check (exponent between 0 and 4)
+);
+insert into bank.currency (exponent, code)
+select 0, unnest(string_to_array('BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF', ' '))
+union all
+select 3, unnest(string_to_array('BHD IQD JOD KWD LYD OMR TND', ' '))
+union all
+select 4, unnest(string_to_array('CLF UYW', ' '))
+union all
+select 2, unnest(string_to_array(
+    'AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY '
+    'COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS '
+    'INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR '
+    'MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP '
+    'STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG', ' '));
+
+-- A world is live or one sandbox. Its clock is the wall clock plus an offset; its dates are those of its time zone.
+create table bank.world (
+    id              text        collate "C" primary key,
+    name            text        not null,
+    kind            text        not null check (kind in ('live', 'sandbox')),
+    time_zone       text        not null default 'Asia/Shanghai',
+    clock_offset_ms bigint      not null default 0,
+    created_at      timestamptz not null
+);
+
+-- A book is the unit of atomicity and of distribution. `block` is the number that new transfers are filed under until
+-- bank.seal() closes it.
+create table bank.book (
+    book  int  primary key check (book between 1 and 65535),
+    world text collate "C" not null references bank.world,
+    block int  not null default 1 check (block > 0)
+);
+
+create table bank.partner (
+    id         text        collate "C" primary key,
+    name       text        not null,
+    state      text        not null default 'active' check (state in ('active', 'suspended')),
+    created_at timestamptz not null
+);
+
+create table bank.app (
+    id         text        collate "C" primary key,
+    partner    text        collate "C" not null references bank.partner,
+    world      text        collate "C" not null references bank.world,
+    name       text        not null,
+    state      text        not null default 'active' check (state in ('active', 'suspended')),
+    created_at timestamptz not null
+);
+
+create table bank.party (
+    book            int         not null references bank.book,
+    id              text        collate "C" not null,
+    kind            text        not null check (kind in ('bank', 'company', 'person')),
+    name            text        not null,
+    registration_no text,       -- unified social credit code or its like
+    created_at      timestamptz not null,
+    primary key (book, id)
+);
+
+-- Credits raise a balance and debits lower it: what the bank owes the party. Amounts are minor units of the account's
+-- currency. `held` and `incoming` are reserved by open holds, out of and into the account, and two rules are kept by
+-- bank.post() under the row's lock: balance - held >= floor, balance + incoming <= ceiling.
+-- The columns that move stand together and pages keep room, so that an update stays on its page and its WAL is short.
+create table bank.account (
+    balance     bigint      not null default 0,
+    version     bigint      not null default 0,     -- number of entries so far
+    held        bigint      not null default 0 check (held >= 0),
+    incoming    bigint      not null default 0 check (incoming >= 0),
+    day_out     bigint      not null default 0,     -- debits of `day` that count against day_limit
+    day         date        not null default '-infinity',
+    book        int         not null,
+    floor       bigint      default 0,              -- null: no floor
+    ceiling     bigint,                             -- null: no ceiling
+    limit_each  bigint,                             -- largest single limited debit, null: none
+    limit_day   bigint,                             -- sum of limited debits of one world date, null: none
+    opened_at   timestamptz not null,
+    id          text        collate "C" not null,
+    party       text        collate "C" not null,
+    currency    text        collate "C" not null references bank.currency,
+    state       text        collate "C" not null default 'open' check (state in ('open', 'closed')),
+    name        text        not null,
+    primary key (book, id),
+    foreign key (book, party) references bank.party,
+    check (balance - held >= floor),
+    check (balance + incoming <= ceiling),
+    check (state = 'open' or (balance = 0 and held = 0 and incoming = 0))
+) with (fillfactor = 70);
+
+-- What the holder of an account lets a partner do with it. An account without a row here does not exist for the
+-- partner, except as somebody to pay.
+create table bank.account_access (
+    book      int         not null,
+    can_debit boolean     not null,
+    since     timestamptz not null,
+    partner   text        collate "C" not null references bank.partner,
+    account   text        collate "C" not null,
+    primary key (book, partner, account),
+    foreign key (book, account) references bank.account
+);
