@@ -4,6 +4,7 @@
 #ifndef TB_GATEWAY_ROUTER_H
 #define TB_GATEWAY_ROUTER_H
 
+#include "store/batch.h"
 #include <stdbool.h>
 #include <tongbao/plugin.h>
 
@@ -28,15 +29,9 @@ struct tb_operation {
     uint32_t index; /**< 0.., its place in metrics and limits */
 };
 
-/** A parameter found in a path; `value` points into the path that was looked up. */
-struct tb_path_param {
-    const char *name;
-    struct tb_str value;
-};
-
 struct tb_match {
     const struct tb_operation *operation; /**< NULL: the path is known, the method is not */
-    struct tb_path_param params[TB_ROUTE_PARAMS_MAX];
+    struct tb_path_param params[TB_ROUTE_PARAMS_MAX]; /**< values point into the path looked up */
     size_t params_n;
     const char *allow; /**< methods of the path, "GET, POST" */
 };

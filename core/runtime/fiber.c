@@ -63,7 +63,8 @@ struct tb_fibers {
     struct tb_fiber *pooled; /* idle, with a stack */
     struct tb_fiber *bare;   /* idle, without */
     struct tb_fiber *all;
-    size_t all_n, peak; /* peak: most alive since the pool was last trimmed */
+    size_t all_n, most;
+    size_t peak; /* most alive since the pool was last trimmed */
     struct tb_timer trim;
     struct tb_fiber_stats stats;
     struct tb_tick_origin origin;
@@ -235,7 +236,7 @@ tb_err tb_fiber_start(struct tb_loop *loop, void (*main)(void *arg), void *arg)
 {
     struct tb_fibers *fibers = loop->fibers;
     struct tb_fiber_stats *stats = &fibers->stats;
-    if (stats->live >= TB_FIBERS_MAX)
+    if (stats->live >= fibers->most)
         return TB_E_OVERLOAD;
     struct tb_fiber *fiber = idle_fiber(fibers);
     if (fiber == NULL)
@@ -255,6 +256,11 @@ tb_err tb_fiber_start(struct tb_loop *loop, void (*main)(void *arg), void *arg)
 #endif
     resume(fiber);
     return NULL;
+}
+
+void tb_fiber_limit(struct tb_loop *loop, size_t most)
+{
+    loop->fibers->most = most;
 }
 
 /* ---- waiting ---- */
@@ -407,6 +413,7 @@ struct tb_fibers *tb_fibers_new(struct tb_loop *loop)
     fibers->root.home = fibers;
     fibers->ready_last = &fibers->ready;
     fibers->trim.fired = trim_pool;
+    fibers->most = TB_FIBERS_MAX;
     tb_tick_origin_set(&fibers->origin);
 #ifdef TB_HAS_TSAN
     fibers->root.tsan = __tsan_get_current_fiber();

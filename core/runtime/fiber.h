@@ -21,7 +21,7 @@ struct tb_run;
 
 enum {
     TB_FIBER_STACK = 256 * 1024,
-    TB_FIBERS_MAX = 4096, /**< live fibers of one loop; beyond that tb_fiber_start refuses */
+    TB_FIBERS_MAX = 4096, /**< live fibers of one loop unless tb_fiber_limit says otherwise */
 };
 
 /** The right to wake one wait of one fiber, once. */
@@ -34,6 +34,9 @@ struct tb_wake {
  * fiber.
  *  @return NULL; TB_E_OVERLOAD (too many live fibers, or no memory for another stack) */
 tb_err TB_NODISCARD tb_fiber_start(struct tb_loop *loop, void (*main)(void *arg), void *arg);
+
+/** How many fibers of `loop` may be alive at once; those beyond are refused, not ended. */
+void tb_fiber_limit(struct tb_loop *loop, size_t most);
 
 /** The running fiber, NULL outside any. */
 struct tb_fiber *tb_fiber_self(void);

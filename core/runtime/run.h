@@ -26,6 +26,7 @@ struct tb_problem {
     struct tb_str link;    /**< path of a related resource for a Link header, or absent */
     int64_t retry_after_s; /**< 0: none */
     const char *decline_code;
+    struct tb_str extra; /**< JSON object with members to add to the document, or absent */
 };
 
 struct tb_run {

@@ -352,6 +352,8 @@ static void refuses_more_than_the_most_fibers(void **state)
     turns(*state, 1);
     assert_int_equal(tb_fiber_stats(*state).live, 0);
     start(*state, &probes[TB_FIBERS_MAX], do_nothing);
+    tb_fiber_limit(*state, 0);
+    assert_true(tb_is(tb_fiber_start(*state, probe_main, &probes[0]), TB_E_OVERLOAD));
     test_free(probes);
 }
 
