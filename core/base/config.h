@@ -118,9 +118,6 @@ struct tb_str tb_config_plugin(const struct tb_config *config, const char *name,
  *  JSON array. `config` NULL: the table alone. */
 void tb_config_explain(const struct tb_config *config, bool json, struct tb_text *out);
 
-/** docs/configuration.md. */
-void tb_config_document(struct tb_text *out);
-
 /** The known key (or, when `key` names a section, the section) most like `key` by edit distance;
  * absent when none is near. */
 struct tb_str tb_config_nearest(struct tb_str key);
