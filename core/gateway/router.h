@@ -5,6 +5,7 @@
 #define TB_GATEWAY_ROUTER_H
 
 #include "store/batch.h"
+#include "store/batch.h"
 #include <stdbool.h>
 #include <tongbao/plugin.h>
 
@@ -29,6 +30,7 @@ struct tb_operation {
     uint32_t index; /**< 0.., its place in metrics and limits */
 };
 
+/** What a path leads to. The values of the parameters point into the path that was looked up. */
 struct tb_match {
     const struct tb_operation *operation; /**< NULL: the path is known, the method is not */
     struct tb_path_param params[TB_ROUTE_PARAMS_MAX]; /**< values point into the path looked up */
