@@ -155,7 +155,8 @@ static void describe_end(const struct tb_child *c, int status, char *out, size_t
     if (c->why[0] != '\0')
         snprintf(out, out_bytes, "%s", c->why);
     else if (WIFSIGNALED(status))
-        snprintf(out, out_bytes, "died of signal %d", WTERMSIG(status));
+        snprintf(out, out_bytes, "died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else
         snprintf(out, out_bytes, "ended with exit code %d", WEXITSTATUS(status));
 }

@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 enum {
-    TB_CHILDREN_MAX = 256, /**< processes of all generations together */
-    TB_POSTS_MAX = 96,     /**< processes of one generation */
+    TB_CHILDREN_MAX = 1024, /**< processes of all generations together */
+    TB_POSTS_MAX = 300,     /**< processes of one generation */
 };
 
 enum tb_child_state {

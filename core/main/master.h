@@ -47,6 +47,12 @@ struct tb_master_setup {
     int (*main[TB_SEAT_KINDS])(struct tb_seat *seat);
 };
 
+/** The shared memory the workers want; in worker.c.
+ *  @param workers  how many there will be
+ *  @return how many of `out_regions` were filled */
+size_t tb_worker_regions(const struct tb_config *config, unsigned workers,
+                         struct tb_region_want out_regions[TB_REGIONS_MAX]);
+
 /** Run the service until it is told to end.
  *  @return 0 after an orderly end; 1 when it could not start, the reason having been logged */
 int tb_master_run(const struct tb_master_setup *setup);

@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,6 +94,24 @@ static json_t *processes_json(struct tb_master *m)
     return list;
 }
 
+/** Where clients find us: the addresses as bound, so that port 0 shows what it became. */
+static json_t *listeners_json(const struct tb_master *m)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->listeners_n; i++) {
+        struct sockaddr_storage at;
+        socklen_t n = sizeof(at);
+        char host[64], port[8], text[80];
+        if (getsockname(m->listeners[i].fd, (struct sockaddr *)&at, &n) != 0 ||
+            getnameinfo((struct sockaddr *)&at, n, host, sizeof(host), port, sizeof(port),
+                        NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+            continue;
+        snprintf(text, sizeof(text), at.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
 static json_t *reload_json(const struct tb_reload *r)
 {
     if (r->at_ms == 0)
@@ -110,9 +130,10 @@ void tb_record_status(struct tb_master *m)
                         : m->incoming != 0 || m->handover || m->probe != 0 ? "reloading"
                                                                            : "serving";
     write_document(m->run_dir, "status.json",
-                   json_pack("{s:i, s:s, s:i, s:o, s:o}", "pid", (int)getpid(), "state", state,
+                   json_pack("{s:i, s:s, s:i, s:o, s:o, s:o}", "pid", (int)getpid(), "state", state,
                              "generation", (int)m->generation, "processes", processes_json(m),
-                             "last_reload", reload_json(&m->last_reload)));
+                             "listeners", listeners_json(m), "last_reload",
+                             reload_json(&m->last_reload)));
 }
 
 /* ---- crash records ---- */
