@@ -151,29 +151,29 @@ void tb_key_free(struct tb_key *key)
 
 /* ---- PKCS #8 ---- */
 
-struct tb_key *tb_key_read_der(enum tb_alg alg, struct tb_str der)
+struct tb_key *tb_key_read_der(enum tb_alg alg, const struct tb_secret *der)
 {
-    const unsigned char *at = (const unsigned char *)der.at;
-    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der.n);
+    const unsigned char *at = der->at;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der->n);
     EVP_PKEY *pkey = NULL;
-    if (info != NULL && at == (const unsigned char *)der.at + der.n)
+    if (info != NULL && at == der->at + der->n)
         pkey = EVP_PKCS82PKEY(info);
     PKCS8_PRIV_KEY_INFO_free(info);
     ERR_clear_error();
     return tb_key_wrap(alg, pkey, true);
 }
 
-struct tb_str tb_key_write_der(const struct tb_key *key)
+void tb_key_write_der(const struct tb_key *key, struct tb_secret *out)
 {
+    unsigned char *der = NULL;
     TB_ASSERT(key->is_private);
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key->pkey);
     TB_ASSERT(info != NULL);
-    int n = i2d_PKCS8_PRIV_KEY_INFO(info, NULL);
+    int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
     TB_ASSERT(n > 0);
-    unsigned char *out = tb_mem((size_t)n), *end = out;
-    TB_ASSERT(i2d_PKCS8_PRIV_KEY_INFO(info, &end) == n);
     PKCS8_PRIV_KEY_INFO_free(info);
-    return TB_BYTES(out, (size_t)n);
+    tb_secret_set(out, der, (size_t)n);
+    OPENSSL_clear_free(der, (size_t)n);
 }
 
 /* ---- signing and verifying ---- */

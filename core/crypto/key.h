@@ -13,6 +13,7 @@
 #define TB_CRYPTO_KEY_H
 
 #include "base/arena.h"
+#include "base/secret.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <tongbao/error.h>
@@ -55,10 +56,10 @@ struct tb_key *tb_key_read_jwk(const json_t *jwk, enum tb_jwk_part part);
 struct tb_str tb_key_write_jwk(const struct tb_key *key, enum tb_jwk_part part,
                                struct tb_arena *arena);
 
-/** Read the DER of PKCS #8 (RFC 5208), and write it in memory of its own, to be given back with
- *  tb_mem_free_secret. Reading gives NULL when the bytes are not a key of `alg`. */
-struct tb_key *tb_key_read_der(enum tb_alg alg, struct tb_str der);
-struct tb_str tb_key_write_der(const struct tb_key *key);
+/** Read the DER of PKCS #8 (RFC 5208), and write it. Reading gives NULL when the bytes are not a
+ * key of `alg`, or more than one. */
+struct tb_key *tb_key_read_der(enum tb_alg alg, const struct tb_secret *der);
+void tb_key_write_der(const struct tb_key *key, struct tb_secret *out);
 
 void tb_key_free(struct tb_key *key);
 

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-    TB_KEYSTORE_MASTER_BYTES = 32,
+    TB_KEYSTORE_MASTER_BYTES = 32, /**< at least */
     TB_KEYSTORE_KEYS_MAX =
         8, /**< live at once: next, active, and retired ones of short schedules */
 };
@@ -53,8 +53,8 @@ struct tb_key_row {
 
 struct tb_keystore;
 
-/** An empty store. `master` has TB_KEYSTORE_MASTER_BYTES and is copied.
- *  @return NULL when it has another length */
+/** An empty store, whose sealing key is derived from `master`.
+ *  @return NULL when the master has fewer than TB_KEYSTORE_MASTER_BYTES */
 struct tb_keystore *tb_keystore_new(const struct tb_secret *master);
 void tb_keystore_free(struct tb_keystore *keys);
 
@@ -64,6 +64,9 @@ void tb_keystore_free(struct tb_keystore *keys);
  * another kid or algorithm, whose times are out of order or overlap another's, or too many rows */
 const char *tb_keystore_load(struct tb_keystore *keys, const struct tb_key_row *rows, size_t rows_n,
                              int64_t now_s);
+
+/** Changes whenever a key leaves the store: what was verified before must be verified again. */
+uint64_t tb_keystore_generation(const struct tb_keystore *keys);
 
 /** Whether it is time to make the next key. */
 bool tb_keystore_due(const struct tb_keystore *keys, const struct tb_key_schedule *schedule,

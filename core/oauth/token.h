@@ -58,9 +58,6 @@ tb_err TB_NODISCARD tb_token_check(struct tb_token_checker *checker,
                                    const struct tb_presented *presented, int64_t now_s,
                                    struct tb_grant **out_grant, const char **out_why);
 
-/** Forget what was verified: after keys were withdrawn. */
-void tb_token_checker_forget(struct tb_token_checker *checker);
-
 struct tb_token_cache_stats tb_token_checker_stats(const struct tb_token_checker *checker);
 
 /** What a new token says. */
