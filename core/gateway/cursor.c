@@ -53,8 +53,9 @@ static tb_err refuse(struct tb_exchange *x)
                    "the cursor was not made by this list with these filters");
 }
 
-/* Split "v1.payload.mac", check the MAC, and split the payload at its newline. */
-static tb_err open_cursor(struct tb_exchange *x, struct tb_str cursor, struct tb_page *page)
+/* Split "v1.place.mac" and check the MAC. */
+static tb_err open_cursor(struct tb_exchange *x, struct tb_str cursor, struct tb_str scope,
+                          struct tb_str *out_place)
 {
     struct tb_arena *arena = x->run.arena;
     if (cursor.n < 4 || cursor.n > CURSOR_MAX || memcmp(cursor.at, "v1.", 3) != 0)
@@ -63,20 +64,15 @@ static tb_err open_cursor(struct tb_exchange *x, struct tb_str cursor, struct tb
     const char *dot = memchr(rest.at, '.', rest.n);
     if (dot == NULL)
         return refuse(x);
-    struct tb_str payload, mac;
     struct tb_str left = {rest.at, (size_t)(dot - rest.at)};
     struct tb_str right = {dot + 1, rest.n - left.n - 1};
+    struct tb_str mac;
     unsigned char want[TB_SHA256_BYTES];
-    if (!decode(arena, left, &payload) || !decode(arena, right, &mac))
+    if (!decode(arena, left, out_place) || !decode(arena, right, &mac))
         return refuse(x);
-    sign(x, page->scope, payload, want);
+    sign(x, scope, *out_place, want);
     if (!tb_same_secret(mac, TB_BYTES(want, MAC_BYTES)))
         return refuse(x);
-    const char *newline = memchr(payload.at, '\n', payload.n);
-    if (newline == NULL)
-        return refuse(x);
-    page->at = (struct tb_str){payload.at, (size_t)(newline - payload.at)};
-    page->id = (struct tb_str){newline + 1, payload.n - page->at.n - 1};
     return NULL;
 }
 
@@ -94,50 +90,40 @@ tb_err tb_exchange_page(struct tb_req *req, struct tb_page *out_page)
     }
     if (after.at != NULL && before.at != NULL)
         return tb_fail(req, TB_E_BAD_PARAMETER, "send starting_after or ending_before, not both");
-    if (after.at == NULL && before.at == NULL)
-        return NULL;
-    out_page->backwards = before.at != NULL;
-    return open_cursor(x, after.at != NULL ? after : before, out_page);
+    if (after.at != NULL)
+        return open_cursor(x, after, out_page->scope, &out_page->after);
+    if (before.at != NULL)
+        return open_cursor(x, before, out_page->scope, &out_page->before);
+    return NULL;
 }
 
-static void add_cursor(struct tb_exchange *x, struct tb_text *text, const struct tb_page *page,
-                       const struct tb_rows *rows, size_t row)
+static void add_cursor(struct tb_exchange *x, struct tb_text *text, struct tb_str scope,
+                       struct tb_str place)
 {
-    struct tb_text payload_text;
     unsigned char mac[TB_SHA256_BYTES];
-    tb_text_init(&payload_text, x->run.arena);
-    tb_text_add(&payload_text, tb_cell(rows, row, 1));
-    tb_text_add_char(&payload_text, '\n');
-    tb_text_add(&payload_text, tb_cell(rows, row, 2));
-    struct tb_str payload = tb_text_end(&payload_text);
-    sign(x, page->scope, payload, mac);
+    sign(x, scope, place, mac);
     tb_text_add(text, TB_STR("\"v1."));
-    tb_text_add(text, tb_base64url(x->run.arena, payload));
+    tb_text_add(text, tb_base64url(x->run.arena, place));
     tb_text_add_char(text, '.');
     tb_text_add(text, tb_base64url(x->run.arena, TB_BYTES(mac, MAC_BYTES)));
     tb_text_add_char(text, '"');
 }
 
-/* Rows come in the list's order for a forward page and in reverse for a backward one. */
+/* The cursor leads on in the direction the client came: behind the last object, or before the
+ * first. */
 tb_err tb_exchange_reply_page(struct tb_req *req, const struct tb_page *page,
                               const struct tb_rows *rows)
 {
     struct tb_exchange *x = tb_exchange_of(req);
-    size_t limit = (size_t)page->limit;
-    size_t shown = rows->n < limit ? rows->n : limit;
-    bool more = rows->n > limit;
+    bool more = tb_str_eq(tb_cell(rows, 0, 1), TB_STR("t"));
     struct tb_text text;
     tb_text_init(&text, x->run.arena);
-    tb_text_add(&text, TB_STR("{\"object\":\"list\",\"data\":["));
-    for (size_t i = 0; i < shown; i++) {
-        if (i > 0)
-            tb_text_add_char(&text, ',');
-        tb_text_add(&text, tb_cell(rows, page->backwards ? shown - 1 - i : i, 0));
-    }
-    tb_text_add(&text, more ? TB_STR("],\"has_more\":true,\"next_cursor\":")
-                            : TB_STR("],\"has_more\":false,\"next_cursor\":"));
+    tb_text_add(&text, TB_STR("{\"object\":\"list\",\"data\":"));
+    tb_text_add(&text, tb_cell(rows, 0, 0));
+    tb_text_add(&text, more ? TB_STR(",\"has_more\":true,\"next_cursor\":")
+                            : TB_STR(",\"has_more\":false,\"next_cursor\":"));
     if (more)
-        add_cursor(x, &text, page, rows, shown - 1);
+        add_cursor(x, &text, page->scope, tb_cell(rows, 0, page->before.at != NULL ? 2 : 3));
     else
         tb_text_add(&text, TB_STR("null"));
     tb_text_add_char(&text, '}');

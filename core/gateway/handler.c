@@ -1,6 +1,6 @@
-/* Stages "handler" and "reply": the product's own code, and whether what it answered has the shape it
- * declares. The second costs a parse of every answer, so it runs where products are tested and in
- * sandboxes that ask for it. */
+/* Stages "handler" and "reply": the product's own code, and whether what it answered has the shape
+ * it declares. The second costs a parse of every answer, so it runs where products are tested and
+ * in sandboxes that ask for it. */
 #include "base/json.h"
 #include "gateway/gateway.h"
 #include "schema/schema.h"

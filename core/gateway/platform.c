@@ -1,5 +1,5 @@
-/* Health tells whether this process works, readiness whether requests should be sent to it: a gateway
- * without books is well but not ready. */
+/* Health tells whether this process works, readiness whether requests should be sent to it: a
+ * gateway without books is well but not ready. */
 #include "gateway/platform.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
@@ -54,16 +54,24 @@ static tb_err get_trace(struct tb_req *req)
     const char *operation = trace.operation < parts->operations_n
                                 ? parts->operations[trace.operation]->key
                                 : NULL;
-    return tb_reply(req, 200,
-                    tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation));
+    return tb_reply(req, 200, tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation));
 }
 
 static const struct tb_route platform_routes[] = {
-    {.method = "GET", .path = "/healthz", .level = TB_A1, .handler = health,
+    {.method = "GET",
+     .path = "/healthz",
+     .level = TB_A1,
+     .handler = health,
      .summary = "Whether this process works."},
-    {.method = "GET", .path = "/readyz", .level = TB_A1, .handler = readiness,
+    {.method = "GET",
+     .path = "/readyz",
+     .level = TB_A1,
+     .handler = readiness,
      .summary = "Whether it can serve: the books are there."},
-    {.method = "GET", .path = "/metrics", .level = TB_A1, .handler = metrics,
+    {.method = "GET",
+     .path = "/metrics",
+     .level = TB_A1,
+     .handler = metrics,
      .summary = "Metrics in Prometheus' text format."},
 };
 
@@ -76,8 +84,11 @@ const struct tb_plugin tb_platform_product = {
 };
 
 static const struct tb_route trace_routes[] = {
-    {.method = "GET", .path = "/traces/v1/traces/{request_id}", .scope = "traces:read",
-     .level = TB_A1, .handler = get_trace,
+    {.method = "GET",
+     .path = "/traces/v1/traces/{request_id}",
+     .scope = "traces:read",
+     .level = TB_A1,
+     .handler = get_trace,
      .summary = "Which stage said what about one of your requests."},
 };
 

@@ -37,13 +37,13 @@ struct tb_answer {
     bool replayed;          /**< stored answer of an earlier request with the same key */
 };
 
-/** A page asked for by the client: `limit`, `starting_after`, `ending_before`, all checked. */
+/** A page asked for by the client: `limit`, `starting_after`, `ending_before`, all checked. A place is
+ *  what a list's SQL function says of a row's position; at most one of the two is there. */
 struct tb_page {
-    int64_t limit;       /**< 1..100 */
-    bool backwards;      /**< true: the page before the cursor (ending_before) */
-    struct tb_str at;    /**< sort key of the cursor's row, absent on the first page */
-    struct tb_str id;    /**< id of the cursor's row, absent on the first page */
-    struct tb_str scope; /**< digest of route and filters the cursors are bound to */
+    int64_t limit;        /**< 1..100 */
+    struct tb_str after;  /**< the page behind this place, or absent */
+    struct tb_str before; /**< the page before this place, or absent */
+    struct tb_str scope;  /**< what cursors are bound to: partner, book, route, filters */
 };
 
 enum tb_log_level { TB_LOG_DEBUG, TB_LOG_INFO, TB_LOG_WARN, TB_LOG_ERROR };
@@ -271,8 +271,8 @@ static inline tb_err TB_NODISCARD tb_reply_row(struct tb_req *req, int status,
     return tb_reply(req, status, tb_cell(rows, row, 0));
 }
 
-/** Answer with a list. Columns of `rows`: object as JSON text, sort key, id. The statement must ask
- *  for page->limit + 1 rows so that `has_more` is known; the surplus row is not sent. */
+/** Answer with a list. `rows` is what a SQL function returning tb.page gave, one row: the objects as a
+ *  JSON array, whether there are more, and the places of the first and the last of them. */
 static inline tb_err TB_NODISCARD tb_reply_page(struct tb_req *req, const struct tb_page *page,
                                                 const struct tb_rows *rows)
 {

@@ -1,0 +1,198 @@
+/* e-payment: payments between accounts, and their refunds. The rules about money are in sql/; here
+ * are the tables a partner and the host read, and handlers that hand each request to its SQL
+ * function.
+ *
+ * A decline (no funds, closed account, limit) is a payment in state `failed` with a code. Refusals
+ * are for requests that make no sense: an account the partner does not know, a reference used
+ * before. */
+#include <tongbao/tongbao.h>
+
+/* ---- payments ---- */
+
+static const struct tb_call PAY = {"e_payment.pay", "pay"};
+static const struct tb_call REFUND = {"e_payment.refund", "rfd"};
+
+static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3)";
+static const char SQL_PAYMENTS[] =
+    "select data, has_more, first, last from e_payment.list_payments($1, $2, $3, $4, $5, $6, $7, "
+    "$8, $9)";
+static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4)";
+static const char SQL_REFUNDS[] =
+    "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6)";
+
+static tb_err no_payment(struct tb_req *req)
+{
+    struct tb_str id = tb_path(req, "payment_id");
+    return tb_fail(req, TB_E_NOT_FOUND, "no payment %.*s", (int)id.n, id.at);
+}
+
+/* POST /e-payment/v1/payments */
+static tb_err TB_SUSPENDS create_payment(struct tb_req *req)
+{
+    struct tb_answer answer;
+    TB_TRY(tb_call(req, &answer, &PAY));
+    return tb_reply_answer(req, &answer);
+}
+
+/* GET /e-payment/v1/payments/{payment_id} */
+static tb_err TB_SUSPENDS get_payment(struct tb_req *req)
+{
+    struct tb_rows *rows;
+    TB_TRY(tb_query(req, &rows, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req),
+                    TB_PATH(req, "payment_id")));
+    return rows->n == 0 ? no_payment(req) : tb_reply_row(req, 200, rows, 0);
+}
+
+/* GET /e-payment/v1/payments */
+static tb_err TB_SUSPENDS list_payments(struct tb_req *req)
+{
+    struct tb_rows *rows;
+    struct tb_page page;
+    TB_TRY(tb_page(req, &page));
+    TB_TRY(tb_query(req, &rows, SQL_PAYMENTS, TB_BOOK(req), TB_PARTNER(req), TB_QUERY(req, "state"),
+                    TB_QUERY(req, "reference"), TB_QUERY(req, "created[gte]"),
+                    TB_QUERY(req, "created[lt]"), TB_TEXT(page.after), TB_TEXT(page.before),
+                    TB_INT(page.limit)));
+    return tb_reply_page(req, &page, rows);
+}
+
+/* ---- refunds ---- */
+
+/* POST /e-payment/v1/payments/{payment_id}/refunds */
+static tb_err TB_SUSPENDS create_refund(struct tb_req *req)
+{
+    struct tb_answer answer;
+    TB_TRY(tb_call(req, &answer, &REFUND));
+    return tb_reply_answer(req, &answer);
+}
+
+/* GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id} */
+static tb_err TB_SUSPENDS get_refund(struct tb_req *req)
+{
+    struct tb_rows *rows;
+    TB_TRY(tb_query(req, &rows, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req),
+                    TB_PATH(req, "payment_id"), TB_PATH(req, "refund_id")));
+    struct tb_str id = tb_path(req, "refund_id");
+    if (rows->n == 0)
+        return tb_fail(req, TB_E_NOT_FOUND, "no refund %.*s", (int)id.n, id.at);
+    return tb_reply_row(req, 200, rows, 0);
+}
+
+/* GET /e-payment/v1/payments/{payment_id}/refunds */
+static tb_err TB_SUSPENDS list_refunds(struct tb_req *req)
+{
+    struct tb_rows *rows;
+    struct tb_page page;
+    TB_TRY(tb_page(req, &page));
+    TB_TRY(tb_query(req, &rows, SQL_REFUNDS, TB_BOOK(req), TB_PARTNER(req),
+                    TB_PATH(req, "payment_id"), TB_TEXT(page.after), TB_TEXT(page.before),
+                    TB_INT(page.limit)));
+    return rows->n == 0 ? no_payment(req) : tb_reply_page(req, &page, rows);
+}
+
+/* ---- tables ---- */
+
+static const struct tb_query_param payment_filters[] = {
+    {"state", TB_Q_ENUM, 0, 0, "processing|succeeded|failed", "Only payments in this state."},
+    {"reference", TB_Q_TEXT, 1, 64, NULL, "Only the payment with this reference."},
+    {"created[gte]", TB_Q_TIME, 0, 0, NULL, "Only payments made at or after this time."},
+    {"created[lt]", TB_Q_TIME, 0, 0, NULL, "Only payments made before this time."},
+    {NULL, TB_Q_TEXT, 0, 0, NULL, NULL},
+};
+
+static const struct tb_route routes[] = {
+    {.method = "POST",
+     .path = "/e-payment/v1/payments",
+     .scope = "e-payment:write",
+     .level = TB_A2,
+     .body_schema = "payment_create",
+     .reply_schema = "payment",
+     .flags = TB_R_KEY | TB_R_FINISH,
+     .handler = create_payment,
+     .summary = "Pay from one account to another, at once.",
+     .standard = "ISO 20022 pacs.008, synchronous"},
+    {.method = "GET",
+     .path = "/e-payment/v1/payments",
+     .scope = "e-payment:read",
+     .level = TB_A2,
+     .reply_schema = "payments",
+     .query = payment_filters,
+     .flags = TB_R_PAGE,
+     .handler = list_payments,
+     .summary = "Your payments, newest first."},
+    {.method = "GET",
+     .path = "/e-payment/v1/payments/{payment_id:pay}",
+     .scope = "e-payment:read",
+     .level = TB_A2,
+     .reply_schema = "payment",
+     .handler = get_payment,
+     .summary = "One payment as it is now."},
+    {.method = "POST",
+     .path = "/e-payment/v1/payments/{payment_id:pay}/refunds",
+     .scope = "e-payment:write",
+     .level = TB_A2,
+     .body_schema = "refund_create",
+     .reply_schema = "refund",
+     .flags = TB_R_KEY | TB_R_FINISH,
+     .handler = create_refund,
+     .summary = "Give a payment back, in part or whole."},
+    {.method = "GET",
+     .path = "/e-payment/v1/payments/{payment_id:pay}/refunds",
+     .scope = "e-payment:read",
+     .level = TB_A2,
+     .reply_schema = "refunds",
+     .flags = TB_R_PAGE,
+     .handler = list_refunds,
+     .summary = "The refunds of a payment, newest first."},
+    {.method = "GET",
+     .path = "/e-payment/v1/payments/{payment_id:pay}/refunds/{refund_id:rfd}",
+     .scope = "e-payment:read",
+     .level = TB_A2,
+     .reply_schema = "refund",
+     .handler = get_refund,
+     .summary = "One refund."},
+};
+
+static const char *const states[] = {"processing", "succeeded", "failed", NULL};
+static const char *const terminal[] = {"succeeded", "failed", NULL};
+static const struct tb_edge edges[] = {
+    {"processing", "succeeded", "bank"},
+    {"processing", "failed", "bank"},
+    {NULL, NULL, NULL},
+};
+static const struct tb_states lives[] = {
+    {"payment", states, terminal, edges},
+    {"refund", states, terminal, edges},
+};
+
+TB_ERROR_DEFINE(NOT_REFUNDABLE, 409, "payment_not_refundable", false,
+                "The payment is in a state that cannot be refunded.",
+                "Only payments in state succeeded can be refunded.")
+TB_ERROR_DEFINE(REFUND_EXCEEDS, 409, "refund_exceeds_payment", false,
+                "The refund is larger than what is left of the payment.",
+                "`remaining` says what is left; leave the amount out to refund all of it.")
+TB_ERROR_DEFINE(CURRENCY, 422, "currency_mismatch", false,
+                "The amount is in another currency than the payment.",
+                "Refund in the currency of the payment.")
+static const struct tb_error *const errors[] = {
+    TB_E_NOT_REFUNDABLE,
+    TB_E_REFUND_EXCEEDS,
+    TB_E_CURRENCY,
+};
+
+static const struct tb_event_type events[] = {
+    {"payment.succeeded", "The money has moved."},
+    {"payment.failed", "The payment was declined; `failure` says why."},
+    {"refund.succeeded", "The money went back."},
+    {"refund.failed", "The refund was declined; `failure` says why."},
+};
+
+static const struct tb_call *const calls[] = {&PAY, &REFUND};
+
+TB_PLUGIN = {
+    TB_PLUGIN_HEAD,           .name = "e-payment",
+    .version = "1.0.0",       .title = "Corporate payments",
+    TB_TABLE(routes, routes), TB_TABLE(states, lives),
+    TB_TABLE(errors, errors), TB_TABLE(events, events),
+    TB_TABLE(calls, calls),   .migrations = tb_migrations,
+};
