@@ -207,6 +207,7 @@ void house_open(struct house *house, const struct house_kind *kind)
     snprintf(house->plain_host, sizeof house->plain_host, "localhost:%u", house->plain_port);
     paper_begin();
     paper_make(&house->paper, "server", &(struct paper_kind){.name = "localhost"});
+    paper_make(&house->ca, "ca", &(struct paper_kind){.name = "ca", .authority = true});
 
     struct tb_guard_limits guard;
     tb_guard_limits_init(&guard);
@@ -220,7 +221,7 @@ void house_open(struct house *house, const struct house_kind *kind)
         .hosts_n = 3,
         .certificate = house->paper.certificate,
         .key = house->paper.key,
-        .client_ca = kind->client_ca,
+        .client_ca = kind->trusts_ca ? house->ca.certificate : NULL,
         .ask_for_certificate = kind->ask_for_certificate,
         .plain_h2 = true,
         .body_bytes = 1 << 20,

@@ -22,6 +22,7 @@ struct house {
     struct tb_server *server;
     struct tb_guard_counters counters;
     struct paper paper; /**< of the server, for "localhost" */
+    struct paper ca;    /**< that may issue certificates of clients */
     int tls_fd, plain_fd;
     uint16_t tls_port, plain_port;
     char tls_host[32], plain_host[32]; /**< "localhost:4711" */
@@ -33,8 +34,8 @@ struct house {
 };
 
 struct house_kind {
-    const char *client_ca;
     bool ask_for_certificate;
+    bool trusts_ca;                            /**< verify them against house->ca */
     uint32_t connections, address_connections; /**< 0: default */
 };
 
