@@ -5,7 +5,6 @@
 #ifndef TB_GATEWAY_EXCHANGE_H
 #define TB_GATEWAY_EXCHANGE_H
 
-#include "gateway/limit.h"
 #include "gateway/router.h"
 #include "gateway/trace.h"
 #include "http/server.h"
@@ -38,8 +37,6 @@ struct tb_exchange {
 
     struct tb_str key;    /**< Idempotency-Key, unquoted; absent */
     char fingerprint[65]; /**< hex, with the key */
-    struct tb_limit_verdict limit;
-    bool limited; /**< `limit` was filled */
 
     int status;
     struct tb_str reply;
@@ -69,7 +66,7 @@ tb_err tb_stage_admit(struct tb_exchange *x);
 tb_err tb_stage_route(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_authenticate(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x);
-tb_err tb_stage_limit(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x);
 tb_err tb_stage_query(struct tb_exchange *x);
 tb_err tb_stage_body(struct tb_exchange *x);
 tb_err tb_stage_schema(struct tb_exchange *x);

@@ -66,7 +66,6 @@ static void renew(struct tb_exchange *x)
     x->query_n = 0;
     x->key = TB_STR_NONE;
     x->fingerprint[0] = '\0';
-    x->limited = false;
     x->status = 0;
     x->reply = TB_STR_NONE;
     x->reply_headers_n = 0;

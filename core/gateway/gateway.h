@@ -10,8 +10,11 @@
 #include "base/config.h"
 #include "gateway/exchange.h"
 
+struct tb_apps;
 struct tb_hmac;
+struct tb_limiter;
 struct tb_metrics;
+struct tb_sink;
 struct tb_store;
 struct tb_token_checker;
 struct tb_worlds;
@@ -24,8 +27,10 @@ struct tb_gateway_parts {
     struct tb_store *store;
     struct tb_token_checker *tokens;
     struct tb_worlds *worlds;
+    struct tb_apps *apps;
     struct tb_limiter *limiter;
     struct tb_metrics *metrics;
+    struct tb_sink *access_log;
     const struct tb_router *router;
     struct tb_operation *const *operations;
     size_t operations_n;

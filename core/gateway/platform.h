@@ -1,5 +1,5 @@
-/* What the gateway itself serves: health for supervisors, metrics for Prometheus, decision traces for
- * partners. Products like any other, only built in. */
+/* What the gateway itself serves: health for supervisors, metrics for Prometheus, decision traces
+ * for partners. Products like any other, only built in. */
 #ifndef TB_GATEWAY_PLATFORM_H
 #define TB_GATEWAY_PLATFORM_H
 

@@ -8,15 +8,20 @@ static const char LAST_RESORT[] =
     "{\"type\":\"about:blank\",\"title\":\"Something failed inside.\",\"status\":500,"
     "\"code\":\"internal\",\"retryable\":false}";
 
-tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
+static void set_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
 {
-    if (body.at == NULL && status != 204)
-        return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer needs too much memory");
     x->status = status;
     x->reply = body;
     if (body.at != NULL)
         tb_exchange_header(x, TB_STR("content-type"), type);
     tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+}
+
+tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
+{
+    if (body.at == NULL && status != 204)
+        return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer needs too much memory");
+    set_reply(x, status, type, body);
     return NULL;
 }
 
@@ -67,5 +72,5 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
     if (body.at == NULL)
         body = (struct tb_str){LAST_RESORT, sizeof(LAST_RESORT) - 1};
     int status = body.at == LAST_RESORT ? 500 : err->status;
-    (void)tb_exchange_reply(x, status, TB_PROBLEM_TYPE, body); /* has a body: cannot fail */
+    set_reply(x, status, TB_PROBLEM_TYPE, body);
 }

@@ -5,7 +5,6 @@
 #define TB_GATEWAY_ROUTER_H
 
 #include "store/batch.h"
-#include "store/batch.h"
 #include <stdbool.h>
 #include <tongbao/plugin.h>
 
@@ -26,8 +25,9 @@ struct tb_operation {
     const struct tb_schema *reply_schema; /**< NULL: not declared */
     char key[TB_ROUTE_KEY_BYTES];         /**< names the operation: keys, metrics, logs */
     size_t key_n;
-    bool writes;    /**< anything but GET and HEAD */
-    uint32_t index; /**< 0.., its place in metrics and limits */
+    bool writes;     /**< anything but GET and HEAD */
+    uint32_t index;  /**< 0.., its place among the operations of this worker */
+    uint32_t metric; /**< the number it is counted under */
 };
 
 /** What a path leads to. The values of the parameters point into the path that was looked up. */

@@ -78,8 +78,8 @@ create table bank.account (
     day_out     bigint      not null default 0,     -- debits of `day` that count against day_limit
     day         date        not null default '-infinity',
     book        int         not null,
-    floor       bigint      default 0,              -- null: no floor
-    ceiling     bigint,                             -- null: no ceiling
+    floor       bigint      default 0 check (floor >= -4611686018427387903),    -- null: no floor
+    ceiling     bigint      check (ceiling <= 4611686018427387903),             -- null: no ceiling
     limit_each  bigint,                             -- largest single limited debit, null: none
     limit_day   bigint,                             -- sum of limited debits of one world date, null: none
     opened_at   timestamptz not null,

@@ -57,7 +57,7 @@ return case
     when i.currency <> t.currency                  then 'exists_with_different_currency'
     when i.kind <> t.kind                          then 'exists_with_different_kind' end;
 
-create function bank.difference(i bank.instruction, h bank.hold) returns text
+create function bank.hold_difference(i bank.instruction, h bank.hold) returns text
 language sql immutable parallel safe security invoker
 return case
     when i.amount <> h.amount     then 'exists_with_different_amount'
@@ -86,8 +86,9 @@ declare
     a_per_day bigint[];
     a_balance bigint[]; a_version bigint[]; a_held bigint[]; a_incoming bigint[]; a_day_out bigint[]; a_day date[];
     -- the holds that are named, then those made here
-    holds   bank.hold[] := '{}';
-    h_id    text[] := '{}';
+    holds   bank.hold[] := array[]::bank.hold[];
+    h_id    text[] := array[]::text[];
+    h_moved boolean[] := array[]::boolean[];
     r       record;
     h       bank.hold;
     at_h    int;
@@ -96,12 +97,13 @@ declare
     amount  bigint;
     spent   bigint;             -- what the account has used of today's limit
     refusal text;
+    earlier bank.transfer;
     known   boolean;            -- the same instruction was carried out before
     move    bigint;             -- goes from d to c
     keep    bigint;             -- is reserved, in d as held and in c as incoming; negative: is released
-    made    bank.transfer[] := '{}';
-    codes   text[] := '{}';
-    existed boolean[] := '{}';
+    made    bank.transfer[] := array[]::bank.transfer[];
+    codes   text[] := array[]::text[];
+    existed boolean[] := array[]::boolean[];
     chain   int;
     broken  boolean := false;
     since   int;                -- where the current chain began, and all that has to be put back if it breaks
@@ -163,11 +165,11 @@ begin
         refusal := case when broken then 'linked_failed' end;
         known := false;
         if r.repeated and not broken and r.verb in ('transfer', 'post') then
-            select true, bank.difference(instructions[r.n], t) into known, refusal
-              from (select * from bank.transfer t where t.book = post.book and t.id = r.id
-                    union all
-                    select * from unnest(made) m where m.id = r.id) t;
-            known := coalesce(known, false);
+            select * into earlier from unnest(made) m where m.id = r.id
+            union all
+            select * from bank.transfer t where t.book = post.book and t.id = r.id;
+            known := found;
+            refusal := case when known then bank.difference(instructions[r.n], earlier) end;
         end if;
 
         move := 0;
@@ -182,7 +184,7 @@ begin
             at_h := case when r.verb = 'hold' then array_position(h_id, r.id) end;
             known := at_h is not null;
             refusal := case
-                when known then bank.difference(instructions[r.n], holds[at_h])
+                when known then bank.hold_difference(instructions[r.n], holds[at_h])
                 when amount <= 0 then 'amount_must_be_positive'
                 when r.debit = r.credit then 'accounts_must_be_different'
                 when a_id[d] is distinct from r.debit then 'debit_account_not_found'
@@ -202,7 +204,7 @@ begin
             end;
             if refusal is null and not known then
                 if r.limited then
-                    a_day_out[d] := spent + amount;
+                    a_day_out[d] := least(spent + amount, balance_max);
                     a_day[d] := greatest(a_day[d], r.today);
                 end if;
                 if r.verb = 'transfer' then
@@ -212,15 +214,18 @@ begin
                     h_id := h_id || r.id;
                     holds := holds || row(amount, amount, 0, r.at, coalesce(r.expires_at, 'infinity'), r.at, post.book,
                                           r.id, r.debit, r.credit, r.currency, r.kind, 'open')::bank.hold;
+                    h_moved[cardinality(holds)] := true;
                 end if;
             end if;
         else
             at_h := array_position(h_id, r.hold);
             h := holds[at_h];
+            d := array_position(a_id, h.debit);
+            c := array_position(a_id, h.credit);
             amount := coalesce(r.amount, h.remaining);
             known := (h.state, r.verb) in (('voided', 'void'), ('expired', 'expire'));
             refusal := case
-                when at_h is null then 'hold_not_found'
+                when d is null or c is null then 'hold_not_found'   -- or made so late that its accounts are not locked
                 when known then null
                 when h.state = 'expired' then 'hold_expired'
                 when h.state <> 'open' then 'hold_already_' || h.state
@@ -239,8 +244,7 @@ begin
                                 when h.remaining = 0 then 'posted' else 'open' end;
                 h.changed_at := r.at;
                 holds[at_h] := h;
-                d := array_position(a_id, h.debit);
-                c := array_position(a_id, h.credit);
+                h_moved[at_h] := true;
             end if;
         end if;
 
@@ -254,8 +258,9 @@ begin
             a_version[d] := a_version[d] + 1;
             a_version[c] := a_version[c] + 1;
             made := made || row(move, a_balance[d], a_version[d], a_balance[c], a_version[c], r.at, post.book, block,
-                                r.id, a_id[d], a_id[c], a_currency[d], coalesce(r.kind, h.kind),
-                                r.hold)::bank.transfer;
+                                r.id, a_id[d], a_id[c], a_currency[d],
+                                case when r.verb = 'post' then h.kind else r.kind end,
+                                case when r.verb = 'post' then h.id end)::bank.transfer;
         end if;
 
         codes := codes || refusal;
@@ -282,11 +287,15 @@ begin
        and (a.version <> u.version or a.held <> u.held or a.incoming <> u.incoming);
 
     if not plain then
-        insert into bank.hold as o select * from unnest(holds)
+        insert into bank.hold as o
+        select w.amount, w.remaining, w.posted, w.at, w.expires_at, w.changed_at, w.book, w.id, w.debit, w.credit,
+               w.currency, w.kind, w.state
+          from unnest(holds) with ordinality w
+               (amount, remaining, posted, at, expires_at, changed_at, book, id, debit, credit, currency, kind, state, n)
+         where h_moved[w.n]
             on conflict on constraint hold_pkey do update
                set remaining = excluded.remaining, posted = excluded.posted, state = excluded.state,
-                   changed_at = excluded.changed_at
-             where (o.remaining, o.state) is distinct from (excluded.remaining, excluded.state);
+                   changed_at = excluded.changed_at;
     end if;
 
     return query select o.n::int, o.code, o.existed from unnest(codes, existed) with ordinality o (code, existed, n);

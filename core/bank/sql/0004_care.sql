@@ -1,0 +1,119 @@
+-- Opening accounts, letting holds expire, sealing the ledger.
+
+-- Opens accounts and funds them, a thousand at a time. `accounts` is an array of {id, party, currency, name} and, as
+-- wanted, floor (null: none; absent: 0), ceiling, limit_each, limit_day, and opening {from, amount}: money that comes by
+-- transfer from another account of the book, so a world's books sum to zero from the first day. An account's opening
+-- transfer has its stem. With a partner given, that partner may read and debit them. Returns how many were opened.
+create function bank.open_accounts(book int, accounts jsonb, partner text, now timestamptz) returns int
+language plpgsql volatile security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    opened int;
+    refused record;
+begin
+    insert into bank.account (book, id, party, currency, name, floor, ceiling, limit_each, limit_day, opened_at)
+    select open_accounts.book, a->>'id', a->>'party', a->>'currency', a->>'name',
+           case when a ? 'floor' then (a->>'floor')::bigint else 0 end, (a->>'ceiling')::bigint,
+           (a->>'limit_each')::bigint, (a->>'limit_day')::bigint, open_accounts.now
+      from jsonb_array_elements(open_accounts.accounts) a;
+    get diagnostics opened = row_count;
+
+    insert into bank.account_access (book, partner, account, can_debit, since)
+    select open_accounts.book, open_accounts.partner, a->>'id', true, open_accounts.now
+      from jsonb_array_elements(open_accounts.accounts) a where open_accounts.partner is not null;
+
+    for refused in
+        select o.code, (g.orders[o.n]).credit as account
+          from (select array_agg(row('transfer', 'xfr_' || right(a.e->>'id', 26), a.e->'opening'->>'from', a.e->>'id',
+                                     (a.e->'opening'->'amount')::bigint, a.e->>'currency', 'opening',
+                                     open_accounts.now, false, null, null, null, null)::bank.instruction) as orders
+                  from jsonb_array_elements(open_accounts.accounts) with ordinality a (e, i)
+                 where a.e ? 'opening'
+                 group by a.i / 1000 order by a.i / 1000) g,
+               lateral bank.post(open_accounts.book, g.orders) o
+         where o.code is not null
+    loop
+        raise 'account % could not be funded: %', refused.account, refused.code using errcode = 'check_violation';
+    end loop;
+    return opened;
+end
+$$;
+
+-- Releases holds that are past their time, oldest first, at most rows_n; returns their ids for the products to act on.
+create function bank.expire_holds(book int, now timestamptz, rows_n int) returns setof text
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    due text[];
+begin
+    due := array(select h.id from bank.hold h
+                  where h.book = expire_holds.book and h.state = 'open' and h.expires_at <= expire_holds.now
+                  order by h.expires_at, h.id limit expire_holds.rows_n);
+    -- One that was posted or voided between these two statements is refused by bank.post() and not named.
+    return query
+    select due[o.n]
+      from bank.post(expire_holds.book, array(
+            select row('expire', null, null, null, null, null, null, expire_holds.now, null, null, d.id, null,
+                       null)::bank.instruction
+              from unnest(due) with ordinality d (id, n) order by d.n)) o
+     where o.code is null and not o.existed;
+end
+$$;
+
+-- A seal fixes one block of transfers: `digest` covers every column of each, in the order of their ids, and `hash`
+-- covers the digest and the seal before. Sealing happens off the path of payments, so no chain head serializes a book.
+create table bank.seal (
+    book        int         not null,
+    block       int         not null,
+    transfers_n int         not null,
+    sealed_at   timestamptz not null,
+    digest      bytea       not null,
+    hash        bytea       not null,
+    primary key (book, block)
+);
+
+-- The bytes of a transfer that its seal covers.
+create function bank.transfer_line(t bank.transfer) returns text
+language sql stable parallel safe security invoker
+return concat_ws('|', t.id, t.debit, t.credit, t.amount, t.currency, t.kind, coalesce(t.hold, '-'),
+                 (extract(epoch from t.at) * 1000000)::bigint, t.debit_version, t.debit_balance, t.credit_version,
+                 t.credit_balance);
+
+-- Seals the blocks that were closed before and closes the current one if it has any transfer. To be called about once a
+-- second, each call a transaction of its own; returns the number of blocks sealed. The lock on a block waits for the
+-- transactions that still write to it; new ones are already in the next block, because its closing is committed.
+create function bank.seal(book int, now timestamptz) returns int
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+declare
+    current int;
+    last    bank.seal;
+    sealed  int := 0;
+    b       record;
+begin
+    perform pg_advisory_xact_lock(seal.book, 0);    -- one sealer at a time; blocks begin at 1
+    select k.block into strict current from bank.book k where k.book = seal.book;
+    select s.* into last from bank.seal s where s.book = seal.book order by s.block desc limit 1;
+    for n in coalesce(last.block, 0) + 1 .. current - 1 loop
+        perform pg_advisory_xact_lock(seal.book, n);
+        select count(*)::int as transfers_n,
+               sha256(convert_to(coalesce(string_agg(bank.transfer_line(t), E'\n' order by t.id), ''), 'UTF8')) as digest
+          into b
+          from bank.transfer t where t.book = seal.book and t.block = n;
+        insert into bank.seal (book, block, transfers_n, sealed_at, digest, hash)
+        values (seal.book, n, b.transfers_n, seal.now, b.digest, sha256(coalesce(last.hash, '') || b.digest))
+        returning * into last;
+        sealed := sealed + 1;
+    end loop;
+    if exists (select from bank.transfer t where t.book = seal.book and t.block = current) then
+        update bank.book k set block = current + 1 where k.book = seal.book;
+    end if;
+    return sealed;
+end
+$$;

@@ -1,0 +1,33 @@
+/* The apps a worker has met: whether they may act, and the rate limits agreed with them. What is
+ * remembered is at most a second old, so a suspended app is refused within a second on every
+ * worker. */
+#ifndef TB_GATEWAY_APPS_H
+#define TB_GATEWAY_APPS_H
+
+#include "gateway/limit.h"
+#include "gateway/router.h"
+#include <tongbao/req.h>
+
+enum { TB_APPS_REMEMBERED = 4096 };
+
+struct tb_apps;
+
+struct tb_app {
+    bool active;                       /**< it and its partner */
+    const struct tb_limit_set *limits; /**< for the operation that was asked about */
+};
+
+/** An empty memory. `standard` are the limits of an app that has none of its own; borrowed. */
+struct tb_apps *tb_apps_new(const struct tb_limit_set *standard);
+void tb_apps_free(struct tb_apps *apps);
+
+/** What is known of an app, for one operation.
+ *  @return NULL; TB_E_NOT_ENTITLED (there is no such app any more); TB_E_STORE
+ *  Waits: only for an app that is not remembered, or by the first to ask after a second; while the
+ *  books are away what is remembered still counts. *out_app is valid until the caller's next wait.
+ */
+tb_err TB_NODISCARD TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps,
+                                            struct tb_str app, const struct tb_operation *operation,
+                                            struct tb_app *out_app);
+
+#endif

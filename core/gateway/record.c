@@ -1,0 +1,54 @@
+/* Counting and telling. Nothing here can fail a request: what cannot be written is dropped and
+ * counted by the log. */
+#include "gateway/record.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "gateway/gateway.h"
+
+static bool is_told(const struct tb_exchange *x)
+{
+    int32_t wanted = tb_gateway_parts(x->gateway)->config->log_access;
+    if (wanted == TB_ACCESS_NONE)
+        return false;
+    const struct tb_operation *operation = x->match.operation;
+    return wanted == TB_ACCESS_ALL || operation == NULL || operation->writes;
+}
+
+static struct tb_str operation_key(const struct tb_exchange *x)
+{
+    const struct tb_operation *operation = x->match.operation;
+    return operation == NULL ? TB_STR_NONE : (struct tb_str){operation->key, operation->key_n};
+}
+
+static void tell(const struct tb_exchange *x, tb_err err, int64_t us)
+{
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const struct tb_field fields[] = {
+        TB_F_TEXT("request_id", ((struct tb_str){x->request_id, sizeof(x->request_id) - 1})),
+        TB_F_TEXT("route", operation_key(x)),
+        TB_F_TEXT("partner", x->grant == NULL ? TB_STR_NONE : x->grant->partner),
+        TB_F_TEXT("app", x->grant == NULL ? TB_STR_NONE : x->grant->app),
+        TB_F_INT("status", x->status),
+        TB_F_CSTR("error", err == NULL ? NULL : err->code),
+        TB_F_INT("us", us),
+        TB_F_INT("bytes_in", (int64_t)x->in.body.n),
+        TB_F_INT("bytes_out", (int64_t)x->reply.n),
+        TB_F_CSTR("peer", x->in.peer),
+    };
+    tb_sink_add(parts->access_log, tb_loop_wall_ms(x->run.loop), "request", fields,
+                TB_COUNT(fields));
+}
+
+void tb_record(struct tb_exchange *x, tb_err err)
+{
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const struct tb_operation *operation = x->match.operation;
+    double us = (double)(tb_ticks() - x->started_ticks) / tb_ticks_per_us();
+    uint32_t metric = operation == NULL ? TB_METRICS_OPERATIONS - 1 : operation->metric;
+    tb_count_answer(parts->metrics, metric, x->gone ? 0 : x->status, (uint64_t)us);
+    x->trace.status = (uint16_t)x->status;
+    x->trace.at_ms = tb_loop_wall_ms(x->run.loop);
+    tb_trace_keep(parts->trace_rings[parts->worker], &x->trace);
+    if (is_told(x))
+        tell(x, err, (int64_t)us);
+}

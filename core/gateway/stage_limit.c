@@ -1,0 +1,45 @@
+/* Stage "limit": not more often than agreed, exactly, over all workers. The headers say how much is
+ * left on every answer, refusals included.
+ * Source: draft-ietf-httpapi-ratelimit-headers-10. */
+#include "base/metrics.h"
+#include "base/time.h"
+#include "gateway/apps.h"
+#include "gateway/gateway.h"
+
+static void add_headers(struct tb_exchange *x, const struct tb_limit_verdict *verdict)
+{
+    char *header = tb_arena_raw(x->run.arena, TB_LIMIT_HEADER_BYTES);
+    char *policy = tb_arena_text(x->run.arena, verdict->set->policy, verdict->set->policy_n);
+    if (header == NULL || policy == NULL)
+        return;
+    size_t n = tb_limit_header(verdict, header);
+    tb_exchange_header(x, TB_STR("ratelimit-policy"),
+                       (struct tb_str){policy, verdict->set->policy_n});
+    tb_exchange_header(x, TB_STR("ratelimit"), (struct tb_str){header, n});
+}
+
+tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x)
+{
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const struct tb_operation *operation = x->match.operation;
+    struct tb_limit_verdict verdict;
+    struct tb_app app;
+    if (x->grant == NULL)
+        return NULL;
+    TB_TRY(tb_app_find(&x->run.req, parts->apps, x->grant->app, operation, &app));
+    struct tb_limit_subject subject = {
+        .app = x->grant->app,
+        .product = tb_str(operation->plugin->name),
+        .route = {operation->key, operation->key_n},
+    };
+    uint32_t cost = operation->route->cost > 0 ? operation->route->cost : 1;
+    bool admitted = tb_limit_take(parts->limiter, app.limits, &subject, cost,
+                                  tb_loop_now_ms(x->run.loop) * 1000000, &verdict);
+    add_headers(x, &verdict);
+    if (admitted)
+        return NULL;
+    tb_count(parts->metrics, TB_M_RATE_LIMITED, 1);
+    x->run.problem.retry_after_s = verdict.retry_after_s;
+    return tb_fail(&x->run.req, TB_E_RATE_LIMITED, "the limit \"%s\" is used up; wait %lld s",
+                   app.limits->rules[verdict.tightest].name, (long long)verdict.retry_after_s);
+}
