@@ -110,8 +110,10 @@ static yaml_event_type_t next_event(struct reader *reader)
 {
     yaml_event_delete(&reader->event);
     if (!yaml_parser_parse(&reader->parser, &reader->event)) {
-        const char *what = reader->parser.problem;
-        give_up(reader, reader->parser.problem_mark, what == NULL ? "is not YAML" : what);
+        const yaml_parser_t *parser = &reader->parser;
+        bool marked = parser->error == YAML_SCANNER_ERROR || parser->error == YAML_PARSER_ERROR;
+        give_up(reader, marked ? parser->problem_mark : parser->mark,
+                parser->problem == NULL ? "is not YAML" : parser->problem);
         return YAML_NO_EVENT;
     }
     return reader->event.type;
@@ -205,6 +207,10 @@ static void take_scalar(struct reader *reader)
         keep_for_plugin(reader);
         return;
     }
+    if (row == NULL && tb_config_is_section(path_of(reader))) {
+        error_at(reader, reader->key_mark, "this is a section: its keys stand below it");
+        return;
+    }
     if (row == NULL) {
         unknown_key(reader, "key");
         return;
@@ -270,8 +276,12 @@ static void skip_section(struct reader *reader)
 static void open_section(struct reader *reader)
 {
     if (reader->depth > 0) {
-        if (!tb_config_is_section(path_of(reader))) {
-            unknown_key(reader, "section");
+        const struct tb_config_row *row = tb_config_row(path_of(reader));
+        if (row != NULL || !tb_config_is_section(path_of(reader))) {
+            if (row != NULL)
+                wrong_value(reader, reader->event.start_mark, row, TB_STR_NONE);
+            else
+                unknown_key(reader, "section");
             skip_section(reader);
             return;
         }

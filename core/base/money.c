@@ -38,9 +38,9 @@ const struct tb_currency *tb_currency(struct tb_str code)
     return NULL;
 }
 
-static struct tb_str code_of(struct tb_money money)
+static struct tb_str code_of(const struct tb_money *money)
 {
-    return (struct tb_str){money.currency, strnlen(money.currency, sizeof money.currency)};
+    return (struct tb_str){money->currency, strnlen(money->currency, sizeof money->currency)};
 }
 
 /* ---- JSON ---- */
@@ -93,13 +93,13 @@ void tb_money_write(struct tb_text *text, struct tb_money money)
     if (quoted)
         tb_text_add_char(text, '"');
     tb_text_add(text, TB_STR(",\"currency\":"));
-    tb_text_add_json(text, code_of(money));
+    tb_text_add_json(text, code_of(&money));
     tb_text_add_char(text, '}');
 }
 
 void tb_money_write_major(struct tb_text *text, struct tb_money money)
 {
-    const struct tb_currency *row = tb_currency(code_of(money));
+    const struct tb_currency *row = tb_currency(code_of(&money));
     size_t decimals = row == NULL ? 0 : (size_t)row->exponent;
     char digits[21];
     struct tb_str number = {digits, tb_text_int(digits, money.minor)};
@@ -122,7 +122,7 @@ void tb_money_write_major(struct tb_text *text, struct tb_money money)
 bool tb_money_add(struct tb_money a, struct tb_money b, struct tb_money *out)
 {
     int64_t sum;
-    if (!tb_str_eq(code_of(a), code_of(b)) || __builtin_add_overflow(a.minor, b.minor, &sum))
+    if (!tb_str_eq(code_of(&a), code_of(&b)) || __builtin_add_overflow(a.minor, b.minor, &sum))
         return false;
     *out = a;
     out->minor = sum;
@@ -132,7 +132,8 @@ bool tb_money_add(struct tb_money a, struct tb_money b, struct tb_money *out)
 bool tb_money_subtract(struct tb_money a, struct tb_money b, struct tb_money *out)
 {
     int64_t difference;
-    if (!tb_str_eq(code_of(a), code_of(b)) || __builtin_sub_overflow(a.minor, b.minor, &difference))
+    if (!tb_str_eq(code_of(&a), code_of(&b)) ||
+        __builtin_sub_overflow(a.minor, b.minor, &difference))
         return false;
     *out = a;
     out->minor = difference;
@@ -280,7 +281,7 @@ bool tb_rate_apply(int64_t minor, struct tb_rate rate, enum tb_rounding rounding
 bool tb_money_convert(struct tb_money money, struct tb_str to, struct tb_rate rate,
                       enum tb_rounding rounding, struct tb_money *out)
 {
-    const struct tb_currency *from = tb_currency(code_of(money)), *into = tb_currency(to);
+    const struct tb_currency *from = tb_currency(code_of(&money)), *into = tb_currency(to);
     struct tb_money converted = {0};
     if (from == NULL || into == NULL ||
         !scale(money.minor, rate, into->exponent - from->exponent, rounding, &converted.minor))

@@ -1,0 +1,206 @@
+/* Building text, integers in decimal, JSON strings, UTF-8. */
+#include "base/text.h"
+#include "test.h"
+
+static struct tb_arena *arena;
+
+static int open_arena(void **state)
+{
+    (void)state;
+    arena = tb_arena_new(TB_ARENA_CAP);
+    return 0;
+}
+
+static int close_arena(void **state)
+{
+    (void)state;
+    tb_arena_free(arena);
+    return 0;
+}
+
+static void grows_piece_by_piece(void **state)
+{
+    (void)state;
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    for (int i = 0; i < 10000; i++)
+        tb_text_add_char(&text, (char)('a' + i % 26));
+    tb_text_add(&text, TB_STR("-"));
+    tb_text_add_int(&text, INT64_MIN);
+    tb_text_add_format(&text, "|%5d|%s", 42, "end");
+    struct tb_str out = tb_text_end(&text);
+    assert_int_equal(out.n, 10000 + 1 + 20 + 7 + 3);
+    assert_int_equal(out.at[out.n], '\0');
+    for (int i = 0; i < 10000; i++)
+        assert_int_equal(out.at[i], 'a' + i % 26);
+    assert_string_equal(out.at + 10000, "--9223372036854775808|   42|end");
+}
+
+static void is_there_and_empty_when_nothing_was_added(void **state)
+{
+    (void)state;
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    assert_text(tb_text_end(&text), "");
+}
+
+static void is_absent_when_the_arena_overflows(void **state)
+{
+    (void)state;
+    struct tb_arena *small = tb_arena_new(256);
+    struct tb_text text;
+    tb_text_init(&text, small);
+    for (int i = 0; i < 1000; i++)
+        tb_text_add_format(&text, "%d", i);
+    assert_null(tb_text_end(&text).at);
+    tb_arena_free(small);
+}
+
+static void fills_a_fixed_buffer_to_the_last_byte_and_no_further(void **state)
+{
+    (void)state;
+    char buffer[8] = "#######";
+    struct tb_text text;
+    tb_text_init_fixed(&text, buffer, 6);
+    tb_text_add(&text, TB_STR("12345"));
+    assert_text(tb_text_end(&text), "12345");
+    tb_text_add_char(&text, '6');
+    assert_null(tb_text_end(&text).at);
+    tb_text_cut(&text, 3);
+    tb_text_add_json(&text, TB_STR("ab")); /* four characters: whole or not at all */
+    assert_int_equal(text.n, 3);
+    tb_text_cut(&text, 3);
+    assert_text(tb_text_end(&text), "123");
+    assert_int_equal(buffer[6], '#');
+}
+
+static void escapes_json_strings(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tb_str in;
+        const char *out;
+    } cases[] = {
+        {{"", 0}, "\"\""},
+        {{"plain", 5}, "\"plain\""},
+        {{"a\"b\\c/d", 7}, "\"a\\\"b\\\\c/d\""},
+        {{"\b\f\n\r\t", 5}, "\"\\b\\f\\n\\r\\t\""},
+        {{"\0\x01\x1f\x7f", 4}, "\"\\u0000\\u0001\\u001f\x7f\""},
+        {{"\xE9\x80\x9A\xE5\xAE\x9D", 6}, "\"\xE9\x80\x9A\xE5\xAE\x9D\""},
+        {{"a\xFFz", 3}, "\"a\xEF\xBF\xBDz\""},
+        {{"\xC3", 1}, "\"\xEF\xBF\xBD\""},
+        {{"\xC3\"", 2}, "\"\xEF\xBF\xBD\\\"\""},
+        {{"\xED\xA0\x80", 3}, "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct tb_text text;
+        tb_text_init(&text, arena);
+        tb_text_add_json(&text, cases[i].in);
+        assert_text(tb_text_end(&text), cases[i].out);
+    }
+}
+
+static void writes_and_reads_every_border_of_int64(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {-1, "-1"},
+        {10, "10"},
+        {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char digits[21];
+        int64_t back = 7;
+        struct tb_str text = {digits, tb_text_int(digits, cases[i].value)};
+        assert_text(text, cases[i].text);
+        assert_true(tb_text_to_int(text, &back));
+        assert_int_equal(back, cases[i].value);
+    }
+}
+
+static void refuses_integers_in_any_other_form(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        "-",
+        "+1",
+        "01",
+        "-0",
+        "-01",
+        "00",
+        " 1",
+        "1 ",
+        "1.0",
+        "1e3",
+        "0x1",
+        "--1",
+        "1-",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "99999999999999999999999",
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t out = 7;
+        if (tb_text_to_int(tb_str(cases[i]), &out))
+            fail_msg("took \"%s\"", cases[i]);
+        assert_int_equal(out, 7);
+    }
+}
+
+static void tells_utf8_from_what_only_looks_like_it(void **state)
+{
+    (void)state;
+    static const struct {
+        struct tb_str text;
+        bool valid;
+    } cases[] = {
+        {{"", 0}, true},
+        {{"a\0b", 3}, true},
+        {{"\xC2\x80", 2}, true},
+        {{"\xDF\xBF", 2}, true},
+        {{"\xE0\xA0\x80", 3}, true},
+        {{"\xED\x9F\xBF", 3}, true},
+        {{"\xEE\x80\x80", 3}, true},
+        {{"\xF0\x90\x80\x80", 4}, true},
+        {{"\xF4\x8F\xBF\xBF", 4}, true},
+        {{"\x80", 1}, false},             /* continuation alone */
+        {{"\xC0\xAF", 2}, false},         /* overlong */
+        {{"\xC1\xBF", 2}, false},         /* overlong */
+        {{"\xE0\x9F\xBF", 3}, false},     /* overlong */
+        {{"\xF0\x8F\xBF\xBF", 4}, false}, /* overlong */
+        {{"\xED\xA0\x80", 3}, false},     /* surrogate */
+        {{"\xED\xBF\xBF", 3}, false},     /* surrogate */
+        {{"\xF4\x90\x80\x80", 4}, false}, /* beyond U+10FFFF */
+        {{"\xF5\x80\x80\x80", 4}, false},
+        {{"\xFE", 1}, false},
+        {{"\xC3", 1}, false}, /* cut short */
+        {{"\xE5\xAE", 2}, false},
+        {{"\xF0\x90\x80", 3}, false},
+        {{"\xC3(", 2}, false},
+        {{"\xE5\xAE(", 3}, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (tb_utf8_valid(cases[i].text) != cases[i].valid)
+            fail_msg("case %zu", i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(grows_piece_by_piece),
+        cmocka_unit_test(is_there_and_empty_when_nothing_was_added),
+        cmocka_unit_test(is_absent_when_the_arena_overflows),
+        cmocka_unit_test(fills_a_fixed_buffer_to_the_last_byte_and_no_further),
+        cmocka_unit_test(escapes_json_strings),
+        cmocka_unit_test(writes_and_reads_every_border_of_int64),
+        cmocka_unit_test(refuses_integers_in_any_other_form),
+        cmocka_unit_test(tells_utf8_from_what_only_looks_like_it),
+    };
+    return cmocka_run_group_tests(tests, open_arena, close_arena);
+}
