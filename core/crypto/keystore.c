@@ -108,6 +108,8 @@ static const char *take(const struct tb_keystore *keys, struct tb_keystore *next
         slot->key = open_key(keys, row);
     if (slot->key == NULL)
         return "a signing key does not open under the master secret";
+    if (tb_alg_read(row->alg) != tb_key_alg(slot->key))
+        return "a signing key has another algorithm than its row says";
     return NULL;
 }
 

@@ -55,6 +55,22 @@ static void verifies_the_published_signatures(void **state)
     tb_key_free(key);
 }
 
+static void refuses_rsa_signatures_of_other_parameters(void **state)
+{
+    (void)state;
+    static const char *const signatures[] = {PSS_SALT_0, PSS_SALT_20, PSS_SALT_64, PSS_MGF1_SHA1,
+                                             RSA_V15};
+    static const char token[] = BILBO_PS256_TOKEN;
+    struct tb_key *key = read_jwk(BILBO_PUBLIC, TB_JWK_PUBLIC);
+    struct tb_str text = {token, (size_t)(strrchr(token, '.') - token)};
+    unsigned char signature[TB_KEY_SIGNATURE_MAX];
+    for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++)
+        if (tb_key_verify(key, text, decode(signatures[i], signature)))
+            fail_msg("signature %zu verifies", i);
+    assert_true(tb_key_verify(key, text, decode(strrchr(token, '.') + 1, signature)));
+    tb_key_free(key);
+}
+
 static void signs_ed25519_to_the_published_bytes(void **state)
 {
     (void)state;
@@ -321,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verifies_the_published_signatures),
+        cmocka_unit_test(refuses_rsa_signatures_of_other_parameters),
         cmocka_unit_test(signs_ed25519_to_the_published_bytes),
         cmocka_unit_test(gives_the_published_thumbprints),
         cmocka_unit_test(every_algorithm_signs_what_it_verifies),

@@ -80,6 +80,33 @@
     "lkM4NXl6ShNejjd9H0-0qr3tDzZOmsKlTdxz4vbk_RUR6NeMriRg5pV4gFX0nxdKxtL_SjpOMVN1eIemg300iuFO"     \
     "emo7ZqmA5qZlCzqbT9885RZclZcFp6hZRSdtGmUZoUH0A9u2QPTTtSlhJiDjNazWEgS-fGqT4n7Zrg"
 
+/* The same text signed with the same key, but not as PS256 says: other salts, MGF1 with SHA-1. */
+#define PSS_SALT_0                                                                                 \
+    "aDxoEIer5Gd6y14XtATP7tug7nHtjOdArgPbVw6zisN1cjmWwe7CFrywMEdIoEB2CMZeY2Bq6cG6hnmZeP9JFuK2"     \
+    "Ay2qdeYqeCwO8Q3XHbS1tnrIle-tjVS0IVtjX4dBvzFlgfRkD75IxJPk7Ot4RmmaQq5o6wlu7sPMVTlog82hVSMa"     \
+    "a05ttBkPiYaMYWhBUziuvzS6ZSYfzwEC9YzriArIHR4yldNIpO13r923JvYkGXF8R-Z-OuW0c8cJyPi01yMMJWLv"     \
+    "7es8micEw4dc23jOybIYdy_1xPGi2OrbvEFQ5tSS_RDFNQOzl95yfpHXtFy8rx_0djGsPCAB77uP5A"
+#define PSS_SALT_20                                                                                \
+    "CrFl9njhWFJbscOObRw6i1ibKw_moh39o1kldiXpcetIRNB5EbhrBjPJzh2jpx5qWdsk5lvmec4dJujDQ19b4lgp"     \
+    "E9Lm5CfBuHMXj4jeKKql2IHBWXY2PBT614cZRmCcEzMhm-e4CvZOG7vASvwSbTXHukKA3hLzql4tZqwAgkX-VAb3"     \
+    "R5YndOtAEeTq95eD2d2m_wItcxiNOQBJPsG6vXL-6k1EANm_M9vMTECNZCE992Y_LbwtAtB1KMzKXyuuvFUuWK5v"     \
+    "jJRaZ-lJcq6h2_H2f6_IgGUCg0OsZuRjK00671lx0K0AtYUAvLhhDwZUIHUObM6o_OYkn3J9E0_aDQ"
+#define PSS_SALT_64                                                                                \
+    "fK2ddMNlSFIn8YRJTuzN19x3nnnYF7axhRcz-UYgejfLNhTUq7P2CPWXq9GhOu_AiBgf-37wbBIIqYWaQLpTtcwF"     \
+    "XYHlX_hkWXVIruhpl_QurkXyiGb94_E_f9Wij2PzdRNrKjWuS1oy11SBL9n7R1UwsZgbC70tmi-ULWmHsLpvYyFK"     \
+    "0koWZnvBRbe77S4_eWZA_YoQ0lMx7AHe5squQloH9D65uf9H28zeT9vxwrvTT--Bv0ui9Z5tLwrf5M8wYajxHSr8"     \
+    "b133DLyCExkKg4dI-y4N_CvXGMRW0Ci9HhwTb3GRl2j92z_OHsl3jFfUKzBSydmJnTbMzUotcu_P2Q"
+#define PSS_MGF1_SHA1                                                                              \
+    "XJ-FQHtr-0ENure-3DfrQbH8Ij2s-wo6anTZZ3-XkhBgkueQy59HQhWNEkYLf711LSLt5A24pN1ROt_M0v_S56Ah"     \
+    "5pAr0maj0YXiun17YjDRUVGxg9mlcDVb4iKawNIs0A6-BW-HdtrsrFG8QA34wLstCOOw0xY11-YSeJcOogGvSFsd"     \
+    "rK9oZ9ZFCpk1SDOa4O8gO1ZYTHI1mIuKlQQJm5iDlFR7qofB-hY6FHRPRdfp5XhQFnVsGRpmnjeO6Odo2PCt9Lu9"     \
+    "BHoU0-WzMCtn6nDZwX4cJPJnpNsV4QVmb3gyMWWaF0-ZP3JTTBeSd5Ie_W92M6kr1Y9Gb1XOtaIJMw"
+#define RSA_V15                                                                                    \
+    "GHC8QJHA6mu3fXNrgRrMgpdqwxzbD1u0Igbng4JiE5D77n_u8j7hrflnJRg6V5Oww04tLsngalcZQLfF2MG51n4N"     \
+    "cQS3Us10UcyPcnk0FlRhR856kaq3R-23hbkOGnfUzFeBcnZEYOgEZJpJzDBg3mMq0V0tE7ahygMfuw2CxR7WJxyw"     \
+    "SDb38v-iDwt1viYOR73G3qSLxD61R4pwivR1CLN93_pSrzYNZunIIWhfbunSbpQ9PyHF-HnO5AXZvN8SS8uGPsUF"     \
+    "uEPm97nem00MF9d9lobSJjo9_oLYU8avVy1MsSYySV3aU11XYeJrnx3Xt91si4-jUgMx3m-mT_JwLg"
+
 /* RFC 7520 §3.1: a key on P-521. */
 #define P521_PUBLIC                                                                                \
     "\"kty\":\"EC\",\"crv\":\"P-521\","                                                            \
