@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const struct tb_region_want own[] = {
-    {"seats", TB_CHILDREN_MAX * sizeof(struct tb_slot), 1},
-    {"quarantine", sizeof(struct tb_quarantine), 1},
+    {"seats", TB_CHILDREN_MAX * sizeof(struct tb_slot), 1, NULL},
+    {"quarantine", sizeof(struct tb_quarantine), 1, NULL},
 };
 
 static struct tb_region *find(struct tb_master *m, const char *name)
@@ -42,6 +42,8 @@ static bool make(struct tb_region *r, const struct tb_region_want *want)
         return false;
     if (ftruncate(fd, (off_t)want->bytes) == 0 && map(r, fd, want)) {
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+        if (want->init != NULL)
+            want->init(r->at, want->bytes);
         return true;
     }
     int error = errno;
@@ -95,7 +97,7 @@ bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why,
 
 bool tb_region_adopt(struct tb_master *m, const char *name, int fd, size_t bytes, uint32_t layout)
 {
-    const struct tb_region_want as_it_was = {name, bytes, layout};
+    const struct tb_region_want as_it_was = {name, bytes, layout, NULL};
     if (m->regions_n == TB_REGIONS_MAX || !map(&m->regions[m->regions_n], fd, &as_it_was))
         return false;
     m->regions_n++;
