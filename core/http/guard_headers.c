@@ -7,19 +7,18 @@
 #include "http/guard_syntax.h"
 #include <strings.h>
 
-/* Connection-specific fields that have no token in the library (RFC 9113 8.2.2). */
+/* The connection-specific fields that the library lets through (RFC 9113 8.2.2). */
 static bool is_connection_field(const h2o_iovec_t *name)
 {
-    return h2o_memis(name->base, name->len, H2O_STRLIT("proxy-connection"));
+    return name == &H2O_TOKEN_KEEP_ALIVE->buf ||
+           h2o_memis(name->base, name->len, H2O_STRLIT("proxy-connection"));
 }
 
 static bool fields_are_sound(const h2o_req_t *req)
 {
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *h = &req->headers.entries[i];
-        if (!tb_guard_value_is_trimmed(h->value))
-            return false;
-        if (!h2o_iovec_is_token(h->name) && (h->name->len == 0 || is_connection_field(h->name)))
+        if (!tb_guard_value_is_trimmed(h->value) || is_connection_field(h->name))
             return false;
     }
     return true;

@@ -1,0 +1,7 @@
+"""Attacks on an HTTP server, as functions: each takes a Target and returns an Outcome.
+
+They speak raw bytes, so that they can say what no library lets one say, at full speed. Run one from
+the command line:
+
+    python3 -m attacks https://127.0.0.1:8443/ping rapid_reset --frames 100000
+"""
