@@ -199,13 +199,13 @@ static tb_err read_url(struct call *call, struct place *place)
         return tb_fail(req, TB_E_UPSTREAM, "the URL must not hold credentials");
     }
     if (curl_url_get(parts, CURLUPART_HOST, &place->host, 0) != CURLUE_OK ||
-        curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK ||
         !host_is_literal(out->url, place->host))
         return tb_fail(req, TB_E_UPSTREAM, "the URL's host is not plain");
-    bool is_number = tb_text_to_int(tb_str(port), &number);
-    curl_free(port);
-    if (!is_number || number < 1 || number > UINT16_MAX ||
-        !port_allowed(&out->reach, (uint16_t)number))
+    if (curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        (void)!tb_text_to_int(tb_str(port), &number);
+        curl_free(port);
+    }
+    if (number < 1 || number > UINT16_MAX || !port_allowed(&out->reach, (uint16_t)number))
         return tb_fail(req, TB_E_UPSTREAM, "the URL's port is not allowed");
     place->port = (uint16_t)number;
 

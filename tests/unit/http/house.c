@@ -18,6 +18,12 @@ __attribute__((visibility("default"))) const char *__lsan_default_suppressions(v
     return "leak:h2o_multithread_create_queue\n";
 }
 
+const char *__lsan_default_options(void);
+__attribute__((visibility("default"))) const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}
+
 struct exchange {
     struct tb_incoming in;
     struct tb_run run;
