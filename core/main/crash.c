@@ -151,9 +151,8 @@ static void write_record(int signal, const siginfo_t *info, const void *context)
         record->offset = record->pc - m.from + m.offset;
     }
     record->stack_overflow = !sent && is_stack_overflow(record->address, sp);
-    const void *subject = tb_crash_subject_;
-    if (subject != NULL && describe != NULL && !record->off_loop)
-        describe(subject, &record->serving);
+    if (describe != NULL && !record->off_loop)
+        describe(tb_crash_subject_, &record->serving);
     atomic_store(&record->stage, TB_CRASH_WHOLE);
 }
 

@@ -44,7 +44,8 @@ struct tb_crash {
     struct tb_serving serving;
 };
 
-/** Fill `out` from the subject. Runs in the signal handler: may only read memory and copy. */
+/** Fill `out` from the subject (NULL when none was named; the running fiber tells, too). Runs in
+ * the signal handler: may only read memory and copy. */
 typedef void (*tb_crash_describe)(const void *subject, struct tb_serving *out);
 
 /** Handle SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and SIGABRT in this process, on the calling

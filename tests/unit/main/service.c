@@ -42,6 +42,8 @@ static bool draining;
 static void describe(const void *subject, struct tb_serving *out)
 {
     const struct tb_str whole = {"hit", 3};
+    if (subject == NULL)
+        return;
     snprintf(out->request_id, sizeof(out->request_id), "req-%c", *(const char *)subject);
     snprintf(out->route, sizeof(out->route), "POST /test/v1/%c", *(const char *)subject);
     snprintf(out->partner, sizeof(out->partner), "ptr_test");
@@ -218,7 +220,8 @@ static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t
     out->count[TB_SEAT_WORKER] = (unsigned)p->workers;
     out->listen[0] = p->listen;
     out->listen_n = 1;
-    out->regions[0] = (struct tb_region_want){"counter", 4096, (uint32_t)p->limit_layout};
+    out->regions[0] = (struct tb_region_want){
+        .name = "counter", .bytes = 4096, .layout = (uint32_t)p->limit_layout};
     out->regions_n = 1;
     out->start_ms = 3000;
     out->grace_ms = 2000;

@@ -1,0 +1,386 @@
+"""The rules. Each takes the files of a tree and yields `path:line: what is wrong`. A rule's docstring is
+what it promises; `bad` is the smallest tree that breaks it, so that test_lint.py can show it goes red."""
+
+import os
+import re
+import subprocess
+import tempfile
+
+from source import File, functions, name_of
+
+RULES = []
+
+
+def rule(bad):
+    def register(check):
+        check.bad = [File(path, text) for path, text in bad.items()]
+        RULES.append(check)
+        return check
+
+    return register
+
+
+def at(file, offset, what):
+    return f"{file.path}:{file.line_of(offset)}: {what}"
+
+
+# ---- what may include what ----
+
+FLOORS = {
+    "include": 0, "base": 1, "runtime": 2, "crypto": 2, "schema": 2, "store": 3, "http": 3, "script": 3,
+    "oauth": 4, "bank": 4, "event": 4, "gateway": 5, "plugin": 6, "main": 7,
+}
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+
+
+def includes(file):
+    for match in INCLUDE.finditer(file.without_comments):
+        yield match.start(), match.group(1), match.group(2)
+
+
+@rule(bad={"core/base/x.c": '#include "store/pool.h"\n'})
+def imports_go_down_only(files):
+    """A room of core/ includes rooms of lower floors, or of its own; never a higher one."""
+    for file in files:
+        if not file.is_c or file.room not in FLOORS:
+            continue
+        for offset, kind, name in includes(file):
+            other = name.split("/")[0]
+            if kind == '"' and "/" in name and FLOORS.get(other, -1) > FLOORS[file.room]:
+                yield at(file, offset, f"{file.room} (floor {FLOORS[file.room]}) includes {name}")
+
+
+@rule(bad={"core/store/a.c": '#include "http/b.h"\n', "core/http/b.c": '#include "store/a.h"\n'})
+def rooms_of_a_floor_do_not_include_each_other_in_a_circle(files):
+    """Between rooms of one floor, includes go one way."""
+    edges = {}
+    for file in files:
+        if not file.is_c or file.room not in FLOORS:
+            continue
+        for offset, kind, name in includes(file):
+            other = name.split("/")[0]
+            if kind == '"' and other in FLOORS and other != file.room:
+                edges.setdefault((file.room, other), at(file, offset, f"{file.room} includes {name}"))
+    # rooms are few: walk from each along the edges and see whether it comes back
+    for start, first in sorted(edges):
+        reached, todo = set(), [first]
+        while todo:
+            room = todo.pop()
+            if room in reached:
+                continue
+            reached.add(room)
+            todo += [b for a, b in edges if a == room]
+        if start in reached:
+            yield edges[(start, first)] + ", which leads back"
+
+
+LIBRARIES = [
+    (r"h2o(/|\.h)", lambda f: f.room in ("runtime", "http")),
+    (r"libpq-fe\.h|postgres", lambda f: f.room == "store"),
+    (r"(lua|lualib|lauxlib|luajit)[\w.-]*\.h|luajit", lambda f: f.room == "script"),
+    (r"openssl/", lambda f: f.room == "crypto" or re.match(r"core/http/tls\w*\.[ch]$", f.path)),
+    (r"jwt\.h", lambda f: f.room == "crypto"),
+    (r"curl/", lambda f: f.room == "http"),
+    (r"yaml\.h", lambda f: f.room == "base"),
+    (r"pcre2\.h", lambda f: f.room in ("schema", "script")),
+    (r"cmocka\.h", lambda f: False),
+]
+
+
+@rule(bad={"core/gateway/x.c": "#include <libpq-fe.h>\n", "plugins/p/x.c": "#include <openssl/evp.h>\n"})
+def each_library_stays_in_its_room(files):
+    """h2o in runtime and http, libpq in store, Lua in script, OpenSSL in crypto and http/tls*.c, and so on."""
+    for file in files:
+        if not file.is_c or not file.in_service:
+            continue
+        for offset, kind, name in includes(file):
+            for pattern, allowed in LIBRARIES:
+                if kind == "<" and re.match(pattern, name) and not allowed(file):
+                    yield at(file, offset, f"{name} does not belong here")
+
+
+@rule(bad={"plugins/p/p.c": '#include "base/arena.h"\n', "core/include/tongbao/x.h": "#include <h2o.h>\n"})
+def a_plugin_sees_the_sdk_and_nothing_else(files):
+    """Plugins include <tongbao/…>, jansson, the C library and their own headers; so do the SDK's headers."""
+    plain = re.compile(r"(tongbao/[\w.]+|jansson\.h|(?:std\w+|string|inttypes|limits|ctype|errno|math|assert)\.h)$")
+    for file in files:
+        if not file.is_c or not file.in_service or not file.path.startswith(("plugins/", "core/include/")):
+            continue
+        for offset, kind, name in includes(file):
+            if kind == "<" and not plain.match(name) or kind == '"' and "/" in name:
+                yield at(file, offset, f"includes {name}")
+
+
+# ---- functions that are not used ----
+
+def calls(file, names):
+    pattern = re.compile(r"(?<![\w.>])(" + "|".join(names) + r")\s*\(")
+    for match in pattern.finditer(file.code):
+        yield match.start(), match.group(1)
+
+
+BANNED = ("atoi atol atoll atof strtok sprintf vsprintf strcpy stpcpy strcat strncat gets localtime gmtime ctime "
+          "asctime strerror rand srand random drand48 alloca system popen tmpnam mktemp").split()
+
+
+@rule(bad={"core/base/x.c": "int f(const char *s)\n{\n    return atoi(s);\n}\n",
+           "plugins/p/x.c": "void f(char *to)\n{\n    strcpy(to, \"x\");\n}\n"})
+def banned_functions_are_not_called(files):
+    """Functions without bounds, with static buffers, with a shell behind them, or without entropy."""
+    for file in files:
+        if file.is_c and file.in_service:
+            for offset, name in calls(file, BANNED):
+                yield at(file, offset, f"{name} is banned")
+
+
+@rule(bad={"core/store/x.c": "void *f(void)\n{\n    return malloc(8);\n}\n"})
+def only_base_allocates(files):
+    """malloc and its kin are called in core/base alone."""
+    kin = "malloc calloc realloc reallocarray strdup strndup asprintf vasprintf aligned_alloc".split()
+    for file in files:
+        fake = "core/include/tongbao/fake.h"  # the host of a plugin's unit tests, which has no core below it
+        if file.is_c and file.in_service and file.room != "base" and file.path != fake:
+            for offset, name in calls(file, kin):
+                yield at(file, offset, f"{name} outside core/base")
+
+
+@rule(bad={"core/http/x.c": "int f(void)\n{\n    return setjmp(here);\n}\n"})
+def only_the_runtime_jumps(files):
+    """setjmp, longjmp and contexts belong to core/runtime."""
+    kin = "setjmp sigsetjmp longjmp siglongjmp swapcontext makecontext getcontext setcontext".split()
+    for file in files:
+        if file.is_c and file.in_service and file.room != "runtime":
+            for offset, name in calls(file, kin):
+                yield at(file, offset, f"{name} outside core/runtime")
+
+
+@rule(bad={"core/gateway/x.c": "void f(void)\n{\n    printf(\"x\");\n}\n"})
+def only_the_command_line_prints(files):
+    """printf and its kin write to standard streams in core/main alone."""
+    kin = "printf vprintf fprintf vfprintf puts fputs putchar perror".split()
+    tools = re.compile(r"core/\w+/gen_\w+\.c$")  # programs of the build that write generated pages
+    for file in files:
+        if file.is_c and file.in_service and file.room != "main" and not tools.match(file.path):
+            for offset, name in calls(file, kin):
+                yield at(file, offset, f"{name} outside core/main")
+
+
+# ---- time ----
+
+CLOCKS = "time gettimeofday clock_gettime clock ftime timespec_get".split()
+
+
+@rule(bad={"core/bank/x.c": "long f(void)\n{\n    return (long)time(NULL);\n}\n"})
+def clocks_are_read_in_one_place(files):
+    """Only base/time.c and runtime/loop.c read a clock; business code asks tb_now(req)."""
+    for file in files:
+        places = ("core/base/time.c", "core/runtime/loop.c")
+        if file.is_c and file.in_service and file.path not in places:
+            for offset, name in calls(file, CLOCKS):
+                yield at(file, offset, f"{name}(): ask tb_now(req), tb_wall_ms() or tb_monotonic_ms()")
+
+
+SQL_CLOCK = re.compile(
+    r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\s*\(|"
+    r"\b(current_timestamp|current_date|current_time|localtimestamp|localtime)\b", re.I)
+
+
+def sql_code(text):
+    """SQL without comments and without text literals (function bodies in $$ stay)."""
+    return re.sub(r"--[^\n]*|/\*.*?\*/|'(?:''|[^'])*'", lambda m: re.sub(r"[^\n]", " ", m.group(0)), text, flags=re.S)
+
+
+@rule(bad={"core/bank/sql/0001_x.sql": "select now();\n", "plugins/p/x.c": 'const char *q = "select now()";\n'})
+def sql_gets_the_time_in_the_call(files):
+    """No SQL of ours reads the server's clock: the world's time is an argument."""
+    for file in files:
+        if not file.in_service:
+            continue
+        if file.ext == ".sql":
+            for match in SQL_CLOCK.finditer(sql_code(file.text)):
+                yield at(file, match.start(), f"{match.group(0).strip()}: take the time as an argument")
+        elif file.is_c and file.room not in ("base", "runtime", "include"):
+            for literal in re.finditer(r'"(?:\\.|[^"\\\n])*"', file.without_comments):
+                match = SQL_CLOCK.search(literal.group(0))
+                if match and re.search(r"\b(select|insert|update|values|set)\b", literal.group(0), re.I):
+                    yield at(file, literal.start(), f"{match.group(0)} in SQL: take the time as an argument")
+
+
+# ---- waiting ----
+
+MARKED = re.compile(r"\bTB_SUSPENDS\b")
+
+
+def marked_functions(files):
+    """Functions that a prototype or a definition marks with TB_SUSPENDS: names everybody sees, and for each
+    path the static ones."""
+    public, static = set(), {}
+    for file in files:
+        for match in re.finditer(r"^(?:[A-Za-z_][^;{}#]*)(?=;|\n\{)", file.code, re.M):
+            head = match.group(0)
+            name = name_of(head) if MARKED.search(head) and "(" in head else None
+            if name is None:
+                continue
+            if file.ext == ".c" and re.match(r"static\b", head):
+                static.setdefault(file.path, set()).add(name)
+            else:
+                public.add(name)
+    return public, static
+
+
+ENTRY = re.compile(
+    r"\.(?:handler|run|main|job|work|health)\s*=\s*(\w+)|"
+    r"\b(?:tb_fiber_start|tb_run_to_end|tb_run_detached)\s*\(\s*[^,;]+,\s*(?:[^,;]+,\s*)?(\w+)\s*,|"
+    r"\b(?:ROUTE|JOB|STAGE)\w*\([^;]*?\b(\w+)\s*[,)]")
+
+
+def fiber_entries(file):
+    """Functions that begin on a fiber of their own, because a table or a start says so."""
+    found = set()
+    for match in ENTRY.finditer(file.code):
+        found.update(name for name in match.groups() if name)
+    return found
+
+
+@rule(bad={"core/bank/x.c": "tb_err TB_SUSPENDS tb_slow(struct tb_req *req);\n\n"
+                            "static tb_err quick(struct tb_req *req)\n{\n    return tb_slow(req);\n}\n"})
+def who_calls_what_waits_is_marked(files):
+    """A caller of a TB_SUSPENDS function is marked itself, or is where a fiber begins."""
+    files = [f for f in files if f.is_c and f.in_service]
+    public, static = marked_functions(files)
+    for file in files:
+        waits = public | static.get(file.path, set())
+        pattern = re.compile(r"(?<![\w.>])(" + "|".join(sorted(waits | {"tb_query"})) + r")\s*\(")
+        entries = fiber_entries(file)
+        for function in functions(file):
+            if function.name in waits or function.name in entries:
+                continue
+            match = pattern.search(function.body)
+            if match:
+                yield at(file, function.body_start + match.start(),
+                         f"{function.name} calls {match.group(1)}, which waits, but is not TB_SUSPENDS")
+
+
+@rule(bad={"core/bank/x.c": "void TB_SUSPENDS f(struct tb_req *req)\n{\n    static char buffer[8];\n    use(buffer, req);\n}\n"})
+def nothing_static_is_held_over_a_wait(files):
+    """A function that waits has no static buffer: another fiber would write into it."""
+    for file in files:
+        if not file.is_c or not file.in_service:
+            continue
+        for function in functions(file):
+            if MARKED.search(function.head):
+                match = re.search(r"^\s+static\s+(?!const\b)[^;(]*;", function.body, re.M)
+                if match:
+                    yield at(file, function.body_start + match.start(), f"{function.name} has a static variable")
+
+
+# ---- looks ----
+
+@rule(bad={"core/base/x.c": "int f( int a ){return a;}\n"})
+def code_is_formatted(files):
+    """clang-format (the distribution's) has nothing to change."""
+    with tempfile.TemporaryDirectory() as scratch:
+        here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".clang-format")
+        os.symlink(os.path.abspath(here), os.path.join(scratch, ".clang-format"))
+        paths = {}
+        for file in files:
+            if not file.is_c:
+                continue
+            path = os.path.join(scratch, file.path)  # the name matters: x.c has its own x.h first
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(file.text)
+            paths[path] = file.path
+        if not paths:
+            return
+        done = subprocess.run(["clang-format", "--dry-run", *paths], capture_output=True, text=True, check=False)
+        seen = set()
+        for path, line in re.findall(r"^(\S+?):(\d+):\d+: warning: code should be", done.stderr, re.M):
+            if path not in seen:
+                seen.add(path)
+                yield f"{paths[path]}:{line}: clang-format would change this"
+
+
+@rule(bad={"core/base/x.c": "/* x */\n" + "\n" * 600})
+def files_are_short(files):
+    """A C file has at most 600 lines."""
+    for file in files:
+        if file.is_c and file.text.count("\n") > 600:
+            yield f"{file.path}:1: {file.text.count(chr(10))} lines, at most 600"
+
+
+@rule(bad={"core/base/x.c": "void f(void)\n{\n" + "    g();\n" * 70 + "}\n"})
+def functions_fit_a_screen(files):
+    """A function of the core or of a product has at most 70 lines."""
+    for file in files:
+        if file.is_c and file.in_service:
+            for function in functions(file):
+                if function.lines > 70:
+                    yield at(file, function.start, f"{function.name} has {function.lines} lines, at most 70")
+
+
+@rule(bad={"core/base/x.c": "#include <stdio.h>\n"})
+def files_say_what_they_are_for(files):
+    """Every C, SQL, Python and shell file of ours begins with a comment or docstring; a .c file may leave that
+    to its header."""
+    paths = {file.path for file in files}
+    start = {".c": "/*", ".h": "/*", ".sql": ("--", "/*"), ".py": ('"""', "#"), ".sh": "#"}
+    for file in files:
+        text = re.sub(r"\A#!.*\n", "", file.text)
+        if file.ext == ".c" and file.path[:-2] + ".h" in paths:
+            continue
+        if file.ext in start and text.strip() and not text.startswith(start[file.ext]):
+            yield f"{file.path}:1: no comment at the head"
+
+
+@rule(bad={"docs/x.md": "TO" "DO: write this\n", "core/base/x.c": "/* works for" " now */\n"})
+def nothing_is_put_off(files):
+    """No marks for work that was put off: what is not done is not there."""
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|HA" r"CK)\b|\bfor" r" now\b")
+    for file in files:
+        if file.ext in (".c", ".h", ".S", ".sql", ".py", ".sh", ".md", ".def", ".lua", ".txt", ".cmake", ""):
+            for match in marks.finditer(file.text):
+                yield at(file, match.start(), match.group(0))
+
+
+@rule(bad={"core/base/x.c": "/* x */\nint a; \n", "tests/x.py": "if a:\n\tb()\n"})
+def blanks_are_clean(files):
+    """No tabs, no blanks at the end of a line, a newline at the end of the file."""
+    kinds = (".c", ".h", ".sql", ".py", ".sh", ".def", ".md", ".lua", ".cmake", ".yaml")
+    for file in files:
+        if file.ext not in kinds or not file.text:
+            continue
+        match = re.search(r"\t|[ \t]+$", file.text, re.M)
+        if match and not (file.ext == ".md" and "\t" not in match.group(0)):
+            yield at(file, match.start(), "a tab, or blanks at the end of the line")
+        if not file.text.endswith("\n"):
+            yield f"{file.path}:{file.text.count(chr(10)) + 1}: no newline at the end"
+
+
+@rule(bad={"sandbox/x": "#!/usr/bin/env bash\nrm -rf $1/*\n"})
+def shell_scripts_pass_shellcheck(files):
+    """shellcheck has nothing to say about any shell script."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in files:
+            if not re.match(r"#!.*\b(ba)?sh\b|# shellcheck shell", file.text) and file.ext != ".sh":
+                continue
+            real = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", file.path)
+            if not os.path.exists(real):
+                real = os.path.join(scratch, "script")
+                with open(real, "w", encoding="utf-8") as out:
+                    out.write(file.text)
+            done = subprocess.run(["shellcheck", "-x", "-P", "SCRIPTDIR", "-f", "gcc", real],
+                                  capture_output=True, text=True, check=False)
+            for line in done.stdout.splitlines():
+                match = re.match(r".*?:(\d+):\d+: (.*)", line)
+                if match:
+                    yield f"{file.path}:{match.group(1)}: {match.group(2)}"
+
+
+@rule(bad={"docs/x.md": "see /wo" "rk/main/x\n"})
+def the_tree_speaks_of_itself_alone(files):
+    """No paths of a machine it was written on, and nothing of how it was written."""
+    marks = re.compile(r"/wo" r"rk/|/tmp/te" r"am|\bsub" r"agent\b")
+    for file in files:
+        for match in marks.finditer(file.text):
+            yield at(file, match.start(), match.group(0))
