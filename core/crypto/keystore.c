@@ -173,7 +173,9 @@ bool tb_keystore_make(const struct tb_keystore *keys, const struct tb_key_schedu
     struct tb_str thumbprint = tb_key_thumbprint(key);
     struct tb_secret der = {0};
     tb_key_write_der(key, &der);
-    int64_t covered = covered_until(keys), from = covered > now_s ? covered : now_s;
+    int64_t covered = covered_until(keys), from = now_s - TB_KEYSTORE_SKEW_S;
+    if (covered > from)
+        from = covered;
     char *kid = tb_arena_text(arena, thumbprint.at, thumbprint.n);
     *out_row = (struct tb_key_row){
         .kid = {kid, kid == NULL ? 0 : thumbprint.n},

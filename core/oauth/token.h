@@ -14,6 +14,7 @@
 #define TB_OAUTH_TOKEN_H
 
 #include "base/arena.h"
+#include "base/id.h"
 #include "crypto/grant.h"
 #include "crypto/jti_set.h"
 #include "crypto/keystore.h"
@@ -21,7 +22,7 @@
 
 enum {
     TB_TOKEN_LIFE_MAX_S = 31 * 86400, /**< of any token; the revoked set must outlast it */
-    TB_TOKEN_JTI_ROOM = 40,
+    TB_TOKEN_LIFE_LIVE_S = 300,       /**< of tokens in the live environment */
 };
 
 /** What a checker accepts, and what it mints. Texts are borrowed and outlive it. */
@@ -67,13 +68,13 @@ struct tb_token_order {
     struct tb_str scope;   /**< names with one space between, at most TB_GRANT_SCOPES_MAX */
     int32_t book;
     struct tb_str cert, dpop; /**< whom it is bound to, or absent */
-    int64_t life_s;           /**< 1..TB_TOKEN_LIFE_MAX_S */
+    int64_t life_s;           /**< 1..TB_TOKEN_LIFE_MAX_S, live 1..TB_TOKEN_LIFE_LIVE_S */
 };
 
 struct tb_minted {
     struct tb_str token; /**< in the arena, NUL-terminated */
     int64_t exp_s;
-    char jti[TB_TOKEN_JTI_ROOM];
+    char jti[TB_ID_ROOM];
 };
 
 /** Sign a new token with the rules' issuer, audience and environment.
