@@ -18,12 +18,14 @@ create table bank.transfer (
     currency       text        collate "C" not null,
     kind           text        collate "C" not null,    -- what for: 'payment', 'refund', 'opening', ...
     hold           text        collate "C",             -- the hold it was posted from
-    primary key (book, id),
     unique (book, debit, debit_version),
     unique (book, credit, credit_version)
 );
-create index transfer_block on bank.transfer using brin (book, block) with (pages_per_range = 32);
+create index transfer_block on bank.transfer using brin (book, block) with (pages_per_range = 32, autosummarize = on);
 create index transfer_hold on bank.transfer (book, hold) where hold is not null;
+-- Last, because of indexes that look equally good, as all do while a table is small, the planner takes the youngest, and
+-- plans made then are kept: a probe by id must not be left with an index that only shares the book.
+alter table bank.transfer add primary key (book, id);
 
 -- The ledger as accountants read it: two entries per transfer, debits negative.
 create view bank.entry as

@@ -15,7 +15,8 @@ declare
 begin
     insert into bank.account (book, id, party, currency, name, floor, ceiling, limit_each, limit_day, opened_at)
     select open_accounts.book, a->>'id', a->>'party', a->>'currency', a->>'name',
-           case when a ? 'floor' then (a->>'floor')::bigint else 0 end, (a->>'ceiling')::bigint,
+           case when not a ? 'floor' or (a->>'floor')::bigint > 0 then 0 else (a->>'floor')::bigint end,
+           (a->>'ceiling')::bigint,
            (a->>'limit_each')::bigint, (a->>'limit_day')::bigint, open_accounts.now
       from jsonb_array_elements(open_accounts.accounts) a;
     get diagnostics opened = row_count;
@@ -37,6 +38,10 @@ begin
     loop
         raise 'account % could not be funded: %', refused.account, refused.code using errcode = 'check_violation';
     end loop;
+    -- a minimum balance can only be asked of an account that has it
+    update bank.account b set floor = (a->>'floor')::bigint
+      from jsonb_array_elements(open_accounts.accounts) a
+     where b.book = open_accounts.book and b.id = a->>'id' and (a->>'floor')::bigint > 0;
     return opened;
 end
 $$;

@@ -1,5 +1,17 @@
 -- POST /e-payment/v1/payments
 
+create function e_payment.refuse_payment(n int, code text, taken_by text) returns tb.answer
+language sql stable parallel safe security invoker
+return case code
+    when 'duplicate_reference' then e_payment.refuse(n, 409, code, 'the reference belongs to payment ' || taken_by,
+        '/reference', jsonb_build_object('payment', taken_by, 'link', '/e-payment/v1/payments/' || taken_by))
+    when 'amount_out_of_range' then e_payment.refuse(n, 422, code, 'the amount must be above zero', '/amount/amount', null)
+    when 'unknown_currency' then e_payment.refuse(n, 422, code, 'no such currency', '/amount/currency', null)
+    when 'same_account' then e_payment.refuse(n, 422, code, 'debtor and creditor are the same account',
+        '/creditor_account', null)
+    when 'unknown_creditor' then e_payment.refuse(n, 422, 'unknown_account', 'no such account', '/creditor_account', null)
+    else e_payment.refuse(n, 422, code, 'no such account that you may debit', '/debtor_account', null) end;
+
 -- Pays. Invariants: a payment in state succeeded has its transfer, one in state failed has none; a reference is used
 -- once per partner, whatever became of it; payment, transfer, event and answer commit together. A request that names
 -- what the partner cannot name leaves no trace and gets a 4xx; everything the bank declines is a failed payment (201).
@@ -29,16 +41,15 @@ begin
           from unnest(calls) c),
     checked as (
         select t.*, case
-            when t.taken_by is not null                      then 'duplicate_reference'
-            when (t.p).amount <= 0                           then 'amount_invalid'
-            when t.exponent is null                          then 'currency_unknown'
+            when t.taken_by is not null                        then 'duplicate_reference'
+            when (t.p).amount <= 0                             then 'amount_out_of_range'
+            when t.exponent is null                            then 'unknown_currency'
             when (t.p).debtor_account = (t.p).creditor_account then 'same_account'
-            when t.can_debit is null                         then 'debtor_account_not_found'
-            when not t.can_debit                             then 'debit_not_permitted'
-            -- bank.post() would find this out; among twins we must know now which one gets the reference
+            when t.can_debit is not true                       then 'unknown_account'
+            -- bank.post() finds an unknown creditor; but of twins, the first that is in order gets the reference
             when t.twin and not exists (select from bank.account b
                                          where b.book = pay.book and b.id = (t.p).creditor_account)
-                                                             then 'creditor_account_not_found' end as code
+                                                               then 'unknown_creditor' end as code
           from (select a.*,
                        (select f.id from e_payment.payment f
                          where f.book = pay.book and f.partner = (a.p).partner
@@ -70,12 +81,12 @@ begin
 
     for o in select * from unnest(outcomes) t where t.code is not null loop
         if o.code = 'credit_account_not_found' then
-            refused := refused || (select e_payment.refuse_payment(c.n, 'creditor_account_not_found', null)
+            refused := refused || (select e_payment.refuse_payment(c.n, 'unknown_creditor', null)
                                      from unnest(calls) c where 'pay_' || c.stem = asked[o.n].id);
             asked[o.n] := null;
         else
             asked[o.n].state := 'failed';
-            asked[o.n].failure := e_payment.failure(o.code);
+            asked[o.n].failure := e_payment.failure(o.code, false);
         end if;
     end loop;
 

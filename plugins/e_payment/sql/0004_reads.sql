@@ -1,0 +1,121 @@
+-- What a partner reads: its own payments and refunds, nobody else's. Pages run by (created_at, id), newest first.
+
+-- GET /e-payment/v1/payments/{payment_id}: no row = not found.
+create function e_payment.read_payment(book int, partner text, id text) returns setof text
+language sql stable strict security invoker
+begin atomic
+    select e_payment.payment_json(p) from e_payment.payment p
+     where p.book = read_payment.book and p.id = read_payment.id and p.partner = read_payment.partner;
+end;
+
+-- GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id}: no row = not found.
+create function e_payment.read_refund(book int, partner text, payment text, id text) returns setof text
+language sql stable strict security invoker
+begin atomic
+    select e_payment.refund_json(r) from e_payment.refund r
+     where r.book = read_refund.book and r.id = read_refund.id and r.partner = read_refund.partner
+       and r.payment = read_refund.payment;
+end;
+
+-- GET /e-payment/v1/payments. Filters that are null do not filter; `after` and `before` are ids of payments and at most
+-- one of them is given. No row when that payment does not exist.
+create function e_payment.list_payments(book int, partner text, state text, reference text, created_gte timestamptz,
+                                        created_lt timestamptz, after text, before text, rows_n int)
+returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    low    record;      -- the open interval of (created_at, id) that the page comes from
+    high   record;
+    places text[];
+    bodies text[];
+begin
+    select coalesce(list_payments.created_gte, '-infinity') as created_at, '' as id into low;
+    select coalesce(list_payments.created_lt, 'infinity') as created_at, '' as id into high;
+    if list_payments.before is not null then
+        select p.created_at, p.id into low from e_payment.payment p
+         where p.book = list_payments.book and p.partner = list_payments.partner and p.id = list_payments.before;
+        if not found then
+            return;
+        end if;
+    end if;
+    if list_payments.after is not null then
+        select p.created_at, p.id into high from e_payment.payment p
+         where p.book = list_payments.book and p.partner = list_payments.partner and p.id = list_payments.after;
+        if not found then
+            return;
+        end if;
+    end if;
+
+    if list_payments.before is null then
+        select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.body), '{}') into places, bodies
+          from (select p.id, e_payment.payment_json(p) as body from e_payment.payment p
+                 where p.book = list_payments.book and p.partner = list_payments.partner
+                   and (p.created_at, p.id) < (high.created_at, high.id)
+                   and p.created_at >= low.created_at
+                   and (list_payments.created_lt is null or p.created_at < list_payments.created_lt)
+                   and (list_payments.state is null or p.state = list_payments.state)
+                   and (list_payments.reference is null or p.reference = list_payments.reference)
+                 order by p.created_at desc, p.id desc limit list_payments.rows_n + 1) l;
+    else
+        select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.body), '{}') into places, bodies
+          from (select p.id, e_payment.payment_json(p) as body from e_payment.payment p
+                 where p.book = list_payments.book and p.partner = list_payments.partner
+                   and (p.created_at, p.id) > (low.created_at, low.id)
+                   and p.created_at < high.created_at
+                   and (list_payments.created_gte is null or p.created_at >= list_payments.created_gte)
+                   and (list_payments.state is null or p.state = list_payments.state)
+                   and (list_payments.reference is null or p.reference = list_payments.reference)
+                 order by p.created_at, p.id limit list_payments.rows_n + 1) l;
+    end if;
+    return next tb.page(places, bodies, list_payments.rows_n, list_payments.before is not null);
+end
+$$;
+
+-- GET /e-payment/v1/payments/{payment_id}/refunds, newest first. No row when the payment is not found or the place does
+-- not exist.
+create function e_payment.list_refunds(book int, partner text, payment text, after text, before text, rows_n int)
+returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    cursor_at timestamptz;
+    cursor_id constant text := coalesce(list_refunds.after, list_refunds.before);
+    backwards constant boolean := list_refunds.before is not null;
+    places    text[];
+    bodies    text[];
+begin
+    perform from e_payment.payment p
+      where p.book = list_refunds.book and p.partner = list_refunds.partner and p.id = list_refunds.payment;
+    if not found then
+        return;
+    end if;
+    if cursor_id is not null then
+        select r.created_at into cursor_at from e_payment.refund r
+         where r.book = list_refunds.book and r.payment = list_refunds.payment and r.id = cursor_id;
+        if not found then
+            return;
+        end if;
+    end if;
+    -- A payment has few refunds: one sort serves both directions.
+    select coalesce(array_agg(l.id order by l.turn), '{}'), coalesce(array_agg(l.body order by l.turn), '{}')
+      into places, bodies
+      from (select r.id, e_payment.refund_json(r) as body,
+                   row_number() over (order by case when backwards then r.created_at end,
+                                               case when backwards then r.id end,
+                                               r.created_at desc, r.id desc) as turn
+              from e_payment.refund r
+             where r.book = list_refunds.book and r.payment = list_refunds.payment
+               and case when cursor_id is null then true
+                        when backwards then (r.created_at, r.id) > (cursor_at, cursor_id)
+                        else (r.created_at, r.id) < (cursor_at, cursor_id) end) l
+     where l.turn <= list_refunds.rows_n + 1;
+    return next tb.page(places, bodies, list_refunds.rows_n, backwards);
+end
+$$;
