@@ -73,6 +73,9 @@ static void holds_exactly_its_cap_in_small_pieces(void **state)
     while (tb_arena_raw(arena, 16) != NULL)
         n++;
     assert_int_equal(n, TB_ARENA_CAP / 16);
+    tb_arena_reset(arena);
+    assert_non_null(tb_arena_raw(arena, TB_ARENA_CAP));
+    assert_null(tb_arena_raw(arena, 0)); /* nothing is left, not even for nothing */
     tb_arena_free(arena);
 }
 

@@ -178,6 +178,7 @@ static void says_where_and_what_is_wrong(void **state)
         {"log: {level: fatal}\n", "takes one of debug, info, warn, error, not \"fatal\""},
         {"limits: {body: 64}\n", "takes a size such as 64KiB"},
         {"limits: {body: 64KB}\n", "takes a size such as 64KiB"},
+        {"limits: {body: 1023B}\n", "from 1KiB to 1MiB, not \"1023B\""},
         {"limits: {body: 2MiB}\n", "from 1KiB to 1MiB, not \"2MiB\""},
         {"limits: {body: 9999999999999GiB}\n", "from 1KiB to 1MiB"},
         {"limits: {request_deadline: 10}\n", "takes a duration such as 5s"},
@@ -304,6 +305,10 @@ static void lets_the_environment_win_over_the_file(void **state)
     assert_int_equal(config->hosts.n, 2);
     assert_string_equal(config->hosts.items[1], "b.example");
     assert_int_equal(config->plugins_load.n, 0);
+    struct tb_text told;
+    tb_text_init(&told, arena);
+    tb_config_explain(config, false, &told);
+    assert_non_null(strstr(tb_text_end(&told).at, "listen.port: 7000   (environment)\n"));
     tb_config_free(config);
     setenv("TB_LISTEN_PORT", "70000", 1);
     assert_string_equal(refused(""), "TB_LISTEN_PORT in the environment must be a whole number "

@@ -39,7 +39,7 @@ static void sorts_in_the_order_made_even_when_the_clock_stands_or_steps_back(voi
     for (int i = 0; i < 50000; i++) { /* more than the counter of one ms holds */
         int64_t ms = i < 20000 ? now : i < 30000 ? now - 900 : now + (i - 30000) / 10;
         tb_id_make(id, "pay", 7, ms);
-        if (strcmp(before, id) >= 0)
+        if (strcmp(before, id) >= 0 || !tb_id_check(tb_str(id), "pay"))
             fail_msg("%s does not follow %s", id, before);
         strcpy(before, id);
     }
@@ -75,6 +75,8 @@ static void refuses_every_spelling_but_its_own(void **state)
             assert_int_equal(tb_id_time((struct tb_str){changed, good.n}), -1);
         }
     }
+    id[4] = '8'; /* the same 128 bits with one beyond them */
+    assert_false(tb_id_check(good, "pay"));
     static const char *const cases[] = {
         "",
         "_",
