@@ -21,7 +21,7 @@ static int close_arena(void **state)
 static struct tb_money money(int64_t minor, const char *currency)
 {
     struct tb_money made = {.minor = minor};
-    strncpy(made.currency, currency, 3);
+    memcpy(made.currency, currency, 3);
     return made;
 }
 
