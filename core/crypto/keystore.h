@@ -24,6 +24,7 @@
 
 enum {
     TB_KEYSTORE_MASTER_BYTES = 32, /**< at least */
+    TB_KEYSTORE_SKEW_S = 60, /**< the first key signs from so long ago: clocks of nodes differ */
     TB_KEYSTORE_KEYS_MAX =
         8, /**< live at once: next, active, and retired ones of short schedules */
 };
