@@ -3,6 +3,8 @@
  * only. */
 #include "bank/world.h"
 #include "crypto/digest.h"
+#include "crypto/keystore.h"
+#include "gateway/apps.h"
 #include "gateway/gateway.h"
 #include <stdio.h>
 #include <strings.h>
@@ -44,12 +46,15 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
     if (x->in.authorization.at == NULL)
         return tb_fail(&x->run.req, TB_E_TOKEN_MISSING, "there is no Authorization header");
     struct tb_presented presented = {.token = bearer(x->in.authorization), .cert = thumbprint(x)};
+    int64_t now_s = tb_loop_wall_ms(x->run.loop) / 1000;
     struct tb_grant *grant = NULL;
     const char *cause = "the Authorization header is of another scheme";
     tb_err err = TB_E_TOKEN_INVALID;
     if (presented.token.at != NULL)
-        err = tb_token_check(parts->tokens, &presented, tb_loop_wall_ms(x->run.loop) / 1000, &grant,
-                             &cause);
+        err = tb_token_check(parts->tokens, &presented, now_s, &grant, &cause);
+    if (err != NULL && tb_keystore_signer(parts->keys, now_s) == NULL)
+        return tb_fail(&x->run.req, TB_E_STORE,
+                       "the keys that tokens are checked with are not here yet");
     if (err != NULL) {
         snprintf(x->trace.cause, sizeof(x->trace.cause), "%s", cause);
         return tb_fail(&x->run.req, err, "%s", err->title);
@@ -68,6 +73,11 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     if (!tb_grant_allows(x->grant, tb_str(scope)))
         return tb_fail(&x->run.req, TB_E_SCOPE_MISSING, "%s needs the scope %s",
                        x->match.operation->key, scope);
+    struct tb_app app;
+    TB_TRY(tb_app_find(&x->run.req, tb_gateway_parts(x->gateway)->apps, x->grant->app,
+                       x->match.operation, &app));
+    if (!app.active)
+        return tb_fail(&x->run.req, TB_E_STOPPED, "the app or its partner is suspended");
     struct tb_world world;
     TB_TRY(
         tb_world_find(&x->run.req, tb_gateway_parts(x->gateway)->worlds, x->grant->book, &world));

@@ -12,6 +12,7 @@
 
 struct tb_apps;
 struct tb_hmac;
+struct tb_keystore;
 struct tb_limiter;
 struct tb_metrics;
 struct tb_sink;
@@ -26,6 +27,7 @@ struct tb_gateway_parts {
     const struct tb_host *host; /**< services for handlers; built by core/plugin */
     struct tb_store *store;
     struct tb_token_checker *tokens;
+    struct tb_keystore *keys;
     struct tb_worlds *worlds;
     struct tb_apps *apps;
     struct tb_limiter *limiter;

@@ -1,0 +1,169 @@
+/* Places and keys. A key's two words are set one after the other; whoever finds only the first sets
+ * the second for it, so that a process that dies in between leaves nothing half-made. */
+#include "gateway/limit_table.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+enum {
+    PROBES = 16,         /* places a key may have */
+    SHARED_CLASSES = 64, /* window lengths, by power of two */
+    SHARED_CELLS = 32,   /* of each class */
+};
+
+/* A place that has been changing hands for so long was left by a process that died. */
+static const int64_t ABANDONED = 60 * TB_LIMIT_TICKS_PER_S;
+
+struct tb_limit_slot {
+    _Atomic uint64_t low, high;
+    tb_limit_cell full_at;
+    uint64_t unused; /* so that two share a cache line and none spans two */
+};
+
+struct memory {
+    _Atomic uint64_t used, passed_on, shared;
+    _Atomic int64_t mover; /* when somebody began to give a place to another key; 0: nobody does */
+    uint64_t unused[4];
+    tb_limit_cell cells[SHARED_CLASSES][SHARED_CELLS];
+    struct tb_limit_slot slots[];
+};
+
+struct tb_limiter {
+    struct memory *memory;
+    size_t mask; /* slots - 1 */
+};
+
+size_t tb_limiter_bytes(size_t buckets)
+{
+    size_t slots = 2 * PROBES;
+    while (slots < buckets)
+        slots *= 2;
+    return sizeof(struct memory) + slots * sizeof(struct tb_limit_slot);
+}
+
+struct tb_limiter *tb_limiter_open(void *memory, size_t bytes)
+{
+    size_t slots = 2 * PROBES;
+    TB_ASSERT(bytes >= tb_limiter_bytes(slots));
+    while (tb_limiter_bytes(2 * slots) <= bytes)
+        slots *= 2;
+    struct tb_limiter *limiter = tb_mem(sizeof *limiter);
+    limiter->memory = memory;
+    limiter->mask = slots - 1;
+    return limiter;
+}
+
+void tb_limiter_close(struct tb_limiter *limiter)
+{
+    tb_mem_free(limiter);
+}
+
+static void count(_Atomic uint64_t *what)
+{
+    atomic_fetch_add_explicit(what, 1, memory_order_relaxed);
+}
+
+struct tb_limiter_stats tb_limiter_stats(const struct tb_limiter *limiter)
+{
+    const struct memory *memory = limiter->memory;
+    return (struct tb_limiter_stats){
+        .buckets = limiter->mask + 1,
+        .used = atomic_load_explicit(&memory->used, memory_order_relaxed),
+        .passed_on = atomic_load_explicit(&memory->passed_on, memory_order_relaxed),
+        .shared = atomic_load_explicit(&memory->shared, memory_order_relaxed)};
+}
+
+/* The n-th place of `key`. */
+static struct tb_limit_slot *slot_at(const struct tb_limiter *limiter, struct tb_limit_key key,
+                                     size_t n)
+{
+    return &limiter->memory->slots[(key.low + n) & limiter->mask];
+}
+
+/* Set `word` if it is 0; what it then is. */
+static uint64_t claim(_Atomic uint64_t *word, uint64_t value)
+{
+    uint64_t found = atomic_load_explicit(word, memory_order_acquire);
+    if (found == 0 && atomic_compare_exchange_strong(word, &found, value))
+        return value;
+    return found;
+}
+
+/* The place of `key`, a fresh one if there is one. NULL when other keys have them all. */
+static struct tb_limit_slot *slot_find(const struct tb_limiter *limiter, struct tb_limit_key key)
+{
+    for (size_t i = 0; i < PROBES; i++) {
+        struct tb_limit_slot *slot = slot_at(limiter, key, i);
+        bool fresh = atomic_load_explicit(&slot->low, memory_order_relaxed) == 0;
+        if (claim(&slot->low, key.low) == key.low && claim(&slot->high, key.high) == key.high) {
+            if (fresh)
+                count(&limiter->memory->used);
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+struct tb_limit_place tb_limit_place_shared(struct tb_limiter *limiter, struct tb_limit_key key,
+                                            int64_t depth)
+{
+    size_t class = 63 - (size_t)__builtin_clzll((uint64_t)depth | 1);
+    count(&limiter->memory->shared);
+    return (struct tb_limit_place){.cell = &limiter->memory->cells[class][key.high % SHARED_CELLS]};
+}
+
+/* Give a place whose bucket is full to `key`; the mover's turn is ours. What the key took from its
+ * shared bucket meanwhile stays taken. NULL when all are busy. */
+static struct tb_limit_slot *slot_pass_on(struct tb_limiter *limiter, struct tb_limit_key key,
+                                          int64_t depth, int64_t now)
+{
+    for (size_t i = 0; i < PROBES; i++) {
+        struct tb_limit_slot *slot = slot_at(limiter, key, i);
+        int64_t full_at = atomic_load_explicit(&slot->full_at, memory_order_relaxed);
+        bool idle = full_at >= 0 ? full_at <= now : -full_at < now - ABANDONED;
+        if (!idle || !atomic_compare_exchange_strong(&slot->full_at, &full_at, -now))
+            continue;
+        size_t class = 63 - (size_t)__builtin_clzll((uint64_t)depth | 1);
+        tb_limit_cell *cell = &limiter->memory->cells[class][key.high % SHARED_CELLS];
+        atomic_store(&slot->high, key.high);
+        atomic_store(&slot->low, key.low);
+        atomic_store(&slot->full_at, atomic_load(cell));
+        count(&limiter->memory->passed_on);
+        return slot;
+    }
+    return NULL;
+}
+
+/* One process at a time passes places on, so that no key gets two. Who finds another at it does not
+ * wait. */
+static struct tb_limit_slot *slot_move(struct tb_limiter *limiter, struct tb_limit_key key,
+                                       int64_t depth, int64_t now)
+{
+    int64_t since = atomic_load(&limiter->memory->mover);
+    if ((since != 0 && since >= now - ABANDONED) ||
+        !atomic_compare_exchange_strong(&limiter->memory->mover, &since, now))
+        return NULL;
+    struct tb_limit_slot *slot = slot_find(limiter, key); /* it may have been moved by now */
+    if (slot == NULL)
+        slot = slot_pass_on(limiter, key, depth, now);
+    since = now;
+    (void)atomic_compare_exchange_strong(&limiter->memory->mover, &since, 0);
+    return slot;
+}
+
+struct tb_limit_place tb_limit_place_find(struct tb_limiter *limiter, struct tb_limit_key key,
+                                          int64_t depth, int64_t now)
+{
+    struct tb_limit_slot *slot = slot_find(limiter, key);
+    if (slot == NULL)
+        slot = slot_move(limiter, key, depth, now);
+    if (slot == NULL)
+        return tb_limit_place_shared(limiter, key, depth);
+    return (struct tb_limit_place){.cell = &slot->full_at, .slot = slot};
+}
+
+bool tb_limit_place_holds(struct tb_limit_place place, struct tb_limit_key key)
+{
+    return place.slot == NULL ||
+           (atomic_load_explicit(&place.slot->low, memory_order_relaxed) == key.low &&
+            atomic_load_explicit(&place.slot->high, memory_order_relaxed) == key.high);
+}

@@ -1,0 +1,61 @@
+/* The frame around a command that works on the books. */
+#include "main/job.h"
+#include "plugin/job.h"
+#include "runtime/run.h"
+#include <stdio.h>
+
+enum { ERRORS_CAP = 256 * 1024, BOOKS_MS = 5000 };
+
+struct work {
+    struct tb_command_job job;
+    tb_err (*main)(struct tb_req *req, struct tb_command_job *job);
+    char why[512];
+};
+
+struct tb_config *tb_command_config(const struct tb_cli *cli)
+{
+    struct tb_arena *arena = tb_arena_new(ERRORS_CAP);
+    struct tb_text errors;
+    tb_text_init(&errors, arena);
+    struct tb_config *config = tb_config_load(cli->config_path, &errors);
+    if (config == NULL)
+        fputs(tb_text_end(&errors).at, stderr);
+    tb_arena_free(arena);
+    return config;
+}
+
+static tb_err TB_SUSPENDS run(struct tb_req *req, void *arg)
+{
+    struct work *work = arg;
+    struct tb_str *detail = &tb_run_of(req)->problem.detail;
+    tb_job_equip(req, work->job.store);
+    tb_err err = tb_store_await(req, work->job.store, BOOKS_MS);
+    if (err == NULL)
+        err = work->main(req, &work->job);
+    if (err != NULL)
+        snprintf(work->why, sizeof(work->why), "%s%s%.*s", err->title, detail->n > 0 ? " " : "",
+                 (int)detail->n, detail->n > 0 ? detail->at : "");
+    return err;
+}
+
+int tb_command_job_run(struct tb_cli *cli,
+                       tb_err (*main)(struct tb_req *req, struct tb_command_job *job), void *mine)
+{
+    struct work work = {.job = {.cli = cli, .mine = mine}, .main = main};
+    char why[TB_WHY_BYTES];
+    work.job.config = tb_command_config(cli);
+    if (work.job.config == NULL)
+        return TB_EXIT_ENVIRONMENT;
+    work.job.registry = tb_parts_registry(work.job.config, why, sizeof(why));
+    if (work.job.registry == NULL)
+        return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s", why);
+    struct tb_loop *loop = tb_loop_new();
+    work.job.store = tb_parts_store(loop, work.job.config, work.job.registry, "tongbao command");
+    tb_err err = tb_run_to_end(loop, run, &work, 0);
+    tb_store_close(work.job.store);
+    tb_loop_turn(loop, 0);
+    if (err != NULL)
+        return tb_cli_fail(cli, tb_is(err, TB_E_STORE) ? TB_EXIT_ENVIRONMENT : TB_EXIT_FOUND, "%s",
+                           work.why);
+    return work.job.exit_code;
+}

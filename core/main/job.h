@@ -1,0 +1,32 @@
+/* Commands that work on the books: configuration, products and store made ready, then one function
+ * on a fiber.
+ *
+ *     static tb_err work(struct tb_req *req, struct tb_command_job *job) { … tb_query(req, …) … }
+ *     return tb_command_job_run(cli, work, &mine);
+ */
+#ifndef TB_MAIN_JOB_H
+#define TB_MAIN_JOB_H
+
+#include "main/command.h"
+#include "main/parts.h"
+
+struct tb_command_job {
+    struct tb_cli *cli;
+    struct tb_config *config;
+    struct tb_registry *registry;
+    struct tb_store *store;
+    void *mine;    /**< the command's own */
+    int exit_code; /**< what the command returns when its function succeeds; TB_EXIT_OK */
+};
+
+/** Load the configuration; errors go to standard error.
+ *  @return NULL when there were any */
+struct tb_config *tb_command_config(const struct tb_cli *cli);
+
+/** Do `work` with the books.
+ *  @return the job's exit code, or TB_EXIT_ENVIRONMENT (configuration, books) or TB_EXIT_FOUND,
+ * with the reason on standard error */
+int tb_command_job_run(struct tb_cli *cli,
+                       tb_err (*work)(struct tb_req *req, struct tb_command_job *job), void *mine);
+
+#endif

@@ -1,0 +1,91 @@
+/* Each part is made from the configuration in one place, so that a command sees the same products,
+ * the same books and the same keys as a worker. */
+#include "main/parts.h"
+#include "bank/accounts.h"
+#include "gateway/platform.h"
+#include <stdio.h>
+
+extern const struct tb_migration tb_bank_migrations[];
+extern const struct tb_migration tb_event_migrations[];
+
+/* The store maps codes to errors with a plain function; there is one registry in a process. */
+static const struct tb_registry *the_registry;
+
+static tb_err error_by_code(struct tb_str code)
+{
+    return tb_registry_error(the_registry, code);
+}
+
+struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)
+{
+    struct tb_registry *registry = tb_registry_new(config->schemas_directory);
+    const char *sentence = NULL;
+    if (tb_registry_add(registry, &tb_platform_product, &sentence) &&
+        tb_registry_add(registry, &tb_traces_product, &sentence) &&
+        tb_registry_add(registry, &tb_accounts_product, &sentence) &&
+        tb_registry_load(registry, config, &sentence))
+        return registry;
+    snprintf(why, why_bytes, "%s", sentence);
+    tb_registry_free(registry);
+    return NULL;
+}
+
+struct tb_store *tb_parts_store(struct tb_loop *loop, const struct tb_config *config,
+                                const struct tb_registry *registry, const char *application)
+{
+    the_registry = registry;
+    struct tb_store_options options = {
+        .dsn = config->store_dsn,
+        .application = application,
+        .connections = (int)config->store_connections,
+        .batch_connections = (int)config->store_batch_connections,
+        .batch_size = (int)config->store_batch_size,
+        .queue = (size_t)config->store_queue,
+        .wait_ms = config->store_wait_ms,
+        .statement_ms = config->limits_request_deadline_ms,
+        .error_by_code = registry == NULL ? NULL : error_by_code,
+    };
+    return tb_store_open(loop, &options);
+}
+
+size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migration_set *out)
+{
+    size_t n = 0, products_n;
+    out[n++] = (struct tb_migration_set){"store", tb_store_migrations};
+    out[n++] = (struct tb_migration_set){"bank", tb_bank_migrations};
+    out[n++] = (struct tb_migration_set){"oauth", tb_oauth_migrations};
+    out[n++] = (struct tb_migration_set){"event", tb_event_migrations};
+    const struct tb_product *products = tb_registry_products(registry, &products_n);
+    for (size_t i = 0; i < products_n && n < TB_SETS_MAX; i++)
+        if (products[i].plugin->migrations != NULL)
+            out[n++] = (struct tb_migration_set){products[i].plugin->name,
+                                                 products[i].plugin->migrations};
+    return n;
+}
+
+bool tb_parts_secret(const struct tb_config *config, struct tb_secret *out, char *why,
+                     size_t why_bytes)
+{
+    const char *bad = "is not set; put 32 random bytes in a file and name it there";
+    if (config->secret_file[0] != '\0')
+        bad = tb_secret_read(out, config->secret_file);
+    if (bad == NULL && out->n < TB_KEYSTORE_MASTER_BYTES)
+        bad = "has fewer than 32 bytes";
+    if (bad != NULL)
+        snprintf(why, why_bytes, "secret.file %s: %s", config->secret_file, bad);
+    return bad == NULL;
+}
+
+struct tb_token_rules tb_parts_token_rules(const struct tb_config *config, struct tb_keystore *keys,
+                                           const struct tb_jti_set *revoked)
+{
+    return (struct tb_token_rules){
+        .issuer = tb_str(config->issuer),
+        .audience = tb_str(config->issuer),
+        .env = config->sandbox ? TB_ENV_SANDBOX : TB_ENV_LIVE,
+        .keys = keys,
+        .revoked = revoked,
+        .cache_entries = 16384,
+        .cache_bytes = 32u << 20,
+    };
+}

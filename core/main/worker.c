@@ -1,0 +1,334 @@
+/* A worker: everything a request needs, on one loop. Made in this order: products, books, keys,
+ * limits, gateway, server; it is ready when its products are loaded and the books have been asked
+ * for keys. A worker whose books are away starts all the same and answers 503 until they are back:
+ * then it is there at once. */
+#include "bank/world.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/time.h"
+#include "crypto/digest.h"
+#include "gateway/apps.h"
+#include "gateway/gateway.h"
+#include "http/guard.h"
+#include "main/master.h"
+#include "main/parts.h"
+#include "oauth/revoke.h"
+#include "plugin/host.h"
+#include "plugin/job.h"
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    TRACES_LAYOUT = 1,
+    REVOKED_LAYOUT = 1,
+    GUARD_LAYOUT = 1,
+    REVOKED_MAX = 65536,
+    RINGS_MAX = 256,
+    ACCESS_HOLD_BYTES = 32 * 1024,
+    UPKEEP_MS = 250,      /* how often counters are published and the access log is written out */
+    FIRST_KEYS_MS = 3000, /* a start waits so long for the books before it goes on without */
+};
+
+struct worker {
+    struct tb_seat *seat;
+    const struct tb_config *config;
+    struct tb_loop *loop;
+    struct tb_registry *registry;
+    struct tb_store *store;
+    struct tb_secret secret;
+    struct tb_keystore *keystore;
+    struct tb_revocations revocations;
+    int64_t refresh_ms; /* when keys and revocations are read next; loop clock */
+    bool refreshing;
+    struct tb_token_checker *tokens;
+    struct tb_worlds *worlds;
+    struct tb_limit_set standard;
+    struct tb_apps *apps;
+    struct tb_limiter *limiter;
+    struct tb_metrics *metrics;
+    struct tb_sink *access_log;
+    struct tb_hmac *cursor_key;
+    struct tb_trace_ring *rings[RINGS_MAX];
+    struct tb_gateway *gateway;
+    struct tb_server *server;
+    struct tb_timer upkeep;
+    char why[TB_WHY_BYTES];
+};
+
+/* ---- shared memory ---- */
+
+static void init_revoked(void *at, size_t bytes)
+{
+    tb_jti_set_init(at, bytes);
+}
+
+size_t tb_worker_regions(const struct tb_config *config, unsigned workers,
+                         struct tb_region_want out_regions[TB_REGIONS_MAX])
+{
+    (void)config;
+    const struct tb_region_want wants[] = {
+        {"guard", sizeof(struct tb_guard_counters), GUARD_LAYOUT, NULL},
+        {"metrics", tb_metrics_bytes(), tb_metrics_layout(), NULL},
+        {"limits", tb_limiter_bytes(TB_LIMIT_BUCKETS), TB_LIMIT_LAYOUT, NULL},
+        {"traces", workers * sizeof(struct tb_trace_ring), TRACES_LAYOUT, NULL},
+        {"revoked", tb_jti_set_bytes(REVOKED_MAX), REVOKED_LAYOUT, init_revoked},
+    };
+    for (size_t i = 0; i < TB_COUNT(wants); i++)
+        out_regions[i] = wants[i];
+    return TB_COUNT(wants);
+}
+
+/* ---- crash records and quarantine: which request it was ---- */
+
+/* What makes a request the same request when it comes again: who, what, and the body. */
+static void hash_request(const struct tb_quarantine *q, const struct tb_exchange *x,
+                         unsigned char out[TB_CRASH_HASH])
+{
+    struct tb_str parts[] = {x->in.method, x->in.path, x->in.raw_query, x->in.authorization,
+                             x->in.body};
+    tb_request_hash(q, parts, TB_COUNT(parts), out);
+}
+
+static const struct tb_quarantine *the_quarantine; /* for the signal handler */
+
+/* Runs in the signal handler: reads and copies only. */
+static void describe(const void *subject, struct tb_serving *out)
+{
+    (void)subject;
+    const struct tb_run *run = tb_fiber_run();
+    if (run == NULL)
+        return;
+    if (run->label != NULL)
+        strncpy(out->route, run->label, sizeof(out->route) - 1);
+    if (run->req.host != tb_plugin_host())
+        return; /* a job: it has no client */
+    const struct tb_exchange *x = (const struct tb_exchange *)run;
+    memcpy(out->request_id, x->request_id, sizeof(out->request_id));
+    memcpy(out->partner, x->trace.partner, sizeof(out->partner) - 1);
+    hash_request(the_quarantine, x, out->hash);
+}
+
+static bool quarantined(void *owner, const struct tb_exchange *x)
+{
+    const struct tb_quarantine *q = ((struct worker *)owner)->seat->quarantine;
+    unsigned char hash[TB_CRASH_HASH];
+    if (!tb_quarantine_any(q))
+        return false;
+    hash_request(q, x, hash);
+    return tb_quarantined(q, hash);
+}
+
+/* ---- making it ---- */
+
+static bool make_limits(struct worker *w)
+{
+    const struct tb_limit_window windows[] = {
+        {"burst", w->config->rate_burst, w->config->rate_burst_window_ms, TB_LIMIT_APP},
+        {"daily", w->config->rate_daily, INT64_C(86400000), TB_LIMIT_APP},
+    };
+    size_t bytes;
+    void *memory = tb_seat_region(w->seat, "limits", &bytes);
+    w->limiter = tb_limiter_open(memory, bytes);
+    w->apps = tb_apps_new(&w->standard);
+    return tb_limit_set_init(&w->standard, windows, TB_COUNT(windows), w->why, sizeof(w->why));
+}
+
+static bool make_keys(struct worker *w)
+{
+    static const char cursor_purpose[] = "tongbao cursors 1";
+    if (!tb_parts_secret(w->config, &w->secret, w->why, sizeof(w->why)))
+        return false;
+    w->keystore = tb_keystore_new(&w->secret);
+    w->revocations.set = tb_seat_region(w->seat, "revoked", NULL);
+    struct tb_token_rules rules = tb_parts_token_rules(w->config, w->keystore, w->revocations.set);
+    w->tokens = tb_token_checker_new(&rules);
+    /* A key of its own for each purpose, so that no code of one can pass for another's. */
+    unsigned char derived[TB_SHA256_BYTES];
+    struct tb_hmac *master = tb_hmac_new(TB_BYTES(w->secret.at, w->secret.n));
+    tb_hmac_sha256(master, &TB_STR(cursor_purpose), 1, derived);
+    tb_hmac_free(master);
+    w->cursor_key = tb_hmac_new(TB_BYTES(derived, sizeof(derived)));
+    explicit_bzero(derived, sizeof(derived));
+    return true;
+}
+
+static void number_operations(struct worker *w)
+{
+    size_t n;
+    struct tb_operation *const *operations = tb_registry_operations(w->registry, &n);
+    for (size_t i = 0; i < n; i++)
+        operations[i]->metric = tb_metrics_operation(
+            w->metrics, (struct tb_str){operations[i]->key, operations[i]->key_n});
+}
+
+static void make_gateway(struct worker *w)
+{
+    size_t bytes, operations_n;
+    struct tb_trace_ring *rings = tb_seat_region(w->seat, "traces", &bytes);
+    size_t rings_n = bytes / sizeof(struct tb_trace_ring);
+    for (size_t i = 0; i < rings_n && i < RINGS_MAX; i++)
+        w->rings[i] = &rings[i];
+    void *memory = tb_seat_region(w->seat, "metrics", &bytes);
+    w->metrics = tb_metrics_open(memory, bytes);
+    w->access_log = tb_sink_new(STDERR_FILENO, ACCESS_HOLD_BYTES);
+    number_operations(w);
+    struct tb_gateway_parts parts = {
+        .loop = w->loop,
+        .config = w->config,
+        .host = tb_plugin_host(),
+        .store = w->store,
+        .tokens = w->tokens,
+        .keys = w->keystore,
+        .worlds = w->worlds = tb_worlds_new(),
+        .apps = w->apps,
+        .limiter = w->limiter,
+        .metrics = w->metrics,
+        .access_log = w->access_log,
+        .router = tb_registry_router(w->registry),
+        .operations = tb_registry_operations(w->registry, &operations_n),
+        .trace_rings = w->rings,
+        .trace_rings_n = rings_n,
+        .worker = w->seat->index,
+        .cursor_key = w->cursor_key,
+        .quarantined = quarantined,
+        .owner = w,
+    };
+    parts.operations_n = operations_n;
+    w->gateway = tb_gateway_new(&parts);
+}
+
+static bool make_server(struct worker *w)
+{
+    const char *sentence = NULL;
+    w->server = tb_server_new(w->loop, w->config, tb_gateway_calls(), w->gateway,
+                              tb_seat_region(w->seat, "guard", NULL), &sentence);
+    if (w->server == NULL)
+        snprintf(w->why, sizeof(w->why), "%s", sentence);
+    return w->server != NULL;
+}
+
+/* ---- upkeep ---- */
+
+/* Keys and revocations as the books have them. Soon again when that failed or there is no key. */
+static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
+{
+    struct worker *w = arg;
+    int64_t now_s = tb_wall_ms() / 1000;
+    tb_job_equip(req, w->store);
+    tb_err err = tb_oauth_keys_refresh(req, w->keystore, &tb_oauth_schedule, now_s);
+    if (err == NULL)
+        err = tb_revocations_refresh(req, &w->revocations, now_s);
+    w->refresh_ms = tb_loop_now_ms(w->loop) +
+                    (err == NULL ? TB_OAUTH_REVOKED_S * INT64_C(1000) : UPKEEP_MS);
+    w->refreshing = false;
+    return err;
+}
+
+static tb_err TB_SUSPENDS first_refresh(struct tb_req *req, void *arg)
+{
+    struct worker *w = arg;
+    TB_TRY(tb_store_await(req, w->store, FIRST_KEYS_MS));
+    return refresh(req, arg);
+}
+
+static void refresh_when_due(struct worker *w)
+{
+    if (w->refreshing || tb_loop_now_ms(w->loop) < w->refresh_ms || !tb_store_ready(w->store))
+        return;
+    w->refreshing = true;
+    if (tb_run_detached(w->loop, "refresh", refresh, w, 5000) != NULL)
+        w->refreshing = false; /* no fiber is free: at the next turn */
+}
+
+static void publish_counts(struct worker *w)
+{
+    struct tb_metrics *m = w->metrics;
+    struct tb_store_stats store = tb_store_stats(w->store);
+    struct tb_http_stats http = tb_server_stats(w->server);
+    struct tb_fiber_stats fibers = tb_fiber_stats(w->loop);
+    struct tb_token_cache_stats tokens = tb_token_checker_stats(w->tokens);
+    tb_gauge(m, TB_M_REQUESTS_OPEN, tb_gateway_open(w->gateway));
+    tb_gauge(m, TB_M_CONNECTIONS, http.connections);
+    tb_count_to(m, TB_M_ACCEPTED, http.accepted);
+    tb_count_to(m, TB_M_ACCEPT_REFUSED, http.refused);
+    tb_count_to(m, TB_M_REJECTED, http.rejected);
+    tb_count_to(m, TB_M_TOKEN_HITS, tokens.hits);
+    tb_count_to(m, TB_M_TOKEN_MISSES, tokens.misses);
+    tb_count_to(m, TB_M_TOKEN_EVICTED, tokens.evicted);
+    tb_gauge(m, TB_M_FIBERS, fibers.live);
+    tb_count_to(m, TB_M_SLOW_SLICES, fibers.slow_slices);
+    tb_count_to(m, TB_M_LATE_WAKES, fibers.late_wakes);
+    tb_gauge(m, TB_M_STORE_CONNECTIONS, (uint64_t)store.connections_up);
+    tb_gauge(m, TB_M_STORE_QUEUED, store.queued + store.calls_queued);
+    tb_gauge(m, TB_M_STORE_IN_FLIGHT, store.in_flight + store.calls_in_flight);
+    tb_count_to(m, TB_M_STORE_STATEMENTS, store.statements);
+    tb_count_to(m, TB_M_STORE_CALLS, store.calls);
+    tb_count_to(m, TB_M_STORE_BATCHES, store.batches);
+    tb_count_to(m, TB_M_STORE_CONFLICTS, store.conflicts);
+    tb_count_to(m, TB_M_STORE_SPLITS, store.splits);
+    tb_count_to(m, TB_M_STORE_POISONED, store.poisoned);
+    tb_count_to(m, TB_M_STORE_IN_DOUBT, store.in_doubt);
+    tb_count_to(m, TB_M_STORE_OVERLOADS, store.overloads);
+    tb_count_to(m, TB_M_STORE_LOSSES, store.losses);
+}
+
+static void upkeep(struct tb_timer *timer)
+{
+    struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, upkeep));
+    publish_counts(w);
+    tb_sink_flush(w->access_log);
+    tb_log_flush();
+    refresh_when_due(w);
+    tb_timer_start(w->loop, timer, UPKEEP_MS);
+}
+
+/* ---- its life ---- */
+
+static void go(void *owner)
+{
+    struct worker *w = owner;
+    for (size_t i = 0; i < w->seat->listeners_n; i++)
+        tb_server_listen(w->server, w->seat->listeners[i].fd, true);
+}
+
+static void drained(void *owner)
+{
+    struct tb_gateway *gateway = owner;
+    struct worker *w = tb_gateway_parts(gateway)->owner;
+    tb_sink_flush(w->access_log);
+    tb_seat_drained(w->seat);
+}
+
+static void drain(void *owner, int64_t grace_ms)
+{
+    struct worker *w = owner;
+    tb_server_drain(w->server, grace_ms, drained);
+}
+
+int tb_worker_main(struct tb_seat *seat)
+{
+    static const struct tb_seat_calls calls = {.go = go, .drain = drain};
+    static struct worker w; /* one in a process; the signal handler may look at it */
+    w.seat = seat;
+    w.config = seat->config;
+    the_quarantine = seat->quarantine;
+    tb_fiber_signal_stack();
+    tb_crash_install(&seat->slot->crash, describe);
+    w.loop = tb_loop_new();
+    w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
+    if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
+        return tb_seat_refuse(seat, "%s", w.why);
+    w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
+    make_gateway(&w);
+    if (!make_server(&w))
+        return tb_seat_refuse(seat, "%s", w.why);
+    tb_err err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
+    if (err != NULL)
+        tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
+    tb_seat_attach(seat, w.loop, &calls, &w);
+    w.upkeep.fired = upkeep;
+    tb_timer_start(w.loop, &w.upkeep, UPKEEP_MS);
+    tb_seat_ready(seat);
+    tb_loop_run(w.loop);
+    return 0;
+}
