@@ -100,7 +100,9 @@ static char order[16];
 
 static void note(void *letter)
 {
-    strncat(order, letter, 1);
+    size_t n = strlen(order);
+    order[n] = *(const char *)letter;
+    order[n + 1] = '\0';
 }
 
 static void runs_deferred_functions_last_first_at_reset(void **state)

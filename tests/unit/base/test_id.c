@@ -41,7 +41,7 @@ static void sorts_in_the_order_made_even_when_the_clock_stands_or_steps_back(voi
         tb_id_make(id, "pay", 7, ms);
         if (strcmp(before, id) >= 0 || !tb_id_check(tb_str(id), "pay"))
             fail_msg("%s does not follow %s", id, before);
-        strcpy(before, id);
+        memcpy(before, id, sizeof before);
     }
 }
 

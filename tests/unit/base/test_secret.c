@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char path[64];
+static char path[] = "/tmp/tb-secret-XXXXXX";
 
 static int make_file(void **state)
 {
     (void)state;
-    strcpy(path, "/tmp/tb-secret-XXXXXX");
+    memcpy(path + sizeof path - 7, "XXXXXX", 6);
     int fd = mkstemp(path);
     return fd < 0 ? -1 : close(fd);
 }
