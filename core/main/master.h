@@ -19,7 +19,7 @@
 struct tb_region_want {
     const char *name;
     size_t bytes;
-    uint32_t layout; /**< changes when the meaning of the bytes does */
+    uint32_t layout;                      /**< changes when the meaning of the bytes does */
     void (*init)(void *at, size_t bytes); /**< makes fresh memory usable; NULL: zeros are */
 };
 
