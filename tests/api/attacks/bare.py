@@ -14,12 +14,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def executable(name):
-    """From $TB_BUILD, or the build folder that was built last."""
-    folders = [Path(os.environ["TB_BUILD"])] if "TB_BUILD" in os.environ else ROOT.glob("build*")
-    found = [f / "fixtures" / name for f in folders if (f / "fixtures" / name).exists()]
-    if not found:
-        raise FileNotFoundError(f"{name}: build the project, or set TB_BUILD to the build folder")
-    return max(found, key=lambda p: p.stat().st_mtime)
+    """From $TB_BUILD, else from build/, else from the build folder that was built last."""
+    if "TB_BUILD" in os.environ:
+        folders = [Path(os.environ["TB_BUILD"])]
+    else:
+        folders = [ROOT / "build"] + sorted(ROOT.glob("build-*"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for folder in folders:
+        if (folder / "fixtures" / name).exists():
+            return folder / "fixtures" / name
+    raise FileNotFoundError(f"{name}: build the project, or set TB_BUILD to the build folder")
 
 
 def free_port():
