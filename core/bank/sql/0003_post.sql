@@ -284,7 +284,8 @@ begin
       from unnest(a_id, a_balance, a_version, a_held, a_incoming, a_day_out, a_day)
            u (id, balance, version, held, incoming, day_out, day)
      where a.book = post.book and a.id = u.id
-       and (a.version <> u.version or a.held <> u.held or a.incoming <> u.incoming);
+       and (a.version, a.held, a.incoming, a.day_out, a.day)
+           is distinct from (u.version, u.held, u.incoming, u.day_out, u.day);
 
     if not plain then
         insert into bank.hold as o
