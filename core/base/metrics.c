@@ -207,13 +207,6 @@ void tb_metrics_write_sample(struct tb_text *out, const char *name, struct tb_st
     tb_text_add_format(out, " %" PRIu64 "\n", value);
 }
 
-/* The first value a bucket does not hold, in microseconds. */
-static uint64_t bucket_end(size_t bucket)
-{
-    uint64_t power = UINT64_C(16) << (bucket / 2);
-    return bucket % 2 == 0 ? power : power + power / 2;
-}
-
 static void write_seconds(struct tb_text *out, uint64_t us)
 {
     char digits[32];
@@ -221,25 +214,20 @@ static void write_seconds(struct tb_text *out, uint64_t us)
     tb_text_add(out, (struct tb_str){digits, (size_t)n});
 }
 
-/* Buckets that hold nothing new are left out, so that a page with many operations stays short. */
 static void write_histogram(struct tb_text *out, const struct tb_metrics_memory *memory,
                             size_t offset, const char *name, const char *label)
 {
     uint64_t count = 0;
     const char *comma = label[0] == '\0' ? "" : ",";
-    for (size_t i = 0; i + 1 < TB_HISTOGRAM_BUCKETS; i++) {
-        size_t cell = offset + offsetof(struct tb_histogram_cells, of) + i * sizeof(uint64_t);
-        uint64_t more = sum(memory, cell, false);
-        count += more;
-        if (more == 0)
-            continue;
+    for (size_t i = 0; i < TB_HISTOGRAM_BUCKETS; i++) {
+        count += sum(memory, offset + offsetof(struct tb_histogram_cells, of[i]), false);
         tb_text_add_format(out, "%s_bucket{%s%sle=\"", name, label, comma);
-        write_seconds(out, bucket_end(i));
+        if (i + 1 < TB_HISTOGRAM_BUCKETS)
+            write_seconds(out, UINT64_C(16) << i); /* the first value it does not hold */
+        else
+            tb_text_add(out, TB_STR("+Inf"));
         tb_text_add_format(out, "\"} %" PRIu64 "\n", count);
     }
-    count += sum(memory, offset + offsetof(struct tb_histogram_cells, of[TB_HISTOGRAM_BUCKETS - 1]),
-                 false);
-    tb_text_add_format(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma, count);
     const char *open = label[0] == '\0' ? "" : "{", *close = label[0] == '\0' ? "" : "}";
     tb_text_add_format(out, "%s_sum%s%s%s ", name, open, label, close);
     write_seconds(out, sum(memory, offset + offsetof(struct tb_histogram_cells, sum_us), false));

@@ -35,7 +35,7 @@ enum {
     TB_METRICS_OPERATIONS =
         256,                   /**< operations with counters of their own; others share the last */
     TB_METRICS_CLASSES = 5,    /**< of answers: 2xx, 3xx, 4xx, 5xx, none (the client had gone) */
-    TB_HISTOGRAM_BUCKETS = 44, /**< two for each power of two, 16 us to 33 s, and what is beyond */
+    TB_HISTOGRAM_BUCKETS = 23, /**< powers of two, 16 us to 33 s, and what is beyond */
 };
 
 /** Durations in microseconds, and their sum. */
@@ -119,13 +119,12 @@ static inline void tb_count_to(struct tb_metrics *metrics, enum tb_metric metric
                           memory_order_relaxed);
 }
 
-/** Two buckets for each power of two: [2^k, 1.5 * 2^k) and [1.5 * 2^k, 2^(k+1)). */
+/** Below 16 us is 0, then one bucket for each power of two. */
 static inline size_t tb_histogram_bucket(uint64_t us)
 {
     if (us < 16)
         return 0;
-    unsigned power = 63u - (unsigned)__builtin_clzll(us);
-    size_t bucket = 1 + 2 * (size_t)(power - 4) + (us >> (power - 1) & 1);
+    size_t bucket = 60u - (size_t)__builtin_clzll(us);
     return bucket < TB_HISTOGRAM_BUCKETS ? bucket : TB_HISTOGRAM_BUCKETS - 1;
 }
 
