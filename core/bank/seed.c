@@ -49,6 +49,9 @@ static const char SQL_PARTNER[] =
     "insert into bank.partner (id, name, created_at) values ($1, $2, $3)";
 static const char SQL_APP[] =
     "insert into bank.app (id, partner, world, name, created_at) values ($1, $2, $3, $4, $5)";
+/* More than a load can reach: the demo is there to be loaded. */
+static const char SQL_NO_LIMIT[] =
+    "insert into bank.app_limit (app, name, quota, window_ms) values ($1, 'demo', 1000000000, 60000)";
 static const char SQL_PARTY[] =
     "insert into bank.party (book, id, kind, name, created_at) values ($1, $2, $3, $4, $5)";
 static const char SQL_OPEN[] = "select bank.open_accounts($1, $2::jsonb, $3, $4)";
@@ -167,6 +170,7 @@ static tb_err TB_SUSPENDS make_world(struct work *w)
                TB_TIME(w->now_ms)));
     TB_TRY(RUN(w, SQL_APP, TB_TEXT(tb_str(seed->app)), TB_TEXT(tb_str(seed->partner)),
                TB_TEXT(tb_str(seed->world)), TB_TEXT(TB_STR("Demo app")), TB_TIME(w->now_ms)));
+    TB_TRY(RUN(w, SQL_NO_LIMIT, TB_TEXT(tb_str(seed->app))));
     TB_TRY(make_settlement(w, settlement));
     return make_companies(w, settlement);
 }
