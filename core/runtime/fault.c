@@ -107,10 +107,20 @@ static bool happen(const struct fault *fault)
     return true;
 }
 
-bool tb_fault(const char *name)
+bool tb_fault_armed(const char *name)
 {
     if (!loaded)
         tb_fault_set(getenv("TB_FAULT"));
+    for (size_t i = 0; i < faults_n; i++)
+        if (strcmp(faults[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool tb_fault(const char *name)
+{
+    if (!tb_fault_armed(name))
+        return false;
     bool fail = false;
     for (size_t i = 0; i < faults_n; i++) {
         struct fault *fault = &faults[i];

@@ -16,15 +16,20 @@
 #include <stdbool.h>
 
 #ifdef TB_FAULTS
-#define TB_FAULT(name) tb_fault(name)
+#define TB_FAULT(name)       tb_fault(name)
+#define TB_FAULT_ARMED(name) tb_fault_armed(name)
 
 /** A visit of the place `name`: do what was asked for. True: fail here. */
 bool tb_fault(const char *name);
 
+/** Whether anything was asked for at `name`. */
+bool tb_fault_armed(const char *name);
+
 /** Replace what the environment asked for; NULL or "": nothing. A malformed text asserts. */
 void tb_fault_set(const char *spec);
 #else
-#define TB_FAULT(name) false
+#define TB_FAULT(name)       false
+#define TB_FAULT_ARMED(name) false
 #endif
 
 #endif

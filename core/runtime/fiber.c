@@ -148,7 +148,9 @@ static void recycle(struct tb_fiber *fiber)
 /* Continue `fiber` until it waits or ends. */
 static void resume(struct tb_fiber *fiber)
 {
+    struct tb_loop *loop = fiber->home->loop;
     struct tb_fiber *from = current == NULL ? &fiber->home->root : current;
+    loop->touched |= !loop->turning;
     fiber->resumer = from;
     fiber->state = RUNNING;
     uint64_t began = tb_ticks();

@@ -68,7 +68,7 @@ static int32_t wait_ms(struct tb_loop *loop, int32_t max_wait_ms)
     /* A write that h2o finished at once is reported by its next turn only. */
     bool h2o_pending = loop->h2o->_pending_as_client != NULL ||
                        loop->h2o->_pending_as_server != NULL;
-    if (loop->stopping || h2o_pending || tb_fibers_ready(loop->fibers))
+    if (loop->stopping || loop->touched || h2o_pending || tb_fibers_ready(loop->fibers))
         return 0;
     if (loop->timers.n == 0)
         return max_wait_ms;
@@ -80,9 +80,12 @@ static int32_t wait_ms(struct tb_loop *loop, int32_t max_wait_ms)
 
 void tb_loop_turn(struct tb_loop *loop, int32_t max_wait_ms)
 {
-    TB_ASSERT(tb_fiber_self() == NULL);
+    TB_ASSERT(tb_fiber_self() == NULL && !loop->turning);
+    int32_t wait = wait_ms(loop, max_wait_ms);
+    loop->turning = true;
+    loop->touched = false;
     /* -1 means a signal ended the wait: a turn in which nothing was ready. */
-    (void)h2o_evloop_run(loop->h2o, wait_ms(loop, max_wait_ms));
+    (void)h2o_evloop_run(loop->h2o, wait);
     loop->now_ms = monotonic_us() / 1000;
     loop->h2o_now = h2o_now(loop->h2o);
     tb_timers_run(loop);
@@ -91,6 +94,7 @@ void tb_loop_turn(struct tb_loop *loop, int32_t max_wait_ms)
         next = hook->next;
         hook->turn(hook);
     }
+    loop->turning = false;
 }
 
 void tb_loop_run(struct tb_loop *loop)

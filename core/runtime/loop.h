@@ -9,9 +9,13 @@
 #define TB_RUNTIME_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tb_loop;
+
+/** The structure whose member `member` is at `at`: a callback's way from a timer to its owner. */
+#define TB_OWNER(at, type, member) ((type *)(void *)((char *)(at)-offsetof(type, member)))
 
 /** A timer, embedded in its owner. Zero-initialise. Fires once. */
 struct tb_timer {

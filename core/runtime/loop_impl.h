@@ -10,9 +10,6 @@
 
 _Static_assert(H2O_USE_LIBUV == 0, "the headers must describe the evloop build of libh2o");
 
-/** The structure that has `member` at `at`. */
-#define TB_OWNER(at, type, member) ((type *)(void *)((char *)(at)-offsetof(type, member)))
-
 struct tb_fiber;
 struct tb_fibers;
 struct tb_helpers;
@@ -48,6 +45,8 @@ struct tb_loop {
     uint64_t h2o_now; /**< h2o's clock when now_ms was read */
     int64_t now_ms;
     bool stopping;
+    bool turning; /**< within tb_loop_turn */
+    bool touched; /**< a fiber ran between turns: the next must not wait before its hooks */
     struct tb_hook *hooks;
     struct tb_timers timers;
     struct tb_watches watches;

@@ -39,7 +39,7 @@ struct tb_run {
     bool in_transaction;    /**< only database calls may wait */
     struct tb_fiber *fiber; /**< that runs it, between tb_run_begin and tb_run_end */
     struct tb_problem problem;
-    void *services;    /**< what the services of its host table work with, where that is not the run */
+    void *services; /**< what the services of its host table work with, where that is not the run */
     const char *label; /**< for logs and crash records: route or job name; static storage */
 };
 

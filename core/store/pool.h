@@ -34,8 +34,8 @@ struct tb_store_options {
  *  Never NULL. Waits: no. */
 struct tb_store *tb_store_open(struct tb_loop *loop, const struct tb_store_options *options);
 
-/** Close all connections. Whoever waits for an answer is told TB_E_STORE, calls on the way
- *  TB_E_IN_DOUBT; they continue in the next turns, which must come before the loop is freed. */
+/** Close all connections and free everything. Nobody may be waiting for the store any more: end the
+ *  requests and jobs first. */
 void tb_store_close(struct tb_store *store);
 
 /** Wait until a connection of each kind is up.
@@ -59,7 +59,7 @@ struct tb_store_stats {
     uint64_t overloads;        /**< refused: queue full or waited too long */
     uint64_t abandoned;        /**< answers nobody waited for any more */
     uint64_t dropped;          /**< connections dropped because the server did not answer */
-    uint64_t reprepared;       /**< statements whose plan the server no longer had or allowed */
+    uint64_t reprepared;       /**< statements whose plan the server did not have or allow */
     uint64_t conflicts;        /**< serialization failures and deadlocks, tried again */
     uint64_t splits;           /**< batches that raised and were cut in two */
     uint64_t poisoned;         /**< calls that raised alone */

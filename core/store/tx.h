@@ -53,4 +53,8 @@ void TB_SUSPENDS tb_tx_rollback(struct tb_tx *tx);
  *  core tell a unique violation (23505) from the rest. */
 const char *tb_tx_sqlstate(const struct tb_tx *tx);
 
+/** What the server said about it, for operators; *out_position is the character of the text it
+ *  complains about, from 1, or 0. */
+const char *tb_tx_message(const struct tb_tx *tx, int *out_position);
+
 #endif

@@ -1,0 +1,48 @@
+/* The statements this process has ever sent. A text is found by its address, because it should be a
+ * constant; its bytes are compared all the same, because running a statement that was meant to be
+ * another is the one mistake that must not happen here. */
+#include "base/mem.h"
+#include "store/store_impl.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t hash_text(const char *text)
+{
+    uint32_t hash = 0x811c9dc5u; /* FNV-1a */
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x01000193u;
+    return hash;
+}
+
+struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sql)
+{
+    uintptr_t address = (uintptr_t)sql;
+    struct tb_statement **bucket =
+        &known->buckets[(address >> 4 ^ address >> 12) % TB_STATEMENT_BUCKETS];
+    for (struct tb_statement *s = *bucket; s != NULL; s = s->next)
+        if (s->address == sql && strcmp(s->sql, sql) == 0)
+            return s;
+    if (known->n == TB_STATEMENTS_MAX)
+        return NULL;
+    struct tb_statement *s = tb_mem(sizeof *s);
+    s->address = sql;
+    s->sql = tb_mem_text(sql, strlen(sql));
+    s->number = known->n++;
+    s->next = *bucket;
+    *bucket = s;
+    /* The number keeps names apart; the hash lets the server's log tell texts apart over releases.
+     */
+    snprintf(s->name, sizeof s->name, "tb_%" PRIu32 "_%08" PRIx32, s->number, hash_text(sql));
+    return s;
+}
+
+void tb_statements_free(struct tb_statements *known)
+{
+    for (size_t i = 0; i < TB_STATEMENT_BUCKETS; i++)
+        for (struct tb_statement *s = known->buckets[i], *next; s != NULL; s = next) {
+            next = s->next;
+            tb_mem_free(s->sql);
+            tb_mem_free(s);
+        }
+}
