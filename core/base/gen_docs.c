@@ -1,6 +1,8 @@
 /* tongbao-docs: writes the generated pages to stdout. `errors` is docs/errors.md, `config` is
- * docs/configuration.md; a test fails when the pages in the tree are not what this prints. */
+ * docs/configuration.md, `metrics` is docs/metrics.md; a test fails when the pages in the tree are
+ * not what this prints. */
 #include "base/config_impl.h"
+#include "base/metrics.h"
 #include <string.h>
 #include <tongbao/error.h>
 #include <unistd.h>
@@ -84,12 +86,14 @@ int main(int argc, char **argv)
         write_errors(&page);
     else if (argc == 2 && strcmp(argv[1], "config") == 0)
         write_config(&page);
+    else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
+        tb_metrics_document(&page);
     struct tb_str text = tb_text_end(&page);
     bool good = text.n > 0;
     if (good)
         good = write_all(STDOUT_FILENO, text);
     else
-        (void)!write_all(STDERR_FILENO, TB_STR("usage: tongbao-docs errors|config\n"));
+        (void)!write_all(STDERR_FILENO, TB_STR("usage: tongbao-docs errors|config|metrics\n"));
     tb_arena_free(arena);
     return good ? 0 : 2;
 }

@@ -299,6 +299,17 @@ void tb_metrics_write(struct tb_text *out, const struct tb_metrics *opened)
     }
 }
 
+static const char document_head[] =
+    "# Metrics\n\n"
+    "<!-- Generated from core/base/metrics.def by tongbao-docs. -->\n\n"
+    "Served at `/metrics` in the text format of Prometheus, summed over all processes. Counters never\n"
+    "go back while the service lives, whichever processes come and go.\n\n"
+    "| name | type | meaning |\n|---|---|---|\n";
+
+static const char document_tail[] =
+    "\nLabels: `operation` is method and path template (`other`: requests without a route), `class` is\n"
+    "`2xx`, `3xx`, `4xx`, `5xx` or `gone` (the client had left before its answer).\n";
+
 static void document_line(struct tb_text *out, const struct about *metric)
 {
     tb_text_add_format(out, "| `%s` | %s | %s |\n", metric->name, metric->type, metric->help);
@@ -306,18 +317,12 @@ static void document_line(struct tb_text *out, const struct about *metric)
 
 void tb_metrics_document(struct tb_text *out)
 {
-    tb_text_add(
-        out,
-        TB_STR("# Metrics\n\nServed at `/metrics`, summed over all processes. Generated from "
-               "`core/base/metrics.def`; do not edit.\n\n| name | type | what |\n|---|---|---|\n"));
+    tb_text_add(out, tb_str(document_head));
     for (size_t i = 0; i < TB_METRICS_N; i++)
         document_line(out, &metrics[i]);
     for (size_t i = 0; i < TB_HISTOGRAMS_N; i++)
         document_line(out, &histograms[i]);
     document_line(out, &answers);
     document_line(out, &durations);
-    tb_text_add(
-        out,
-        TB_STR("\nLabels: `operation` (method and path template; `other` is everything without a "
-               "route), `class` (`2xx` … `5xx`, `gone` when the client had left).\n"));
+    tb_text_add(out, tb_str(document_tail));
 }

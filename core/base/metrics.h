@@ -33,7 +33,8 @@ enum tb_histogram {
 
 enum {
     TB_METRICS_OPERATIONS =
-        256,                   /**< operations with counters of their own; others share the last */
+        256, /**< operations with counters of their own; others share the last */
+    TB_METRICS_PAGE_BYTES = 4 * 1024 * 1024, /**< memory to have for writing the page */
     TB_METRICS_CLASSES = 5,    /**< of answers: 2xx, 3xx, 4xx, 5xx, none (the client had gone) */
     TB_HISTOGRAM_BUCKETS = 23, /**< powers of two, 16 us to 33 s, and what is beyond */
 };
@@ -79,7 +80,8 @@ void tb_metrics_close(struct tb_metrics *metrics);
  *  @param key  "GET /accounts/v1/accounts", at most 127 bytes; longer ones share the last number */
 uint32_t tb_metrics_operation(struct tb_metrics *metrics, struct tb_str key);
 
-/** Write all metrics in the text format of Prometheus (0.0.4). */
+/** Write all metrics in the text format of Prometheus (0.0.4): up to a megabyte when there are many
+ *  operations, more than the arena of a request holds. */
 void tb_metrics_write(struct tb_text *out, const struct tb_metrics *metrics);
 
 /** Write the head of a family and one sample, for counters that are kept elsewhere.

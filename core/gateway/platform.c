@@ -29,6 +29,11 @@ static bool may_read_metrics(const struct tb_exchange *x)
     return false;
 }
 
+static void free_page(void *page)
+{
+    tb_arena_free(page);
+}
+
 /* GET /metrics: Prometheus text exposition 0.0.4 */
 static tb_err metrics(struct tb_req *req)
 {
@@ -36,7 +41,10 @@ static tb_err metrics(struct tb_req *req)
     struct tb_text text;
     if (!may_read_metrics(x))
         return tb_fail(req, TB_E_NO_ROUTE, "nothing is served at /metrics");
-    tb_text_init(&text, x->run.arena);
+    struct tb_arena *page = tb_arena_new(TB_METRICS_PAGE_BYTES); /* ours is too small for it */
+    if (!tb_arena_defer(x->run.arena, free_page, page))
+        return TB_E_INTERNAL;
+    tb_text_init(&text, page);
     tb_metrics_write(&text, tb_gateway_parts(x->gateway)->metrics);
     return tb_exchange_reply(x, 200, TB_STR("text/plain; version=0.0.4"), tb_text_end(&text));
 }
