@@ -1,13 +1,11 @@
-/* The figures of docs/decisions/0006-rate-limits.md: what one check costs, alone and among others.
+/* The figures of docs/decisions/0006-rate-limits.md: what one check costs.
  */
 #include "gateway/limit.h"
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { ROUNDS = 4000000 };
+enum { ROUNDS = 200, CHECKS = 20000 };
 
 static int64_t now_ns(void)
 {
@@ -41,14 +39,37 @@ static double measure(struct tb_limiter *limiter, const struct tb_limit_set *set
         subjects[i] = (struct tb_limit_subject){.app = {ids[i], 30},
                                                 .product = TB_STR("e-payment"),
                                                 .route = TB_STR("POST /e-payment/v1/payments")};
-    int64_t began = now_ns(), admitted = 0;
-    for (int i = 0; i < ROUNDS; i++)
-        admitted += tb_limit_take(limiter, set, &subjects[(size_t)i % apps], 1, began + i,
-                                  &verdict);
-    int64_t ended = now_ns();
-    if (admitted < 0)
+    int64_t best = INT64_MAX, admitted = 0;
+    for (int r = 0; r < ROUNDS; r++) {
+        int64_t began = now_ns();
+        for (size_t i = 0; i < CHECKS; i++)
+            admitted += tb_limit_take(limiter, set, &subjects[i % apps], 1, began, &verdict);
+        int64_t took = now_ns() - began;
+        best = took < best ? took : best;
+    }
+    if (admitted < 0) /* keep the compiler from dropping it all */
         printf("%ld", (long)admitted);
-    return (double)(ended - began) / ROUNDS;
+    return (double)best / CHECKS;
+}
+
+static double measure_header(const struct tb_limit_set *set)
+{
+    struct tb_limit_verdict verdict = {.set = set, .reset_s = 43};
+    char out[TB_LIMIT_HEADER_BYTES];
+    int64_t best = INT64_MAX;
+    size_t sum = 0;
+    for (int r = 0; r < ROUNDS; r++) {
+        int64_t began = now_ns();
+        for (int i = 0; i < CHECKS; i++) {
+            verdict.remaining = 957 - (i & 511);
+            sum += tb_limit_header(&verdict, out);
+        }
+        int64_t took = now_ns() - began;
+        best = took < best ? took : best;
+    }
+    if (sum == 0)
+        printf("0");
+    return (double)best / CHECKS;
 }
 
 int main(void)
@@ -61,28 +82,8 @@ int main(void)
         printf("%zu window%s: admitted %.1f ns", n, n == 1 ? "" : "s", measure(limiter, &wide, 4));
         printf(", refused %.1f ns\n", measure(limiter, &narrow, 4));
     }
-    struct tb_limit_set one = windows(1, INT64_C(100000000));
-    fflush(stdout);
-    for (int p = 0; p < 2; p++) {
-        if (fork() != 0)
-            continue;
-        printf("one bucket, 2 processes: %.1f ns each\n", measure(limiter, &one, 1));
-        fflush(stdout);
-        _exit(0);
-    }
-    while (wait(NULL) > 0)
-        ;
     struct tb_limit_set set = windows(2, 1000);
-    struct tb_limit_verdict verdict = {.set = &set, .remaining = 957, .reset_s = 43};
-    char out[TB_LIMIT_HEADER_BYTES];
-    size_t sum = 0;
-    int64_t began = now_ns();
-    for (int i = 0; i < ROUNDS; i++) {
-        verdict.remaining = 957 - (i & 511);
-        sum += tb_limit_header(&verdict, out);
-    }
-    printf("RateLimit header: %.1f ns (%zu bytes)\n", (double)(now_ns() - began) / ROUNDS,
-           sum / ROUNDS);
+    printf("RateLimit header: %.1f ns\n", measure_header(&set));
     tb_limiter_close(limiter);
     return 0;
 }
