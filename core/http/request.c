@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "http/connection.h"
+#include "http/guard_h2o.h"
 #include "http/path.h"
 #include "http/problem.h"
 #include <string.h>
@@ -161,6 +162,18 @@ static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const ch
 }
 
 /* ---- requests ---- */
+
+/* Called by libh2o for every request, in place of its own: that decodes the path a first time,
+ * repairs what it takes for dot segments, and tells stderr in a client's words when it cannot. */
+h2o_iovec_t h2o_url_normalize_path(h2o_mem_pool_t *pool, const char *path, size_t len,
+                                   size_t *query_at, size_t **norm_indexes)
+{
+    (void)pool;
+    const char *query = len == 0 ? NULL : memchr(path, '?', len);
+    *query_at = query == NULL ? SIZE_MAX : (size_t)(query - path);
+    *norm_indexes = NULL;
+    return h2o_iovec_init(path, query == NULL ? len : *query_at);
+}
 
 /* The host a request is for, as configured; absent when it is not one of ours. Clients name the
  * same host again and again, so the connection remembers the last. */
