@@ -46,10 +46,38 @@ const struct tb_schema_node *tb_builder_node(struct tb_builder *b, json_t *sourc
 /** The node a `$ref` of the node in hand leads to; NULL when refused. */
 const struct tb_schema_node *tb_builder_reference(struct tb_builder *b, const char *reference);
 
+/** The node of the keyword in hand itself, when its value is a schema. False when refused. */
+bool tb_builder_take(struct tb_builder *b, json_t *source, const struct tb_schema_node **out);
+
 /** Compile all keywords of the node in hand. False when refused. */
 bool tb_builder_keywords(struct tb_builder *b);
 
 /** Whether the keyword says nothing about validity. */
 bool tb_keyword_is_annotation(const char *keyword);
+
+/* Keywords about the value itself (keyword_value.c): false when `value` is refused. */
+bool tb_keyword_type(struct tb_builder *b, json_t *value);
+bool tb_keyword_enum(struct tb_builder *b, json_t *value);
+bool tb_keyword_const(struct tb_builder *b, json_t *value);
+bool tb_keyword_min_length(struct tb_builder *b, json_t *value);
+bool tb_keyword_max_length(struct tb_builder *b, json_t *value);
+bool tb_keyword_pattern(struct tb_builder *b, json_t *value);
+bool tb_keyword_format(struct tb_builder *b, json_t *value);
+bool tb_keyword_minimum(struct tb_builder *b, json_t *value);
+bool tb_keyword_maximum(struct tb_builder *b, json_t *value);
+bool tb_keyword_exclusive_minimum(struct tb_builder *b, json_t *value);
+bool tb_keyword_exclusive_maximum(struct tb_builder *b, json_t *value);
+bool tb_keyword_multiple_of(struct tb_builder *b, json_t *value);
+bool tb_keyword_items(struct tb_builder *b, json_t *value);
+bool tb_keyword_min_items(struct tb_builder *b, json_t *value);
+bool tb_keyword_max_items(struct tb_builder *b, json_t *value);
+bool tb_keyword_unique_items(struct tb_builder *b, json_t *value);
+bool tb_keyword_properties(struct tb_builder *b, json_t *value);
+bool tb_keyword_required(struct tb_builder *b, json_t *value);
+bool tb_keyword_pattern_properties(struct tb_builder *b, json_t *value);
+bool tb_keyword_additional_properties(struct tb_builder *b, json_t *value);
+bool tb_keyword_property_names(struct tb_builder *b, json_t *value);
+bool tb_keyword_min_properties(struct tb_builder *b, json_t *value);
+bool tb_keyword_max_properties(struct tb_builder *b, json_t *value);
 
 #endif

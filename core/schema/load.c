@@ -271,6 +271,12 @@ const struct tb_schema_node *tb_builder_node(struct tb_builder *b, json_t *sourc
                                      .pointer = text(b, pointer, n)});
 }
 
+bool tb_builder_take(struct tb_builder *b, json_t *source, const struct tb_schema_node **out)
+{
+    *out = tb_builder_node(b, source, NULL);
+    return *out != NULL;
+}
+
 /* ---- the whole graph ---- */
 
 static bool all_ground(const struct tb_schema_node *node, const bool *ground)

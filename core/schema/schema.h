@@ -41,7 +41,8 @@ void tb_schema_free(struct tb_schema *schema);
 
 /** Check `value`. Any number of threads may do so at once.
  *  @param errors     room for `max` (at most TB_SCHEMA_ERRORS are used): the first ones in the
- * order of the document; a missing member counts as standing at the end of its object
+ * order of the document; a missing member counts as standing at the end of its object. As many are
+ * filled in as there are and fit, even when the arena is full.
  *  @param out_total  how many there are in all
  *  @return NULL; TB_E_INVALID with the errors. A value that costs more than the limits of program.h
  *          is invalid, with "too_complex" at the place where the check gave up.

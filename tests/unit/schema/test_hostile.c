@@ -120,6 +120,19 @@ static json_t *nested(int depth)
     return value;
 }
 
+static void does_not_miss_what_it_did_not_look_at(void **state)
+{
+    (void)state;
+    struct tb_schema *schema = load_text(
+        "{'properties':{'a':{'pattern':'^(a+)+$'}},'required':['a','b']}");
+    json_t *value = json_of("{'a':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!','b':1}");
+    char found[256];
+    verdict(schema, value, found, sizeof found);
+    assert_string_equal(found, "/a too_complex");
+    json_decref(value);
+    tb_schema_free(schema);
+}
+
 static void bounds_depth_not_by_the_stack(void **state)
 {
     (void)state;
@@ -196,6 +209,8 @@ static void keeps_its_memory_small_whatever_is_wrong(void **state)
     assert_true(tb_is(tb_schema_check(schema, value, arena, errors, TB_SCHEMA_ERRORS, &total),
                       TB_E_INVALID));
     assert_true(tb_arena_overflowed(arena));
+    for (size_t i = 0; i < TB_SCHEMA_ERRORS; i++)
+        assert_string_equal(errors[i].code, "not_described");
     tb_arena_free(arena);
     json_decref(value);
     tb_schema_free(schema);
@@ -209,6 +224,7 @@ int main(void)
         cmocka_unit_test(refuses_expressions_that_are_too_large),
         cmocka_unit_test(ends_on_arrays_of_any_size),
         cmocka_unit_test(compares_many_alike_items_within_the_limit),
+        cmocka_unit_test(does_not_miss_what_it_did_not_look_at),
         cmocka_unit_test(bounds_depth_not_by_the_stack),
         cmocka_unit_test(bounds_branching_through_references),
         cmocka_unit_test(refuses_schemas_without_measure),
