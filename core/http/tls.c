@@ -90,10 +90,8 @@ static void tickets_to_present(void)
 
 void tb_tls_ticket_seed(void)
 {
-    if (tickets.drawn) {
-        tickets_to_present();
+    if (tickets.drawn)
         return;
-    }
     TB_ASSERT(RAND_priv_bytes(tickets.secret, SECRET_BYTES) == 1);
     tickets.hour = tb_wall_ms() / TICKET_HOUR_MS;
     derive_keys(tickets.secret, &tickets.now);

@@ -31,9 +31,10 @@ bool TB_NODISCARD tb_tls_reload(struct tb_tls *tls, const char **out_why);
 /** The SSL_CTX, for libh2o. Lives as long as `tls`, also over reloads. */
 void *tb_tls_context(struct tb_tls *tls);
 
-/** Draw the secret that session tickets are sealed with, or, when there is one, move it to the
- * present hour. Processes forked afterwards share it, so a client may resume with any of them. Call
- * it in the master before each fork. */
+/** Draw the secret that session tickets are sealed with, unless there is one. Processes forked
+ *  afterwards share it and go on from it hour by hour, each by itself and all alike, so a client
+ * may resume with any of them. Call it in the master before the first fork; tb_tls_new calls it
+ * too. */
 void tb_tls_ticket_seed(void);
 
 /** The client's certificate on a connection of libh2o (`ssl` of its socket, after the handshake),

@@ -1,6 +1,7 @@
 /* `tongbao serve`: the master with the configuration behind it. */
 #include "base/config.h"
 #include "base/mem.h"
+#include "http/tls.h"
 #include "main/command.h"
 #include "main/master.h"
 
@@ -101,6 +102,7 @@ static int serve(struct tb_cli *cli)
         .forget = forget,
         .main = {[TB_SEAT_WORKER] = tb_worker_main, [TB_SEAT_CLERK] = tb_clerk_main},
     };
+    tb_tls_ticket_seed(); /* before any fork: a client may resume with whichever worker it meets */
     return tb_master_run(&setup);
 }
 
