@@ -134,7 +134,8 @@ tb_pg_make() {
     [[ $(id -u) != 0 ]] || chown postgres:postgres "$tb_pg_data/cluster/postgresql.auto.conf"
 }
 
-# Fast where that costs no durability: nothing here trades a commit for speed.
+# Fast where that costs no durability: nothing here trades a commit for speed. syncfs, because after a crash the
+# server otherwise opens and syncs every file of the cluster before it recovers: 4 s instead of a half.
 tb_pg_settings() {
     cat <<END
 listen_addresses = ''
@@ -143,6 +144,7 @@ max_connections = 200
 fsync = on
 synchronous_commit = on
 full_page_writes = on
+recovery_init_sync_method = syncfs
 shared_buffers = '256MB'
 wal_buffers = '16MB'
 wal_compression = lz4

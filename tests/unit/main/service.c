@@ -96,6 +96,8 @@ static void obey(struct client *c, char letter)
 {
     static char subject;
     static int sink;
+    static const volatile uintptr_t nowhere =
+        0x10; /* volatile: the compiler must not see through it */
     subject = letter;
     tb_crash_subject(&subject);
     switch (letter) {
@@ -110,7 +112,7 @@ static void obey(struct client *c, char letter)
     case 'a':
         abort();
     case 'n':
-        *(volatile int *)(uintptr_t)0x10 = 1;
+        *(volatile int *)(uintptr_t)nowhere = 1;
         break;
     case 'o':
         if (tb_fiber_start(loop, overflow_fiber, &sink) != NULL)

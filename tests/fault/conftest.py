@@ -1,0 +1,32 @@
+"""Sandboxes to break: with the plugin that brings its worker down on demand beside the real products."""
+
+import os
+
+import pytest
+
+from harness import Sandbox
+from harness.sandbox import ROOT
+
+
+def plugin_folder(build, into):
+    """A folder with the real products and the fixture `aborts`, which may be changed without harm."""
+    into.mkdir()
+    folders = [os.path.join(build, "plugins"), os.path.join(build, "fixtures/plugins")]
+    for folder in folders:
+        for name in os.listdir(folder):
+            if name.endswith(".so") and (folder == folders[0] or name == "aborts.so"):
+                os.link(os.path.join(folder, name), into / name)
+    return into
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory):
+    """Two workers, a watchdog of two seconds, and all products."""
+    build = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build-asan")
+    folder = plugin_folder(build, tmp_path_factory.mktemp("products") / "plugins")
+    products = sorted(name[:-3] for name in os.listdir(folder))
+    settings = {"TB_WORKERS": "2", "TB_WATCHDOG_TIMEOUT": "2s", "TB_PLUGINS_DIRECTORY": str(folder),
+                "TB_PLUGINS_LOAD": ",".join(products)}
+    with Sandbox(build=build, settings=settings) as sandbox:
+        sandbox.plugins = folder
+        yield sandbox
