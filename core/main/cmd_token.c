@@ -63,35 +63,51 @@ static tb_err TB_SUSPENDS find_app(struct tb_req *req, struct tb_command_job *jo
     return NULL;
 }
 
+static void print_token(const struct tb_cli *cli, const struct tb_minted *minted,
+                        struct tb_str scope, int64_t now_s)
+{
+    if (cli->json)
+        printf("{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":"
+               "\"%.*s\"}\n",
+               minted->token.at, (long long)(minted->exp_s - now_s), (int)scope.n, scope.at);
+    else
+        printf("%s\n", minted->token.at);
+}
+
+static tb_err TB_SUSPENDS mint_with(struct tb_req *req, struct tb_command_job *job,
+                                    struct tb_keystore *keys)
+{
+    const char *scope = tb_cli_option(job->cli, "scope");
+    int64_t now_s = tb_wall_ms() / 1000;
+    struct tb_minted minted;
+    TB_TRY(tb_oauth_keys_refresh(req, keys, &tb_oauth_schedule, now_s));
+    struct tb_token_order order = {
+        .scope = scope == NULL ? every_scope(req, job->registry) : tb_str(scope),
+        .life_s = *(int64_t *)job->mine * 86400,
+    };
+    TB_TRY(find_app(req, job, &order));
+    struct tb_token_rules rules = tb_parts_token_rules(job->config, keys, NULL);
+    struct tb_token_checker *checker = tb_token_checker_new(&rules);
+    tb_err err = tb_token_mint(checker, &order, now_s, tb_run_of(req)->arena, &minted);
+    tb_token_checker_free(checker);
+    if (err == NULL)
+        print_token(job->cli, &minted, order.scope, now_s);
+    return err;
+}
+
 static tb_err TB_SUSPENDS mint(struct tb_req *req, struct tb_command_job *job)
 {
     struct tb_secret secret = {NULL, 0};
-    struct tb_minted minted;
-    const char *scope = tb_cli_option(job->cli, "scope");
     char why[TB_WHY_BYTES];
-    int64_t now_s = tb_wall_ms() / 1000, days = *(int64_t *)job->mine;
     if (!job->config->sandbox)
         return tb_fail(req, TB_E_CONFLICT, "plain tokens are for sandboxes only (sandbox: true)");
     if (!tb_parts_secret(job->config, &secret, why, sizeof(why)))
         return tb_fail(req, TB_E_CONFLICT, "%s", why);
     struct tb_keystore *keys = tb_keystore_new(&secret);
-    TB_TRY(tb_oauth_keys_refresh(req, keys, &tb_oauth_schedule, now_s));
-    struct tb_token_rules rules = tb_parts_token_rules(job->config, keys, NULL);
-    struct tb_token_checker *checker = tb_token_checker_new(&rules);
-    struct tb_token_order order = {
-        .scope = scope == NULL ? every_scope(req, job->registry) : tb_str(scope),
-        .life_s = days * 86400,
-    };
-    TB_TRY(find_app(req, job, &order));
-    TB_TRY(tb_token_mint(checker, &order, now_s, tb_run_of(req)->arena, &minted));
-    if (job->cli->json)
-        printf("{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":"
-               "\"%.*s\"}\n",
-               minted.token.at, (long long)(minted.exp_s - now_s), (int)order.scope.n,
-               order.scope.at);
-    else
-        printf("%s\n", minted.token.at);
-    return NULL;
+    tb_err err = mint_with(req, job, keys);
+    tb_keystore_free(keys);
+    tb_secret_wipe(&secret);
+    return err;
 }
 
 static int token(struct tb_cli *cli)

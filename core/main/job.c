@@ -38,6 +38,22 @@ static tb_err TB_SUSPENDS run(struct tb_req *req, void *arg)
     return err;
 }
 
+/* The work itself, between opening and closing the books. */
+static int run_with_books(struct work *work)
+{
+    struct tb_cli *cli = work->job.cli;
+    struct tb_loop *loop = tb_loop_new();
+    work->job.store = tb_parts_store(loop, work->job.config, work->job.registry, "tongbao command");
+    tb_err err = tb_run_to_end(loop, run, work, 0);
+    tb_store_close(work->job.store);
+    tb_loop_turn(loop, 0);
+    tb_loop_free(loop);
+    if (err == NULL)
+        return work->job.exit_code;
+    enum tb_exit exit_code = tb_is(err, TB_E_STORE) ? TB_EXIT_ENVIRONMENT : TB_EXIT_FOUND;
+    return tb_cli_fail(cli, exit_code, "%s", work->why);
+}
+
 int tb_command_job_run(struct tb_cli *cli,
                        tb_err (*main)(struct tb_req *req, struct tb_command_job *job), void *mine)
 {
@@ -47,15 +63,9 @@ int tb_command_job_run(struct tb_cli *cli,
     if (work.job.config == NULL)
         return TB_EXIT_ENVIRONMENT;
     work.job.registry = tb_parts_registry(work.job.config, why, sizeof(why));
-    if (work.job.registry == NULL)
-        return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s", why);
-    struct tb_loop *loop = tb_loop_new();
-    work.job.store = tb_parts_store(loop, work.job.config, work.job.registry, "tongbao command");
-    tb_err err = tb_run_to_end(loop, run, &work, 0);
-    tb_store_close(work.job.store);
-    tb_loop_turn(loop, 0);
-    if (err != NULL)
-        return tb_cli_fail(cli, tb_is(err, TB_E_STORE) ? TB_EXIT_ENVIRONMENT : TB_EXIT_FOUND, "%s",
-                           work.why);
-    return work.job.exit_code;
+    int exit_code = work.job.registry == NULL ? tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s", why)
+                                              : run_with_books(&work);
+    tb_registry_free(work.job.registry);
+    tb_config_free(work.job.config);
+    return exit_code;
 }
