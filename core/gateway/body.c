@@ -1,6 +1,7 @@
 /* Stages "body" and "schema": the body is JSON of an acceptable size and media type, and has the
  * shape the operation declares. Nothing behind these stages sees a body that was not checked. */
 #include "base/json.h"
+#include "base/metrics.h"
 #include "gateway/gateway.h"
 #include "schema/schema.h"
 
@@ -66,6 +67,7 @@ tb_err tb_stage_schema(struct tb_exchange *x)
     tb_err err = tb_schema_check(schema, x->json, x->run.arena, errors, TB_RUN_ERRORS, &total);
     if (err == NULL)
         return NULL;
+    tb_count(tb_gateway_parts(x->gateway)->metrics, TB_M_INVALID, 1);
     note_places(x, errors, total < TB_RUN_ERRORS ? total : TB_RUN_ERRORS, total);
     if (total == 0)
         return tb_fail(&x->run.req, err, "the body could not be checked");

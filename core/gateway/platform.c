@@ -3,6 +3,7 @@
 #include "gateway/platform.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
+#include "gateway/limit.h"
 #include "http/network.h"
 #include "store/pool.h"
 
@@ -34,6 +35,27 @@ static void free_page(void *page)
     tb_arena_free(page);
 }
 
+/* The limiter counts for all processes at once, so it is written here and not in a row. */
+static void write_limiter(struct tb_text *out, const struct tb_limiter *limiter)
+{
+    struct tb_limiter_stats stats = tb_limiter_stats(limiter);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } families[] = {
+        {"tongbao_limit_buckets", "gauge", "Buckets for rate limits.", stats.buckets},
+        {"tongbao_limit_buckets_used", "gauge", "Of them ever taken into use.", stats.used},
+        {"tongbao_limit_passed_on_total", "counter", "Full buckets given to another app or window.",
+         stats.passed_on},
+        {"tongbao_limit_shared_total", "counter",
+         "Checks that shared a bucket because none was free: there are too few.", stats.shared},
+    };
+    for (size_t i = 0; i < TB_COUNT(families); i++) {
+        tb_metrics_write_head(out, families[i].name, families[i].type, families[i].help);
+        tb_metrics_write_sample(out, families[i].name, TB_STR_NONE, families[i].value);
+    }
+}
+
 /* GET /metrics: Prometheus text exposition 0.0.4 */
 static tb_err metrics(struct tb_req *req)
 {
@@ -46,6 +68,7 @@ static tb_err metrics(struct tb_req *req)
         return TB_E_INTERNAL;
     tb_text_init(&text, page);
     tb_metrics_write(&text, tb_gateway_parts(x->gateway)->metrics);
+    write_limiter(&text, tb_gateway_parts(x->gateway)->limiter);
     return tb_exchange_reply(x, 200, TB_STR("text/plain; version=0.0.4"), tb_text_end(&text));
 }
 

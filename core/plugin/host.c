@@ -2,6 +2,7 @@
  * knows. */
 #include "plugin/host.h"
 #include "base/id.h"
+#include "base/metrics.h"
 #include "base/time.h"
 #include "gateway/gateway.h"
 #include "store/batch.h"
@@ -104,7 +105,11 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
         .path_n = x->match.params_n,
         .body = x->in.body,
     };
-    return tb_store_call(req, tb_gateway_parts(x->gateway)->store, out_answer, what, &context);
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    TB_TRY(tb_store_call(req, parts->store, out_answer, what, &context));
+    if (out_answer->replayed)
+        tb_count(parts->metrics, TB_M_REPLAYED, 1);
+    return NULL;
 }
 
 static tb_err set_header(struct tb_req *req, const char *name, struct tb_str value)
