@@ -2,9 +2,9 @@
  * then is served for ever; these are absolute, or grow only with what was really carried. One timer
  * looks at all connections and streams twice a second: no timer per connection, no clock per frame.
  */
+#include "base/time.h"
 #include "http/guard_conn.h"
 #include <sys/socket.h>
-#include <time.h>
 
 enum { VICTIMS = 64, CLOCK_STEP_MS = 2000, STOPPED_MS = 5000 };
 
@@ -14,13 +14,6 @@ struct look {
     h2o_http2_stream_t *slow_bodies[VICTIMS];
     size_t slow_bodies_n;
 };
-
-static uint64_t steady_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static uint64_t since(const struct timeval *at, uint64_t now_ms)
 {
@@ -172,7 +165,7 @@ static void judge_connection(struct guarded *g, uint64_t now_ms)
 static void notice_clock_step(uint64_t now_ms)
 {
     struct guard *guard = &tb_guard_self;
-    uint64_t steady = steady_ms();
+    uint64_t steady = (uint64_t)tb_monotonic_ms();
     int64_t wall_passed = (int64_t)(now_ms - guard->swept_ms);
     int64_t steady_passed = (int64_t)(steady - guard->swept_steady_ms);
     int64_t step = wall_passed - steady_passed;

@@ -1,3 +1,5 @@
+"""The servers that the attacks are run against."""
+
 import pytest
 
 from .bare import Bare, certificate

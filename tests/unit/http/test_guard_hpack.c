@@ -1,0 +1,173 @@
+/* The scan of header blocks before they are decoded: sizes of RFC 7541's own examples, the table as
+ * it changes within a block, limits to the byte, and what is not HPACK. */
+#include "http/guard_hpack.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct guard_hpack_limits roomy = {TB_GUARD_HPACK_FIELDS, UINT32_MAX};
+
+/* A dynamic table of `n` entries, the newest first; all values 100 bytes. */
+struct small_table {
+    h2o_iovec_t name, value;
+    h2o_hpack_header_table_entry_t entries[8];
+    h2o_hpack_header_table_t table;
+};
+
+static void fill(struct small_table *t, size_t n)
+{
+    *t = (struct small_table){.name = {"custom", 6}, .value = {"", 100}};
+    for (size_t i = 0; i < 8; i++)
+        t->entries[i] = (h2o_hpack_header_table_entry_t){&t->name, &t->value, NULL};
+    t->table = (h2o_hpack_header_table_t){.entries = t->entries,
+                                          .num_entries = n,
+                                          .entry_capacity = 8,
+                                          .entry_start_index = 5,
+                                          .hpack_size = n * 138,
+                                          .hpack_capacity = 4096,
+                                          .hpack_max_capacity = 4096};
+}
+
+struct example {
+    const char *what;
+    const char *block;
+    size_t len;
+    size_t entries; /* in the table before */
+    enum guard_hpack_verdict verdict;
+    uint32_t fields, bytes;
+};
+#define BLOCK(text) text, sizeof(text) - 1
+
+static void check_all(const struct example *examples, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct example *e = &examples[i];
+        struct small_table t;
+        struct guard_hpack_size size;
+        fill(&t, e->entries);
+        enum guard_hpack_verdict verdict = tb_guard_hpack_measure(
+            &t.table, (const uint8_t *)e->block, e->len, roomy, true, &size);
+        if (verdict != e->verdict ||
+            (verdict == GUARD_HPACK_FITS && (size.fields != e->fields || size.bytes != e->bytes)))
+            fail_msg("%s: verdict %d, %u fields, %u bytes", e->what, (int)verdict, size.fields,
+                     size.bytes);
+    }
+}
+
+static void measures_the_examples_of_rfc_7541(void **state)
+{
+    (void)state;
+    static const struct example examples[] = {
+        {"C.2.1 literal with indexing",
+         BLOCK("\x40\x0a"
+               "custom-key\x0d"
+               "custom-header"),
+         0, GUARD_HPACK_FITS, 1, 55},
+        {"C.2.2 literal without indexing", BLOCK("\x04\x0c/sample/path"), 0, GUARD_HPACK_FITS, 1,
+         49},
+        {"C.2.3 literal never indexed", BLOCK("\x10\x08password\x06secret"), 0, GUARD_HPACK_FITS, 1,
+         46},
+        {"C.2.4 indexed", BLOCK("\x82"), 0, GUARD_HPACK_FITS, 1, 42},
+        {"C.3.1 a request", BLOCK("\x82\x86\x84\x41\x0fwww.example.com"), 0, GUARD_HPACK_FITS, 4,
+         42 + 43 + 38 + 57},
+        {"C.4.1 the same, Huffman",
+         BLOCK("\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff"), 0,
+         GUARD_HPACK_FITS, 4, 42 + 43 + 38 + 57},
+        {"C.6.1 a date and a URL, Huffman",
+         BLOCK("\x48\x82\x64\x02\x58\x85\xae\xc3\x77\x1a\x4b\x61\x96\xd0\x7a\xbe\x94\x10\x54\xd4"
+               "\x44\xa8\x20\x05\x95\x04\x0b\x81\x66\xe0\x82\xa6\x2d\x1b\xff\x6e\x91\x9d\x29\xad"
+               "\x17\x18\x63\xc7\x8f\x0b\x97\xc8\xe9\xae\x82\xae\x43\xd3"),
+         0, GUARD_HPACK_FITS, 4, 42 + 52 + 65 + 63},
+        {"nothing", BLOCK(""), 0, GUARD_HPACK_FITS, 0, 0},
+    };
+    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+}
+
+static void follows_the_table_within_a_block(void **state)
+{
+    (void)state;
+    static const struct example examples[] = {
+        {"an entry of before", BLOCK("\xbe"), 1, GUARD_HPACK_FITS, 1, 138},
+        {"the oldest of three, across the ring's end", BLOCK("\xc0"), 3, GUARD_HPACK_FITS, 1, 138},
+        {"one beyond", BLOCK("\xc1"), 3, GUARD_HPACK_BROKEN, 0, 0},
+        {"a new entry takes index 62", BLOCK("\x40\x01x\x01y\xbe"), 1, GUARD_HPACK_FITS, 2, 68},
+        {"and moves the old one to 63", BLOCK("\x40\x01x\x01y\xbf"), 1, GUARD_HPACK_FITS, 2,
+         34 + 138},
+        {"its name alone", BLOCK("\x40\x01x\x01y\x0f\x2f\x03zzz"), 0, GUARD_HPACK_FITS, 2, 34 + 36},
+        {"a table made smaller forgets the oldest", BLOCK("\x3f\x7d\xbf"), 2, GUARD_HPACK_BROKEN, 0,
+         0},
+        {"and keeps the newest", BLOCK("\x3f\x7d\xbe"), 2, GUARD_HPACK_FITS, 1, 138},
+        {"an entry larger than the table empties it", BLOCK("\x20\x40\x01x\x01y\xbe"), 1,
+         GUARD_HPACK_BROKEN, 0, 0},
+    };
+    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+}
+
+static void refuses_what_is_not_hpack(void **state)
+{
+    (void)state;
+    static const struct example examples[] = {
+        {"index 0", BLOCK("\x80"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"index 62 of an empty table", BLOCK("\xbe"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"an integer without end", BLOCK("\xff\xff\xff"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"an integer of five octets", BLOCK("\xff\x80\x80\x80\x80\x01"), 0, GUARD_HPACK_BROKEN, 0,
+         0},
+        {"a name without value", BLOCK("\x00\x01x"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"a string longer than the block", BLOCK("\x00\x01x\x05y"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"an empty name", BLOCK("\x00\x00\x01y"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"Huffman padding of zeros", BLOCK("\x04\x81\x00"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"Huffman padding of 8 bits", BLOCK("\x04\x86\0\0\0\0\0\xff"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"the end-of-string symbol", BLOCK("\x04\x84\xff\xff\xff\xff"), 0, GUARD_HPACK_BROKEN, 0,
+         0},
+        {"a size update behind a field", BLOCK("\x82\x20\x82"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"a size update at the end", BLOCK("\x20"), 0, GUARD_HPACK_BROKEN, 0, 0},
+        {"a table larger than allowed", BLOCK("\x3f\xe2\x1f\x82"), 0, GUARD_HPACK_BROKEN, 0, 0},
+    };
+    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+}
+
+static enum guard_hpack_verdict measure_limited(const void *block, size_t len, uint32_t fields,
+                                                uint32_t bytes)
+{
+    struct small_table t;
+    struct guard_hpack_size size;
+    fill(&t, 3);
+    return tb_guard_hpack_measure(&t.table, block, len, (struct guard_hpack_limits){fields, bytes},
+                                  false, &size);
+}
+
+static void holds_the_limits_to_the_field_and_byte(void **state)
+{
+    (void)state;
+    uint8_t bomb[101];
+    memset(bomb, 0xbe, sizeof(bomb));
+    assert_int_equal(measure_limited(bomb, 100, 100, UINT32_MAX), GUARD_HPACK_FITS);
+    assert_int_equal(measure_limited(bomb, 101, 100, UINT32_MAX), GUARD_HPACK_TOO_MANY);
+    assert_int_equal(measure_limited(bomb, 100, 100, 13800), GUARD_HPACK_FITS);
+    assert_int_equal(measure_limited(bomb, 100, 100, 13799), GUARD_HPACK_TOO_LARGE);
+}
+
+static void measures_exactly_only_when_the_guess_does_not_fit(void **state)
+{
+    (void)state;
+    /* 12 octets of Huffman are 15 characters, at most 19: 57 bytes in all, at most 61. */
+    static const char block[] = "\x01\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+    assert_int_equal(measure_limited(block, sizeof(block) - 1, 1, 61), GUARD_HPACK_FITS);
+    assert_int_equal(measure_limited(block, sizeof(block) - 1, 1, 57), GUARD_HPACK_FITS);
+    assert_int_equal(measure_limited(block, sizeof(block) - 1, 1, 56), GUARD_HPACK_TOO_LARGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(measures_the_examples_of_rfc_7541),
+        cmocka_unit_test(follows_the_table_within_a_block),
+        cmocka_unit_test(refuses_what_is_not_hpack),
+        cmocka_unit_test(holds_the_limits_to_the_field_and_byte),
+        cmocka_unit_test(measures_exactly_only_when_the_guess_does_not_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
