@@ -65,6 +65,15 @@ static void member_joined(struct tb_text *out, struct tb_str lead, struct tb_str
     member(out, lead, tb_text_end(&joined));
 }
 
+/* The members of a JSON object, as they are written there. */
+static void add_members(struct tb_text *out, struct tb_str object)
+{
+    if (object.n <= 2) /* absent, or "{}" */
+        return;
+    tb_text_add_char(out, ',');
+    tb_text_add(out, (struct tb_str){object.at + 1, object.n - 2});
+}
+
 void tb_problem_write(struct tb_text *out, const struct tb_problem_of *of)
 {
     static const struct tb_problem nothing;
@@ -96,6 +105,7 @@ void tb_problem_write(struct tb_text *out, const struct tb_problem_of *of)
         tb_text_add(out, TB_STR(",\"retry_after\":"));
         tb_text_add_int(out, problem->retry_after_s);
     }
+    add_members(out, problem->extra);
     member(out, TB_STR(",\"trace\":"), of->trace);
     tb_text_add_char(out, '}');
 }

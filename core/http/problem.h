@@ -21,8 +21,8 @@ struct tb_problem_of {
 
 /** Append the document: `type`, `title`, `status`, `detail`, `instance` (urn:uuid:), `code`,
  *  `request_id`, `errors` [{pointer, parameter, code, detail}], `errors_total` when some are left
- * out, `doc_url`, `decline_code`, `retryable`, `retry_after`, `trace`. Members that have nothing to
- * say are left out; every string is escaped. Memory: the text's. */
+ *  out, `doc_url`, `decline_code`, `retryable`, `retry_after`, the members of `extra`, `trace`.
+ *  Members that have nothing to say are left out; every string is escaped. Memory: the text's. */
 void tb_problem_write(struct tb_text *out, const struct tb_problem_of *of);
 
 #endif

@@ -106,6 +106,20 @@ static void prefers_a_registered_type(void **state)
     json_decref(json);
 }
 
+static void adds_the_members_an_operation_brings(void **state)
+{
+    (void)state;
+    const struct tb_problem problem = {.extra = TB_STR("{\"payment\": \"pay_1\", \"left\": {}}")};
+    const struct tb_problem nothing = {.extra = TB_STR("{}")};
+    json_t *json = written(&(struct tb_problem_of){.err = TB_E_CONFLICT, .problem = &problem});
+    assert_string_equal(text_of(json, "payment"), "pay_1");
+    assert_true(json_is_object(json_object_get(json, "left")));
+    json_decref(json);
+    json = written(&(struct tb_problem_of){.err = TB_E_CONFLICT, .problem = &nothing});
+    assert_int_equal(json_object_size(json), 5);
+    json_decref(json);
+}
+
 static void escapes_whatever_a_client_can_bring_in(void **state)
 {
     (void)state;
@@ -145,6 +159,7 @@ int main(void)
         cmocka_unit_test(says_all_it_knows),
         cmocka_unit_test(leaves_out_what_it_does_not_know),
         cmocka_unit_test(prefers_a_registered_type),
+        cmocka_unit_test(adds_the_members_an_operation_brings),
         cmocka_unit_test(escapes_whatever_a_client_can_bring_in),
         cmocka_unit_test(fails_whole_when_there_is_no_room),
     };
