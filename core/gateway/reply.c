@@ -8,6 +8,14 @@ static const char LAST_RESORT[] =
     "{\"type\":\"about:blank\",\"title\":\"Something failed inside.\",\"status\":500,"
     "\"code\":\"internal\",\"retryable\":false}";
 
+/* What is registered as a problem type keeps its registered name. */
+static struct tb_str registered_type(tb_err err)
+{
+    return tb_is(err, TB_E_RATE_LIMITED)
+               ? TB_STR("https://iana.org/assignments/http-problem-types#quota-exceeded")
+               : TB_STR_NONE;
+}
+
 static void set_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
 {
     x->status = status;
@@ -57,13 +65,18 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
     add_retry_after(x, err);
     add_challenge(x, err);
     if (x->run.problem.link.at != NULL)
-        tb_exchange_header(x, TB_STR("link"), x->run.problem.link);
+        tb_exchange_header(x, TB_STR("link"),
+                           tb_arena_format(x->run.arena, "<%.*s>; rel=\"related\"",
+                                           (int)x->run.problem.link.n, x->run.problem.link.at));
+    if (x->run.problem.replayed)
+        tb_exchange_header(x, TB_STR("idempotency-replayed"), TB_STR("true"));
     struct tb_str id = {x->request_id, sizeof(x->request_id) - 1};
     struct tb_problem_of of = {
         .err = err,
         .problem = &x->run.problem,
         .request_id = id,
         .trace = id,
+        .type = registered_type(err),
         .base = tb_str(tb_gateway_parts(x->gateway)->config->problem_base),
     };
     tb_text_init(&text, x->run.arena);

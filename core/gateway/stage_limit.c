@@ -18,6 +18,17 @@ static void add_headers(struct tb_exchange *x, const struct tb_limit_verdict *ve
     tb_exchange_header(x, TB_STR("ratelimit"), (struct tb_str){header, n});
 }
 
+/* Which policies refused, under the member that the problem type is registered with. */
+static struct tb_str violated(struct tb_exchange *x, const struct tb_limit_verdict *verdict)
+{
+    struct tb_text text;
+    tb_text_init(&text, x->run.arena);
+    tb_text_add(&text, TB_STR("{\"violated-policies\":"));
+    tb_limit_violated(verdict, &text);
+    tb_text_add_char(&text, '}');
+    return tb_text_end(&text);
+}
+
 tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
@@ -40,6 +51,7 @@ tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x)
         return NULL;
     tb_count(parts->metrics, TB_M_RATE_LIMITED, 1);
     x->run.problem.retry_after_s = verdict.retry_after_s;
+    x->run.problem.extra = violated(x, &verdict);
     return tb_fail(&x->run.req, TB_E_RATE_LIMITED, "the limit \"%s\" is used up; wait %lld s",
                    app.limits->rules[verdict.tightest].name, (long long)verdict.retry_after_s);
 }

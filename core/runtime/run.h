@@ -27,6 +27,7 @@ struct tb_problem {
     int64_t retry_after_s; /**< 0: none */
     const char *decline_code;
     struct tb_str extra; /**< JSON object with members to add to the document, or absent */
+    bool replayed;       /**< this is what the same key was refused with before */
 };
 
 struct tb_run {

@@ -139,6 +139,7 @@ tb_err tb_pending_outcome(struct tb_req *req, const struct tb_pending *call,
     *out_answer = (struct tb_answer){.replayed = call->answer.replayed};
     problem->link = call->answer.location;
     problem->extra = call->extra;
+    problem->replayed = call->answer.replayed;
     const char *detail = call->detail.at == NULL ? call->err->title : call->detail.at;
     if (call->pointer.at != NULL)
         return tb_fail_at(req, call->err, call->pointer.at, "%s", detail);

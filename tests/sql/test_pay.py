@@ -97,7 +97,8 @@ def test_a_reference_is_used_once_and_leads_to_its_payment(b):
     assert b.pay(first)[0]["status"] == 201
     answer, = b.pay(b.call(b.payment(1, 2, 5, "R"), "k2"))
     assert (answer["status"], answer["code"], answer["pointer"]) == (409, "duplicate_reference", "/reference")
-    assert answer["extra"] == {"payment": first["id"], "link": "/e-payment/v1/payments/" + first["id"]}
+    assert answer["extra"] == {"payment": first["id"]}
+    assert answer["location"] == "/e-payment/v1/payments/" + first["id"]
     assert b.balances(1, 2) == [1000, 0]
 
 

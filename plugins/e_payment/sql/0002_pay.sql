@@ -3,8 +3,8 @@
 create function e_payment.refuse_payment(n int, code text, taken_by text) returns tb.answer
 language sql stable parallel safe security invoker
 return case code
-    when 'duplicate_reference' then e_payment.refuse(n, 409, code, 'the reference belongs to payment ' || taken_by,
-        '/reference', jsonb_build_object('payment', taken_by, 'link', '/e-payment/v1/payments/' || taken_by))
+    when 'duplicate_reference' then row(n, 409, code, 'the reference belongs to payment ' || taken_by, '/reference',
+        '/e-payment/v1/payments/' || taken_by, null, jsonb_build_object('payment', taken_by), false)::tb.answer
     when 'amount_out_of_range' then e_payment.refuse(n, 422, code, 'the amount must be above zero', '/amount/amount', null)
     when 'unknown_currency' then e_payment.refuse(n, 422, code, 'no such currency', '/amount/currency', null)
     when 'same_account' then e_payment.refuse(n, 422, code, 'debtor and creditor are the same account',
