@@ -174,10 +174,13 @@ TB_ERROR_DEFINE(REFUND_EXCEEDS, 409, "refund_exceeds_payment", false,
 TB_ERROR_DEFINE(CURRENCY, 422, "currency_mismatch", false,
                 "The amount is in another currency than the payment.",
                 "Refund in the currency of the payment.")
+TB_ERROR_DEFINE(SAME_ACCOUNT, 422, "same_account", false,
+                "Debtor and creditor are the same account.", "Pay another account.")
 static const struct tb_error *const errors[] = {
     TB_E_NOT_REFUNDABLE,
     TB_E_REFUND_EXCEEDS,
     TB_E_CURRENCY,
+    TB_E_SAME_ACCOUNT,
 };
 
 static const struct tb_event_type events[] = {
