@@ -7,7 +7,7 @@ from harness import Sandbox
 
 @pytest.fixture(scope="session")
 def sandbox():
-    with Sandbox() as it:
+    with Sandbox(settings={"TB_CHECK_REPLIES": "true"}) as it:
         yield it
 
 
