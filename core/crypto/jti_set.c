@@ -1,6 +1,7 @@
 /* A hash table of 64-bit words, each a whole entry: 44 bits of digest and 20 bits of expiry in
  * units of 16 s, so that one compare-and-swap writes it and no reader ever sees half of one. An id
- * has two buckets of one cache line each to live in, which lets the table fill to nine tenths.
+ * has two buckets of one cache line each to live in and takes the emptier, which keeps them evenly
+ * filled.
  *
  * That only one adder hears NEW rests on the order of its steps: write first, then look through
  * both buckets again. Of two adders that use different words, the later writer must see the
@@ -14,6 +15,7 @@
 
 enum {
     WAYS = 8,
+    PROMISED = 5, /**< of eight words; by simulation ids begin to find no room at six */
     EXPIRY_BITS = 20,
     UNIT_S = 16,
     TRIES = 64, /**< lost races before giving up */
@@ -43,7 +45,7 @@ struct place {
 size_t tb_jti_set_bytes(size_t entries)
 {
     size_t buckets = 2;
-    while (buckets * WAYS < entries + entries / 8) /* head room: nine tenths is full */
+    while (buckets * PROMISED < entries)
         buckets *= 2;
     return sizeof(struct tb_jti_set) + buckets * sizeof(struct bucket);
 }

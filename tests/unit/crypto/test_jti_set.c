@@ -1,9 +1,9 @@
 /* Ids in shared memory: one use, expiry, fullness, and the race of many for one id. */
 #include "unit.h"
 
-#include "crypto/jti_set.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NOW = 1700000000, ENTRIES = 4096 };
+/* The code under test is compiled in, so that something can happen between its looking and its
+ * writing. */
+static void (*meanwhile)(void);
+
+static bool exchange(_Atomic uint64_t *at, uint64_t *observed, uint64_t word)
+{
+    void (*happens)(void) = meanwhile;
+    meanwhile = NULL;
+    if (happens != NULL)
+        happens();
+    return atomic_compare_exchange_strong(at, observed, word);
+}
+
+#undef atomic_compare_exchange_strong
+#define atomic_compare_exchange_strong exchange
+#include "crypto/jti_set.c"
+
+enum { NOW = 1700000000, ENTRIES = 5 * 1024 }; /* the most for its 1024 buckets */
 
 static struct tb_jti_set *set;
 static size_t bytes;
@@ -127,6 +144,43 @@ static void tells_when_it_has_changed(void **state)
 
 /* ---- races ---- */
 
+static enum tb_jti theirs;
+
+static void another_adds_the_same_id(void)
+{
+    theirs = add("contested", NOW + 60, NOW);
+}
+
+static void another_adds_it_half_a_minute_later(void)
+{
+    theirs = add("contested", NOW + 90, NOW + 40);
+}
+
+static void gives_way_to_one_who_took_the_same_word(void **state)
+{
+    (void)state;
+    meanwhile = another_adds_the_same_id;
+    assert_int_equal(add("contested", NOW + 60, NOW), TB_JTI_SEEN);
+    assert_int_equal(theirs, TB_JTI_NEW);
+}
+
+/* The one who looked first is held up; by the time the other looks, other words have come free. */
+static void gives_way_to_one_who_took_another_word(void **state)
+{
+    (void)state;
+    memset(set->key, 7, sizeof set->key); /* a key under which its two buckets differ */
+    struct place place = place_of(set, &TB_STR("contested"), 1);
+    assert_int_not_equal(place.at[0], place.at[1]);
+    for (size_t way = 0; way < WAYS; way++) { /* the second bucket is full for another 20 s */
+        struct place stranger = {.print = (uint64_t)(way + 1) << EXPIRY_BITS};
+        set->buckets[place.at[1]].words[way] = stranger.print | unit_of(NOW + 20 + UNIT_S);
+    }
+    set->buckets[place.at[0]].words[0] = UINT64_C(99) << EXPIRY_BITS | unit_of(NOW + 600);
+    meanwhile = another_adds_it_half_a_minute_later;
+    assert_int_equal(add("contested", NOW + 60, NOW), TB_JTI_SEEN);
+    assert_int_equal(theirs, TB_JTI_NEW);
+}
+
 enum { RACERS = 4, ROUNDS = 20000, STEP = 64 };
 
 static _Atomic int winners[ROUNDS];
@@ -189,6 +243,8 @@ int main(void)
         TEST(forgets_after_expiry_and_never_before),
         TEST(refuses_when_full_and_has_room_again_after_expiry),
         TEST(tells_when_it_has_changed),
+        TEST(gives_way_to_one_who_took_the_same_word),
+        TEST(gives_way_to_one_who_took_another_word),
         TEST(at_most_one_of_many_hears_new),
         TEST(processes_share_it),
     };
