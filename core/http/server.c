@@ -73,10 +73,7 @@ static bool open_tls(struct tb_server *server, const struct tb_http_setup *setup
         .ask_for_certificate = setup->ask_for_certificate,
     };
     server->tls = tb_tls_new(&files, out_why);
-    if (server->tls == NULL)
-        return false;
-    h2o_ssl_register_alpn_protocols(tb_tls_context(server->tls), h2o_alpn_protocols);
-    return true;
+    return server->tls != NULL;
 }
 
 struct tb_server *tb_server_open(struct tb_loop *loop, const struct tb_http_setup *setup,

@@ -171,6 +171,22 @@ struct tb_str tb_tls_client_certificate(const void *socket_ssl, bool *out_verifi
 
 /* ---- the context ---- */
 
+/* HTTP/2 where the client can, HTTP/1.1 where it must. A client that speaks ALPN and offers neither
+ * is not talking to us, whoever sent it here (RFC 7301 §3.2, RFC 9325 §3.7). */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                           const unsigned char *offered, unsigned int offered_n, void *unused)
+{
+    static const unsigned char ours[] = "\2h2\10http/1.1";
+    (void)ssl;
+    (void)unused;
+    unsigned char *chosen = NULL;
+    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof ours - 1, offered, offered_n) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 static void explain(struct tb_tls *tls, const char *what, const char *file)
 {
     char reason[160] = "unknown reason";
@@ -218,6 +234,7 @@ static void configure(SSL_CTX *context, bool ask_for_certificate)
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     /* an idle connection gives its 34 KiB of record buffers back */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_recv_max_early_data(context, 0);
 

@@ -29,6 +29,7 @@ struct call {
     int version;               /* of TLS; 0: any */
     const struct paper *paper; /* the client's own */
     const char *suites;        /* of TLS 1.2 */
+    const char *protocols;     /* ALPN, each with its length before it */
     SSL_SESSION *session;      /* to resume; afterwards the newest one */
     bool renegotiate;
 
@@ -36,6 +37,7 @@ struct call {
     char answer[4096];
     char server[64]; /* common name it showed */
     char suite[64];
+    char protocol[16];
 };
 
 static int keep_session(SSL *ssl, SSL_SESSION *session)
@@ -75,6 +77,9 @@ static void run(void *arg)
         TB_ASSERT(SSL_CTX_use_certificate_chain_file(context, call->paper->certificate) == 1);
         TB_ASSERT(SSL_CTX_use_PrivateKey_file(context, call->paper->key, SSL_FILETYPE_PEM) == 1);
     }
+    if (call->protocols != NULL)
+        SSL_CTX_set_alpn_protos(context, (const unsigned char *)call->protocols,
+                                (unsigned)strlen(call->protocols));
     SSL *ssl = SSL_new(context);
     SSL_set_app_data(ssl, call);
     int fd = house_dial(house.tls_port);
@@ -83,6 +88,10 @@ static void run(void *arg)
         SSL_set_session(ssl, call->session);
     call->connected = SSL_connect(ssl) == 1;
     if (call->connected) {
+        const unsigned char *protocol;
+        unsigned n;
+        SSL_get0_alpn_selected(ssl, &protocol, &n);
+        snprintf(call->protocol, sizeof call->protocol, "%.*s", (int)n, protocol);
         call->resumed = SSL_session_reused(ssl) == 1;
         snprintf(call->suite, sizeof call->suite, "%s", SSL_get_cipher_name(ssl));
         X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(ssl)),
@@ -279,6 +288,30 @@ static void refuses_renegotiation(void **state)
     SSL_SESSION_free(call.session);
 }
 
+static void speaks_only_http(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *offer, *protocol; /* NULL: refused */
+    } cases[] = {
+        {"\2h2\10http/1.1", "h2"},
+        {"\10http/1.1\2h2", "h2"},
+        {"\3foo\10http/1.1", "http/1.1"},
+        {NULL, ""},
+        {"\4smtp", NULL},
+        {"\5h2-14", NULL},
+        {"\3ftp\4imap", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct call call = {.protocols = cases[i].offer};
+        make(&call);
+        assert_int_equal(call.connected, cases[i].protocol != NULL);
+        if (call.connected)
+            assert_string_equal(call.protocol, cases[i].protocol);
+        SSL_SESSION_free(call.session);
+    }
+}
+
 static void reloads_the_certificate_or_keeps_the_old(void **state)
 {
     (void)state;
@@ -372,6 +405,7 @@ int main(void)
         IN_THE_HOUSE(allows_no_early_data),
         IN_THE_HOUSE(refuses_old_protocols_and_weak_suites),
         IN_THE_HOUSE(refuses_renegotiation),
+        IN_THE_HOUSE(speaks_only_http),
         IN_THE_HOUSE(reloads_the_certificate_or_keeps_the_old),
         IN_THE_HOUSE(reload_takes_new_anchors),
         IN_THE_HOUSE(does_not_ask_for_a_certificate_unless_told),
