@@ -71,8 +71,8 @@ void tb_token_cache_free(struct tb_token_cache *cache)
 static uint64_t hash_of(const struct tb_token_cache *cache, struct tb_str token)
 {
     size_t n = token.n < HASHED ? token.n : HASHED;
-    return tb_siphash(cache->key, token.at + token.n - n, n) ^
-           token.n * UINT64_C(0x9e3779b97f4a7c15);
+    const char *tail = token.n == 0 ? "" : token.at + (token.n - n);
+    return tb_siphash(cache->key, tail, n) ^ token.n * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static void remove_entry(struct tb_token_cache *cache, struct bucket *bucket, size_t way)
