@@ -21,7 +21,7 @@ create table bank.transfer (
     unique (book, debit, debit_version),
     unique (book, credit, credit_version)
 );
-create index transfer_block on bank.transfer using brin (book, block) with (pages_per_range = 32, autosummarize = on);
+create index transfer_block on bank.transfer (book, block);   -- always appended to, and deduplicated: next to nothing
 create index transfer_hold on bank.transfer (book, hold) where hold is not null;
 -- Last, because of indexes that look equally good, as all do while a table is small, the planner takes the youngest, and
 -- plans made then are kept: a probe by id must not be left with an index that only shares the book.

@@ -88,6 +88,24 @@ return concat_ws('|', t.id, t.debit, t.credit, t.amount, t.currency, t.kind, coa
                  (extract(epoch from t.at) * 1000000)::bigint, t.debit_version, t.debit_balance, t.credit_version,
                  t.credit_balance);
 
+-- The digests of the blocks first..last that have transfers. Lines are hashed in parts of 100,000, and the hashes of the
+-- parts once more, so a block may grow as large as it likes while nobody seals.
+create function bank.block_digests(book int, first int, last int)
+returns table (block int, transfers_n int, digest bytea)
+language sql stable strict security invoker
+begin atomic
+    select p.block, sum(p.lines_n)::int, sha256(string_agg(p.hash, '' order by p.part))
+      from (select l.block, l.part, count(*) as lines_n,
+                   sha256(convert_to(string_agg(l.line, E'\n' order by l.id), 'UTF8')) as hash
+              from (select t.block, t.id, bank.transfer_line(t) as line,
+                           (row_number() over (partition by t.block order by t.id) - 1) / 100000 as part
+                      from bank.transfer t
+                     where t.book = block_digests.book
+                       and t.block between block_digests.first and block_digests.last) l
+             group by l.block, l.part) p
+     group by p.block;
+end;
+
 -- Seals the blocks that were closed before and closes the current one if it has any transfer. To be called about once a
 -- second, each call a transaction of its own; returns the number of blocks sealed. The lock on a block waits for the
 -- transactions that still write to it; new ones are already in the next block, because its closing is committed.
@@ -100,19 +118,18 @@ declare
     current int;
     last    bank.seal;
     sealed  int := 0;
-    b       record;
+    lines_n int;
+    lines_hash bytea;
 begin
     perform pg_advisory_xact_lock(seal.book, 0);    -- one sealer at a time; blocks begin at 1
     select k.block into strict current from bank.book k where k.book = seal.book;
     select s.* into last from bank.seal s where s.book = seal.book order by s.block desc limit 1;
     for n in coalesce(last.block, 0) + 1 .. current - 1 loop
         perform pg_advisory_xact_lock(seal.book, n);
-        select count(*)::int as transfers_n,
-               sha256(convert_to(coalesce(string_agg(bank.transfer_line(t), E'\n' order by t.id), ''), 'UTF8')) as digest
-          into b
-          from bank.transfer t where t.book = seal.book and t.block = n;
+        select d.transfers_n, d.digest into lines_n, lines_hash from bank.block_digests(seal.book, n, n) d;
+        lines_hash := coalesce(lines_hash, sha256(''));
         insert into bank.seal (book, block, transfers_n, sealed_at, digest, hash)
-        values (seal.book, n, b.transfers_n, seal.now, b.digest, sha256(coalesce(last.hash, '') || b.digest))
+        values (seal.book, n, coalesce(lines_n, 0), seal.now, lines_hash, sha256(coalesce(last.hash, '') || lines_hash))
         returning * into last;
         sealed := sealed + 1;
     end loop;

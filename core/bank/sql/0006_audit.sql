@@ -99,9 +99,7 @@ create function bank.audit_seals(book int) returns setof bank.violation
 language sql stable strict security invoker
 begin atomic
     with found as (
-        select t.block, count(*)::int as transfers_n,
-               sha256(convert_to(string_agg(bank.transfer_line(t), E'\n' order by t.id), 'UTF8')) as digest
-          from bank.transfer t where t.book = audit_seals.book group by t.block)
+        select d.* from bank.block_digests(audit_seals.book, 0, 2147483647) d)
     select 'seal_digest', s.block::text,
            concat('sealed over ', s.transfers_n, ' transfers, now ', coalesce(f.transfers_n, 0), ' that differ')
       from bank.seal s left join found f on f.block = s.block
