@@ -8,41 +8,22 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "runtime/fault.h"
-#include "store/store_impl.h"
+#include "store/batch_impl.h"
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    GROUP_BUCKETS = 256,
     LOSSES_WHOLE = 2,       /* times a batch is sent again whole after a lost connection */
     LOSSES_ALONE = 4,       /* times a call alone is; then its outcome stays in doubt */
     RESOLVE_MS = 30 * 1000, /* longest a batch waits to be sent again */
 };
 
-/* A product's function and the two statements made of its name. */
-struct function {
-    struct function *next;
-    const char *name;
-    char *with_keys, *without_keys;
-};
-
-/* Calls that may travel together, in the order they came. */
-struct tb_group {
-    struct tb_group *next_in_bucket;
-    struct tb_group *next; /* in the circle of those that have calls */
-    const struct function *function;
-    int32_t book;
-    bool keyed;
-    struct tb_pending *first, **last;
-    size_t n;
-};
-
-struct batch {
-    struct batch *next; /* among those to be sent again, or the idle */
+struct tb_batch {
+    struct tb_batch *next; /* among those to be sent again, or the idle */
     struct tb_op op;
     struct tb_batcher *batcher;
-    const struct function *function;
+    const struct tb_function *function;
     int32_t book;
     bool keyed;
     struct tb_pending **calls;
@@ -55,141 +36,6 @@ struct batch {
     const char *params[2];
 };
 
-struct tb_batcher {
-    struct tb_store *store;
-    struct function *functions;
-    struct tb_group *buckets[GROUP_BUCKETS];
-    struct tb_group *circle, **circle_last;
-    struct batch *again; /* to be sent again, before anything new */
-    struct batch *idle;
-    size_t queued, in_batches; /* calls */
-};
-
-/* ---- what is sent ---- */
-
-static bool is_qualified_name(const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
-    size_t schema = strspn(name, letters);
-    size_t verb = name[schema] == '.' ? strspn(name + schema + 1, letters) : 0;
-    return schema > 0 && verb > 0 && name[schema + 1 + verb] == '\0';
-}
-
-static char *make_sql(const char *format, const char *name)
-{
-    char sql[512];
-    int n = snprintf(sql, sizeof sql, format, name);
-    TB_ASSERT(n > 0 && (size_t)n < sizeof sql);
-    return tb_mem_text(sql, (size_t)n);
-}
-
-static const struct function *function_of(struct tb_batcher *batcher, const char *name)
-{
-    for (struct function *f = batcher->functions; f != NULL; f = f->next)
-        if (f->name == name || strcmp(f->name, name) == 0)
-            return f;
-    TB_ASSERT(is_qualified_name(name));
-    struct function *f = tb_mem(sizeof *f);
-    f->name = tb_mem_text(name, strlen(name));
-    f->with_keys = make_sql("select a.* from tb.begin($1, $2) b, lateral tb.finish($1, b.fresh,"
-                            " b.answered, b.twins, array(select x from %s($1, b.fresh) x)) a",
-                            name);
-    f->without_keys = make_sql("select a.* from %s($1, tb.calls($2)) a", name);
-    f->next = batcher->functions;
-    batcher->functions = f;
-    return f;
-}
-
-/* ---- groups ---- */
-
-static struct tb_group **bucket_of(struct tb_batcher *batcher, const struct function *function,
-                                   int32_t book)
-{
-    uintptr_t mix = (uintptr_t)function / 16 + (uintptr_t)(uint32_t)book * 0x9e3779b1u;
-    return &batcher->buckets[(mix ^ mix >> 16) % GROUP_BUCKETS];
-}
-
-static struct tb_group *group_of(struct tb_batcher *batcher, const char *name, int32_t book,
-                                 bool keyed)
-{
-    const struct function *function = function_of(batcher, name);
-    struct tb_group **bucket = bucket_of(batcher, function, book);
-    for (struct tb_group *g = *bucket; g != NULL; g = g->next_in_bucket)
-        if (g->function == function && g->book == book && g->keyed == keyed)
-            return g;
-    struct tb_group *g = tb_mem(sizeof *g);
-    g->function = function;
-    g->book = book;
-    g->keyed = keyed;
-    g->last = &g->first;
-    g->next_in_bucket = *bucket;
-    *bucket = g;
-    return g;
-}
-
-static void append_to_circle(struct tb_batcher *batcher, struct tb_group *group)
-{
-    group->next = NULL;
-    *batcher->circle_last = group;
-    batcher->circle_last = &group->next;
-}
-
-static void enqueue(struct tb_batcher *batcher, struct tb_group *group, struct tb_pending *call)
-{
-    call->group = group;
-    call->next = NULL;
-    call->queued_ms = tb_loop_now_ms(batcher->store->loop);
-    *group->last = call;
-    group->last = &call->next;
-    if (group->n++ == 0)
-        append_to_circle(batcher, group);
-    batcher->queued++;
-    tb_pool_watch(batcher->store);
-}
-
-static void drop_group(struct tb_batcher *batcher, struct tb_group *group)
-{
-    struct tb_group **at = bucket_of(batcher, group->function, group->book);
-    while (*at != group)
-        at = &(*at)->next_in_bucket;
-    *at = group->next_in_bucket;
-    tb_mem_free(group);
-}
-
-/* The first call of a group, which leaves it. */
-static struct tb_pending *dequeue(struct tb_batcher *batcher, struct tb_group *group)
-{
-    struct tb_pending *call = group->first;
-    group->first = call->next;
-    if (group->first == NULL)
-        group->last = &group->first;
-    group->n--;
-    batcher->queued--;
-    call->next = NULL;
-    call->group = NULL;
-    return call;
-}
-
-/* The group whose turn it is, taken out of the circle. */
-static struct tb_group *next_group(struct tb_batcher *batcher)
-{
-    struct tb_group *group = batcher->circle;
-    if (group == NULL)
-        return NULL;
-    batcher->circle = group->next;
-    if (batcher->circle == NULL)
-        batcher->circle_last = &batcher->circle;
-    return group;
-}
-
-static void put_group_back(struct tb_batcher *batcher, struct tb_group *group)
-{
-    if (group->n > 0)
-        append_to_circle(batcher, group);
-    else
-        drop_group(batcher, group);
-}
-
 /* ---- the ends of a call ---- */
 
 static void end_call(struct tb_pending *call)
@@ -201,17 +47,18 @@ static void end_call(struct tb_pending *call)
         tb_mem_free(call);
 }
 
+/* That a later attempt failed says nothing about an earlier one that was not answered. */
 static void fail_call(struct tb_batcher *batcher, struct tb_pending *call, tb_err err)
 {
-    call->err = err;
-    if (tb_is(err, TB_E_IN_DOUBT))
+    call->err = call->lost ? TB_E_IN_DOUBT : err;
+    if (tb_is(call->err, TB_E_IN_DOUBT))
         batcher->store->stats.in_doubt++;
     end_call(call);
 }
 
-static struct batch *new_batch(struct tb_batcher *batcher)
+static struct tb_batch *new_batch(struct tb_batcher *batcher)
 {
-    struct batch *batch = batcher->idle;
+    struct tb_batch *batch = batcher->idle;
     if (batch != NULL) {
         batcher->idle = batch->next;
     } else {
@@ -226,7 +73,7 @@ static struct batch *new_batch(struct tb_batcher *batcher)
     return batch;
 }
 
-static void retire_batch(struct batch *batch)
+static void retire_batch(struct tb_batch *batch)
 {
     tb_op_clear(&batch->op);
     batch->batcher->in_batches -= batch->n;
@@ -235,14 +82,14 @@ static void retire_batch(struct batch *batch)
     batch->batcher->idle = batch;
 }
 
-static void fail_batch(struct batch *batch, tb_err err)
+static void fail_batch(struct tb_batch *batch, tb_err err)
 {
     for (size_t i = 0; i < batch->n; i++)
         fail_call(batch->batcher, batch->calls[i], err);
     retire_batch(batch);
 }
 
-static void send_again(struct batch *batch)
+static void send_again(struct tb_batch *batch)
 {
     batch->since_ms = tb_loop_now_ms(batch->batcher->store->loop);
     batch->next = batch->batcher->again;
@@ -252,9 +99,9 @@ static void send_again(struct batch *batch)
 /* ---- when a batch was not done ---- */
 
 /* The first half stays in `batch`; both are sent again, the first half first. */
-static void split(struct batch *batch)
+static void split(struct tb_batch *batch)
 {
-    struct batch *rest = new_batch(batch->batcher);
+    struct tb_batch *rest = new_batch(batch->batcher);
     size_t half = batch->n / 2;
     rest->function = batch->function;
     rest->book = batch->book;
@@ -273,7 +120,7 @@ static bool has_state(const struct tb_op *op, const char *state)
     return strncmp(op->sqlstate, state, strlen(state)) == 0;
 }
 
-static void fail_alone(struct batch *batch)
+static void fail_alone(struct tb_batch *batch)
 {
     const struct tb_op *op = &batch->op;
     tb_err err = TB_E_INTERNAL;
@@ -281,7 +128,7 @@ static void fail_alone(struct batch *batch)
         err = TB_E_STORE; /* it kept losing against others, and may be tried later */
     else if (has_state(op, "57014"))
         err = TB_E_DEADLINE;
-    if (err == TB_E_INTERNAL) {
+    if (tb_is(err, TB_E_INTERNAL)) {
         batch->batcher->store->stats.poisoned++;
         tb_log_with(TB_LOG_ERROR, "call_raised", TB_F_CSTR("function", batch->function->name),
                     TB_F_INT("book", batch->book), TB_F_CSTR("sqlstate", op->sqlstate),
@@ -291,7 +138,7 @@ static void fail_alone(struct batch *batch)
 }
 
 /* The server refused the batch as a whole: nothing of it happened. */
-static void batch_raised(struct batch *batch)
+static void batch_raised(struct tb_batch *batch)
 {
     struct tb_store_stats *stats = &batch->batcher->store->stats;
     const struct tb_op *op = &batch->op;
@@ -312,9 +159,11 @@ static void batch_raised(struct batch *batch)
 /* Nobody knows whether it happened. With keys the question is put by sending it again: what
  * happened is answered from the keys, what did not happens now. Without, it must not be sent again.
  */
-static void batch_lost(struct batch *batch)
+static void batch_lost(struct tb_batch *batch)
 {
     batch->losses++;
+    for (size_t i = 0; i < batch->n; i++)
+        batch->calls[i]->lost = true;
     if (!batch->keyed || (batch->n == 1 && batch->losses > LOSSES_ALONE)) {
         fail_batch(batch, TB_E_IN_DOUBT);
         return;
@@ -328,7 +177,7 @@ static void batch_lost(struct batch *batch)
 
 /* ---- answers ---- */
 
-static void batch_done(struct batch *batch)
+static void batch_done(struct tb_batch *batch)
 {
     const PGresult *result = batch->op.result;
     (void)TB_FAULT("after_commit_before_reply");
@@ -355,7 +204,7 @@ static void batch_done(struct batch *batch)
 
 static void batch_ended(struct tb_op *op)
 {
-    struct batch *batch = TB_OWNER(op, struct batch, op);
+    struct tb_batch *batch = TB_OWNER(op, struct tb_batch, op);
     if (batch->batcher->store->closing)
         fail_batch(batch, TB_E_IN_DOUBT);
     else if (op->end == TB_OP_DONE)
@@ -368,7 +217,7 @@ static void batch_ended(struct tb_op *op)
 
 /* ---- sending ---- */
 
-static void add(struct batch *batch, const char *at, size_t n)
+static void add(struct tb_batch *batch, const char *at, size_t n)
 {
     if (batch->array_n + n > batch->array_room) {
         batch->array_room = 2 * (batch->array_n + n);
@@ -378,7 +227,7 @@ static void add(struct batch *batch, const char *at, size_t n)
     batch->array_n += n;
 }
 
-static void write_array(struct batch *batch)
+static void write_array(struct tb_batch *batch)
 {
     char head[32];
     batch->array_n = 0;
@@ -390,7 +239,7 @@ static void write_array(struct batch *batch)
     add(batch, "]", 2); /* with its NUL */
 }
 
-static void drop_deserted(struct batch *batch)
+static void drop_deserted(struct tb_batch *batch)
 {
     size_t kept = 0;
     for (size_t i = 0; i < batch->n; i++) {
@@ -412,7 +261,7 @@ static void count_batch(struct tb_store_stats *stats, size_t n)
     stats->batch_sizes[class]++;
 }
 
-static void send_batch(struct batch *batch, struct tb_conn *conn)
+static void send_batch(struct tb_batch *batch, struct tb_conn *conn)
 {
     struct tb_store *store = batch->batcher->store;
     (void)TB_FAULT("before_ledger_tx");
@@ -427,38 +276,36 @@ static void send_batch(struct batch *batch, struct tb_conn *conn)
                                .params_n = 2,
                                .hold_sync = TB_FAULT_ARMED("key_claimed"),
                                .ended = batch_ended};
-    for (size_t i = 0; i < batch->n; i++)
-        batch->calls[i]->sent = true;
     count_batch(&store->stats, batch->n);
     tb_conn_submit(conn, &batch->op);
     (void)TB_FAULT("in_ledger_tx");
 }
 
 /* A batch of the next group's calls, NULL when nothing waits. */
-static struct batch *gather(struct tb_batcher *batcher)
+static struct tb_batch *gather(struct tb_batcher *batcher)
 {
-    struct tb_group *group = next_group(batcher);
+    struct tb_group *group = tb_group_next(batcher);
     if (group == NULL)
         return NULL;
-    struct batch *batch = new_batch(batcher);
+    struct tb_batch *batch = new_batch(batcher);
     batch->function = group->function;
     batch->book = group->book;
     batch->keyed = group->keyed;
     size_t most = (size_t)batcher->store->options.batch_size, bytes = 0;
     while (group->n > 0 && batch->n < most && bytes < TB_BATCH_BYTES_MAX) {
-        struct tb_pending *call = dequeue(batcher, group);
+        struct tb_pending *call = tb_group_take(batcher, group);
         bytes += call->text_n;
         batch->calls[batch->n++] = call;
     }
     batcher->in_batches += batch->n;
-    put_group_back(batcher, group);
+    tb_group_put_back(batcher, group);
     return batch;
 }
 
-static struct batch *next_batch(struct tb_batcher *batcher)
+static struct tb_batch *next_batch(struct tb_batcher *batcher)
 {
     while (batcher->again != NULL) {
-        struct batch *batch = batcher->again;
+        struct tb_batch *batch = batcher->again;
         batcher->again = batch->next;
         drop_deserted(batch);
         if (batch->n > 0)
@@ -475,7 +322,7 @@ void tb_batcher_turn(struct tb_batcher *batcher)
         struct tb_conn *conn = &store->conns[i];
         if (conn->state != TB_CONN_READY || conn->in_flight > 0 || conn->retiring)
             continue;
-        struct batch *batch = next_batch(batcher);
+        struct tb_batch *batch = next_batch(batcher);
         if (batch == NULL)
             return;
         send_batch(batch, conn);
@@ -493,10 +340,10 @@ static void refuse(struct tb_batcher *batcher, tb_err err, int64_t queued_before
     for (struct tb_group *next; group != NULL; group = next) {
         next = group->next;
         while (group->n > 0 && group->first->queued_ms <= queued_before_ms) {
-            fail_call(batcher, dequeue(batcher, group), err);
+            fail_call(batcher, tb_group_take(batcher, group), err);
             batcher->store->stats.overloads += tb_is(err, TB_E_OVERLOAD);
         }
-        put_group_back(batcher, group);
+        tb_group_put_back(batcher, group);
     }
 }
 
@@ -509,8 +356,8 @@ void tb_batcher_sweep(struct tb_batcher *batcher, int64_t queued_before_ms)
 {
     refuse(batcher, TB_E_OVERLOAD, queued_before_ms);
     int64_t give_up_ms = tb_loop_now_ms(batcher->store->loop) - RESOLVE_MS;
-    for (struct batch **at = &batcher->again; *at != NULL;) {
-        struct batch *batch = *at;
+    for (struct tb_batch **at = &batcher->again; *at != NULL;) {
+        struct tb_batch *batch = *at;
         if (batch->since_ms > give_up_ms) {
             at = &batch->next;
             continue;
@@ -533,33 +380,11 @@ void tb_batcher_count(const struct tb_batcher *batcher, struct tb_store_stats *s
 
 /* ---- the call ---- */
 
-static void leave_queue(struct tb_batcher *batcher, struct tb_pending *call)
-{
-    struct tb_group *group = call->group;
-    struct tb_pending **at = &group->first;
-    while (*at != call)
-        at = &(*at)->next;
-    *at = call->next;
-    if (group->last == &call->next)
-        group->last = at;
-    group->n--;
-    batcher->queued--;
-    if (group->n > 0)
-        return;
-    struct tb_group **in_circle = &batcher->circle;
-    while (*in_circle != group)
-        in_circle = &(*in_circle)->next;
-    *in_circle = group->next;
-    if (batcher->circle_last == &group->next)
-        batcher->circle_last = in_circle;
-    drop_group(batcher, group);
-}
-
 /* The deadline came first. What never left did not happen; anything else comes to its end alone. */
 static tb_err give_up(struct tb_batcher *batcher, struct tb_pending *call, tb_err err)
 {
     if (call->group != NULL) {
-        leave_queue(batcher, call);
+        tb_group_leave(batcher, call);
         tb_mem_free(call);
         return err;
     }
@@ -595,8 +420,7 @@ tb_err TB_SUSPENDS tb_store_call(struct tb_req *req, struct tb_store *store,
         return tb_fail(req, TB_E_INTERNAL, "the request needs too much memory");
     store->stats.calls++;
     pending->wake = tb_fiber_token();
-    enqueue(batcher, group_of(batcher, call->function, context->book, context->key.at != NULL),
-            pending);
+    tb_group_add(batcher, call->function, context->book, context->key.at != NULL, pending);
     tb_err err = wait_for_end(req, pending);
     if (err != NULL)
         return give_up(batcher, pending, err);
@@ -620,23 +444,17 @@ struct tb_batcher *tb_batcher_new(struct tb_store *store)
 void tb_batcher_free(struct tb_batcher *batcher)
 {
     while (batcher->again != NULL) {
-        struct batch *batch = batcher->again;
+        struct tb_batch *batch = batcher->again;
         batcher->again = batch->next;
         drop_deserted(batch);
         retire_batch(batch);
     }
-    for (struct batch *batch = batcher->idle, *next; batch != NULL; batch = next) {
+    for (struct tb_batch *batch = batcher->idle, *next; batch != NULL; batch = next) {
         next = batch->next;
         tb_mem_free(batch->array);
         tb_mem_free(batch->calls);
         tb_mem_free(batch);
     }
-    for (struct function *f = batcher->functions, *next; f != NULL; f = next) {
-        next = f->next;
-        tb_mem_free((char *)f->name);
-        tb_mem_free(f->with_keys);
-        tb_mem_free(f->without_keys);
-        tb_mem_free(f);
-    }
+    tb_functions_free(batcher);
     tb_mem_free(batcher);
 }

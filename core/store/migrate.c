@@ -19,7 +19,10 @@ enum { SET, NUMBER, NAME, SUM, BREAKS };
 static const char SQL_LOCK[] = "set local statement_timeout = 0;"
                                " set local idle_in_transaction_session_timeout = 0;"
                                " select pg_advisory_xact_lock(7236832514)";
-static const char SQL_EXISTS[] = "select to_regclass('tb.migration') is not null";
+/* Not to_regclass(): it answers from a cache that may be older than the lock. */
+static const char SQL_EXISTS[] = "select exists (select from pg_class c"
+                                 " join pg_namespace n on n.oid = c.relnamespace"
+                                 " where n.nspname = 'tb' and c.relname = 'migration')";
 static const char SQL_KNOWN[] = "select set, number, name, sum, breaks from tb.migration"
                                 " order by set, number";
 static const char SQL_APPLIED[] = "select 1 from tb.migration where set = $1 and number = $2::int";

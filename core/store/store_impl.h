@@ -227,8 +227,8 @@ struct tb_pending {
     struct tb_req *req;      /**< NULL once nobody waits for it */
     struct tb_wake wake;
     struct tb_group *group; /**< NULL once it has left for a batch */
-    bool sent;              /**< at least once: what became of it is not ours to say */
-    bool over;              /**< `err` and `answer` are final */
+    bool lost; /**< an attempt went unanswered: only an answer can tell what happened */
+    bool over; /**< `err` and `answer` are final */
     int64_t queued_ms;
     tb_err err;
     struct tb_answer answer; /**< in the request's arena, as are the texts of a refusal: */

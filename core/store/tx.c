@@ -4,6 +4,7 @@
 #include "store/tx.h"
 
 #include "base/assert.h"
+#include "base/random.h"
 #include "store/store_impl.h"
 #include <libpq-fe.h>
 #include <string.h>
@@ -223,5 +224,7 @@ tb_err TB_SUSPENDS tb_tx_run(struct tb_req *req, struct tb_store *store,
         if (err == NULL || tries == TB_TX_TRIES || !is_conflict(tx))
             return err;
         store->stats.conflicts++;
+        /* Two that met once meet again unless one of them is later. */
+        TB_TRY(tb_sleep(req, 1 + (int64_t)(tb_random_u64() % (8u << tries))));
     }
 }

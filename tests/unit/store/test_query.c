@@ -1,0 +1,355 @@
+/* Reads: typed parameters, shared connections, limits of time, number and size, a server that goes.
+ */
+#include "unit.h"
+
+#include "proxy.h"
+#include "stage.h"
+#include <stdio.h>
+#include <string.h>
+#include <tongbao/plugin.h>
+
+static struct stage stage;
+
+static int make_cluster(void **state)
+{
+    (void)state;
+    pg_make(&stage.pg, false);
+    return 0;
+}
+
+static int remove_cluster(void **state)
+{
+    (void)state;
+    pg_remove(&stage.pg);
+    return 0;
+}
+
+static tb_err ask_types(struct actor *actor)
+{
+    static const char sql[] = "select $1::text, $2::bigint, $3::boolean, $4::timestamptz, $5::text,"
+                              " $6::text is null, ''::text";
+    const struct tb_param params[] = {TB_TEXT(TB_STR("\xe5\xae\x9d 'x'")),
+                                      TB_INT(INT64_MIN),
+                                      TB_BOOL(true),
+                                      TB_TIME(1772271000123),
+                                      TB_TEXT(TB_STR_NONE),
+                                      TB_NULL};
+    struct tb_rows *rows;
+    TB_TRY(tb_store_query(&actor->run.req, stage.store, &rows, sql, params, TB_COUNT(params)));
+    assert_int_equal(rows->n, 1);
+    assert_int_equal(rows->columns, 7);
+    assert_string_equal(tb_cell(rows, 0, 0).at, "\xe5\xae\x9d 'x'");
+    assert_string_equal(tb_cell(rows, 0, 1).at, "-9223372036854775808");
+    assert_string_equal(tb_cell(rows, 0, 2).at, "t");
+    assert_string_equal(tb_cell(rows, 0, 3).at, "2026-02-28 09:30:00.123+00");
+    assert_null(tb_cell(rows, 0, 4).at);
+    assert_string_equal(tb_cell(rows, 0, 5).at, "t");
+    assert_non_null(tb_cell(rows, 0, 6).at);
+    assert_int_equal(tb_cell(rows, 0, 6).n, 0);
+    return NULL;
+}
+
+static void carries_every_type_and_null(void **state)
+{
+    (void)state;
+    struct actor actor = {0};
+    stage_open(&stage, (struct tb_store_options){0});
+    assert_null(stage_do(&stage, &actor, ask_types, 1000));
+    stage_close(&stage);
+}
+
+static tb_err ask_rows(struct actor *actor)
+{
+    struct tb_rows *rows;
+    const struct tb_param params[] = {TB_INT(actor->number)};
+    TB_TRY(tb_store_query(&actor->run.req, stage.store, &rows, actor->sql, params, 1));
+    assert_int_equal(rows->n, actor->number);
+    for (size_t i = 0; i < rows->n; i++) {
+        char expected[24];
+        snprintf(expected, sizeof expected, "%zu", i + 1);
+        assert_string_equal(tb_cell(rows, i, 0).at, expected);
+    }
+    return NULL;
+}
+
+static void gives_all_rows_in_order_or_none(void **state)
+{
+    (void)state;
+    static const long long counts[] = {0, 1, 2, 100, 5000};
+    stage_open(&stage, (struct tb_store_options){0});
+    for (size_t i = 0; i < TB_COUNT(counts); i++) {
+        struct actor actor = {.sql = "select n from generate_series(1, $1::bigint) n",
+                              .number = counts[i]};
+        assert_null(stage_do(&stage, &actor, ask_rows, 1000));
+    }
+    stage_close(&stage);
+}
+
+static void refuses_an_answer_that_does_not_fit(void **state)
+{
+    (void)state;
+    struct actor big = {.sql = "select repeat('x', 1000000)"}, small = {.sql = "select 7"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_true(tb_is(stage_do(&stage, &big, act_query, 1000), TB_E_INTERNAL));
+    assert_null(stage_do(&stage, &small, act_query, 1000));
+    assert_string_equal(small.cell, "7");
+    stage_close(&stage);
+}
+
+static void keeps_other_statements_when_one_fails(void **state)
+{
+    (void)state;
+    enum { MANY = 60 };
+    static struct actor actors[MANY];
+    memset(actors, 0, sizeof actors);
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    for (int i = 0; i < MANY; i++) {
+        actors[i].number = i % 5 - 2; /* every fifth divides by zero */
+        actors[i].sql = i % 7 == 3 ? "select nothing from nowhere" : "select 60 / $1::int";
+        stage_start(&stage, &actors[i], act_query, 5000);
+    }
+    assert_true(tb_store_stats(stage.store).in_flight > 1); /* together on one connection */
+    stage_wait(&stage, actors, MANY);
+    for (int i = 0; i < MANY; i++) {
+        char expected[24];
+        if (i % 7 == 3 || i % 5 == 2) {
+            assert_true(tb_is(actors[i].err, TB_E_INTERNAL));
+            continue;
+        }
+        snprintf(expected, sizeof expected, "%d", 60 / (i % 5 - 2));
+        assert_null(actors[i].err);
+        assert_string_equal(actors[i].cell, expected);
+    }
+    assert_int_equal(tb_store_stats(stage.store).losses, 0);
+    stage_close(&stage);
+}
+
+static void prepares_a_statement_once_for_each_connection(void **state)
+{
+    (void)state;
+    static const char sql[] = "select count(*) from pg_prepared_statements where $1::int = 1";
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    for (int i = 0; i < 5; i++) {
+        struct actor actor = {.sql = sql, .number = 1};
+        assert_null(stage_do(&stage, &actor, act_query, 1000));
+        assert_string_equal(actor.cell, "1");
+    }
+    stage_close(&stage);
+}
+
+/* A migration of the next generation changes what a statement gives; the server forgets a plan. */
+static void prepares_again_what_the_server_does_not_take_any_more(void **state)
+{
+    (void)state;
+    static const char sql[] = "select * from thing";
+    struct actor actor = {.sql = sql}, forget = {.sql = "deallocate all"};
+    pg_do(&stage.pg, "create table thing (a int); insert into thing values (1)");
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    pg_do(&stage.pg, "alter table thing add column b int default 2");
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    assert_null(stage_do(&stage, &forget, act_query, 1000));
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    assert_string_equal(actor.cell, "1");
+    assert_int_equal(tb_store_stats(stage.store).reprepared, 2);
+    stage_close(&stage);
+    pg_do(&stage.pg, "drop table thing");
+}
+
+static void ends_a_statement_that_takes_too_long(void **state)
+{
+    (void)state;
+    struct actor slow = {.sql = "select pg_sleep(30)"}, quick = {.sql = "select 1"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1, .statement_ms = 150});
+    assert_true(tb_is(stage_do(&stage, &slow, act_query, 5000), TB_E_DEADLINE));
+    assert_in_range(slow.took_us, 140000, 1500000);
+    assert_null(stage_do(&stage, &quick, act_query, 1000));
+    assert_int_equal(tb_store_stats(stage.store).losses, 0);
+    stage_close(&stage);
+}
+
+static void stops_waiting_at_the_deadline_and_drops_the_answer(void **state)
+{
+    (void)state;
+    struct actor slow = {.sql = "select pg_sleep(0.3)"}, next = {.sql = "select 2"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_true(tb_is(stage_do(&stage, &slow, act_query, 50), TB_E_DEADLINE));
+    assert_in_range(slow.took_us, 45000, 280000);
+    assert_null(stage_do(&stage, &next, act_query, 2000));
+    assert_string_equal(next.cell, "2");
+    assert_int_equal(tb_store_stats(stage.store).abandoned, 1);
+    stage_close(&stage);
+}
+
+static void stops_waiting_when_the_client_is_gone(void **state)
+{
+    (void)state;
+    struct actor slow = {.sql = "select pg_sleep(0.2)"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    stage_start(&stage, &slow, act_query, 5000);
+    stage_idle(&stage, 20);
+    tb_run_cancel(&slow.run);
+    stage_wait(&stage, &slow, 1);
+    assert_true(tb_is(slow.err, TB_E_CANCELLED));
+    stage_idle(&stage, 250);
+    assert_int_equal(tb_store_stats(stage.store).abandoned, 1);
+    stage_close(&stage);
+}
+
+enum { OCCUPY = 16 }; /* TB_PIPELINE_MAX: as many as one connection takes */
+
+/* Fill the only connection with statements of which the first takes `seconds`. */
+static void occupy(struct actor *actors, const char *sql)
+{
+    memset(actors, 0, OCCUPY * sizeof *actors);
+    for (int i = 0; i < OCCUPY; i++) {
+        actors[i].sql = i == 0 ? sql : "select 1";
+        stage_start(&stage, &actors[i], act_query, 8000);
+    }
+}
+
+static void refuses_beyond_the_queue(void **state)
+{
+    (void)state;
+    static struct actor busy[OCCUPY], waiting[10], surplus;
+    memset(waiting, 0, sizeof waiting);
+    stage_open(&stage, (struct tb_store_options){.connections = 1, .queue = 10});
+    occupy(busy, "select pg_sleep(0.2)");
+    for (int i = 0; i < 10; i++) {
+        waiting[i].sql = "select 5";
+        stage_start(&stage, &waiting[i], act_query, 5000);
+    }
+    surplus.sql = "select 6";
+    assert_true(tb_is(stage_do(&stage, &surplus, act_query, 5000), TB_E_OVERLOAD));
+    assert_int_equal(surplus.run.problem.retry_after_s, 1);
+    assert_true(surplus.took_us < 50000);
+    stage_wait(&stage, busy, OCCUPY);
+    stage_wait(&stage, waiting, 10);
+    for (int i = 0; i < 10; i++)
+        assert_null(waiting[i].err);
+    assert_int_equal(tb_store_stats(stage.store).overloads, 1);
+    stage_close(&stage);
+}
+
+static void waits_for_a_connection_no_longer_than_the_bound(void **state)
+{
+    (void)state;
+    static struct actor busy[OCCUPY];
+    struct actor late = {.sql = "select 1"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1, .wait_ms = 150});
+    occupy(busy, "select pg_sleep(0.8)");
+    assert_true(tb_is(stage_do(&stage, &late, act_query, 5000), TB_E_OVERLOAD));
+    assert_in_range(late.took_us, 140000, 600000);
+    stage_wait(&stage, busy, OCCUPY);
+    stage_close(&stage);
+}
+
+static void gives_up_its_place_in_line_at_the_deadline(void **state)
+{
+    (void)state;
+    static struct actor busy[OCCUPY];
+    struct actor late = {.sql = "select 1"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    occupy(busy, "select pg_sleep(0.3)");
+    assert_true(tb_is(stage_do(&stage, &late, act_query, 50), TB_E_DEADLINE));
+    assert_int_equal(tb_store_stats(stage.store).queued, 0);
+    stage_wait(&stage, busy, OCCUPY);
+    stage_close(&stage);
+}
+
+static void says_so_at_once_while_the_server_is_away_and_recovers(void **state)
+{
+    (void)state;
+    static struct actor in_flight[3];
+    struct actor actor = {.sql = "select 1"};
+    memset(in_flight, 0, sizeof in_flight);
+    stage_open(&stage, (struct tb_store_options){0});
+    for (int i = 0; i < 3; i++) {
+        in_flight[i].sql = "select pg_sleep(5)";
+        stage_start(&stage, &in_flight[i], act_query, 8000);
+    }
+    stage_idle(&stage, 30);
+    pg_kill(&stage.pg);
+    stage_wait(&stage, in_flight, 3);
+    for (int i = 0; i < 3; i++)
+        assert_true(tb_is(in_flight[i].err, TB_E_STORE));
+    stage_idle(&stage, 50);
+    assert_false(tb_store_ready(stage.store));
+    assert_true(tb_is(stage_do(&stage, &actor, act_query, 5000), TB_E_STORE));
+    assert_true(actor.took_us < 50000);
+    assert_int_equal(actor.run.problem.retry_after_s, 1);
+
+    pg_start(&stage.pg);
+    int64_t began_us = tb_loop_us();
+    while (!tb_store_ready(stage.store) && tb_loop_us() - began_us < 8000000)
+        tb_loop_turn(stage.loop, 10);
+    assert_true(tb_store_ready(stage.store));
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    assert_true(tb_store_stats(stage.store).losses > 0);
+    stage_close(&stage);
+}
+
+static void comes_back_after_its_sessions_were_ended(void **state)
+{
+    (void)state;
+    struct actor actor = {.sql = "select 1"};
+    stage_open(&stage, (struct tb_store_options){.application = "victim"});
+    pg_do(&stage.pg, "select pg_terminate_backend(pid) from pg_stat_activity"
+                     " where application_name = 'victim'");
+    for (int i = 0; i < 200 && tb_store_stats(stage.store).losses < 6; i++)
+        stage_idle(&stage, 10);
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    stage_close(&stage);
+}
+
+static void gives_up_a_server_that_does_not_answer(void **state)
+{
+    (void)state;
+    struct proxy *proxy = proxy_new(&stage.pg);
+    struct actor actor = {.sql = "select 1"};
+    stage_open(&stage, (struct tb_store_options){
+                           .dsn = proxy_dsn(proxy), .statement_ms = 100, .connections = 1});
+    proxy_freeze(proxy, true);
+    assert_true(tb_is(stage_do(&stage, &actor, act_query, 0), TB_E_STORE));
+    assert_in_range(actor.took_us, 2000000, 4000000);
+    assert_int_equal(tb_store_stats(stage.store).dropped, 1);
+    proxy_freeze(proxy, false);
+    stage_idle(&stage, 300);
+    assert_null(stage_do(&stage, &actor, act_query, 5000));
+    stage_close(&stage);
+    proxy_free(proxy);
+}
+
+static void finds_the_server_among_several_addresses(void **state)
+{
+    (void)state;
+    char dsn[256];
+    struct actor actor = {.sql = "select 1"};
+    snprintf(dsn, sizeof dsn, "host=/nowhere,/tmp,%s user=tongbao dbname=postgres", stage.pg.dir);
+    stage_open(&stage, (struct tb_store_options){.dsn = dsn});
+    assert_null(stage_do(&stage, &actor, act_query, 1000));
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(carries_every_type_and_null),
+        cmocka_unit_test(gives_all_rows_in_order_or_none),
+        cmocka_unit_test(refuses_an_answer_that_does_not_fit),
+        cmocka_unit_test(keeps_other_statements_when_one_fails),
+        cmocka_unit_test(prepares_a_statement_once_for_each_connection),
+        cmocka_unit_test(prepares_again_what_the_server_does_not_take_any_more),
+        cmocka_unit_test(ends_a_statement_that_takes_too_long),
+        cmocka_unit_test(stops_waiting_at_the_deadline_and_drops_the_answer),
+        cmocka_unit_test(stops_waiting_when_the_client_is_gone),
+        cmocka_unit_test(refuses_beyond_the_queue),
+        cmocka_unit_test(waits_for_a_connection_no_longer_than_the_bound),
+        cmocka_unit_test(gives_up_its_place_in_line_at_the_deadline),
+        cmocka_unit_test(says_so_at_once_while_the_server_is_away_and_recovers),
+        cmocka_unit_test(comes_back_after_its_sessions_were_ended),
+        cmocka_unit_test(gives_up_a_server_that_does_not_answer),
+        cmocka_unit_test(finds_the_server_among_several_addresses),
+    };
+    return cmocka_run_group_tests_name("store/query", tests, make_cluster, remove_cluster);
+}
