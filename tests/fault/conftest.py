@@ -25,8 +25,9 @@ def breakable(tmp_path_factory):
     build = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build-asan")
     folder = plugin_folder(build, tmp_path_factory.mktemp("products") / "plugins")
     products = sorted(name[:-3] for name in os.listdir(folder))
-    settings = {"TB_WORKERS": "2", "TB_WATCHDOG_TIMEOUT": "2s", "TB_PLUGINS_DIRECTORY": str(folder),
-                "TB_PLUGINS_LOAD": ",".join(products)}
+    # A finding of the sanitizers ends the process by a signal, as any other crash does.
+    settings = {"ASAN_OPTIONS": "abort_on_error=1", "UBSAN_OPTIONS": "abort_on_error=1", "TB_WORKERS": "2", "TB_WATCHDOG_TIMEOUT": "2s",
+                "TB_PLUGINS_DIRECTORY": str(folder), "TB_PLUGINS_LOAD": ",".join(products)}
     with Sandbox(build=build, settings=settings) as sandbox:
         sandbox.plugins = folder
         yield sandbox

@@ -27,10 +27,16 @@ def wait_whole(sandbox):
 
 
 def crash(sandbox, how, token="demo", **headers):
-    """Send the request that brings a worker down; its client sees the connection end without an answer."""
+    """Send the request that brings a worker down; its client sees the connection end without an answer.
+    Returns the record, and the seconds from the end of the connection until all workers serve again."""
+    before = len(sandbox.crashes())
     with sandbox.client(token=token) as client:
         with pytest.raises(httpx.TransportError):
             client.http.post(f"/aborts/v1/{how}", headers=headers)
+    ended = time.monotonic()
+    wait_until(lambda: len(sandbox.crashes()) > before, 5, "a crash record")
+    wait_whole(sandbox)
+    return sandbox.crashes()[-1], time.monotonic() - ended
 
 
 async def under_load(sandbox, requests, disturb, every_s, connections=6, streams=6):
@@ -48,31 +54,25 @@ async def under_load(sandbox, requests, disturb, every_s, connections=6, streams
 
 @pytest.mark.parametrize("how, sign", [("abort", "ABRT"), ("null", "SEGV"), ("stack", "SEGV")])
 def test_a_crash_is_recorded_with_the_request_and_the_worker_is_back_within_a_second(breakable, how, sign):
-    before = len(breakable.crashes())
     victims = set(breakable.pids())
     request_id = str(uuid.uuid4())
-    crash(breakable, how, **{"X-Request-Id": request_id})
-    began = time.monotonic()
-    wait_until(lambda: len(breakable.crashes()) > before, 5, "a crash record")
-    wait_whole(breakable)
-    assert time.monotonic() - began < 1.5
-    record = breakable.crashes()[-1]
-    assert record["signal"] == sign
+    record, seconds = crash(breakable, how, **{"X-Request-Id": request_id})
+    assert seconds < (5 if breakable.sanitized else 1)
     assert record["request"]["request_id"] == request_id
     assert record["request"]["route"] == f"POST /aborts/v1/{how}"
     assert record["request"]["partner"].startswith("ptr_")
     assert record["stack_overflow"] == (how == "stack")
-    if how != "abort":
-        assert record["where"].startswith("aborts.so+0x")
+    if how != "null" or not breakable.sanitized:  # which sees the null pointer before the processor does
+        assert record["signal"] == sign
+        assert record["where"].startswith("aborts.so+0x") or how == "abort"
     assert len(victims & set(breakable.pids())) == 1, "the other worker goes on"
 
 
 def test_a_request_that_crashed_twice_is_quarantined_and_others_are_not(breakable):
     token = breakable.cli("token").strip()  # who asks is part of what makes a request the same
-    for _ in range(2):
-        crash(breakable, "abort", token)
-        wait_whole(breakable)
-    assert breakable.crashes()[-1]["quarantined"]
+    first, _ = crash(breakable, "abort", token)
+    second, _ = crash(breakable, "abort", token)
+    assert (first["quarantined"], second["quarantined"]) == (False, True)
     workers = breakable.pids()
     for _ in range(6):  # on whichever worker
         with breakable.client(token=token) as client:
@@ -82,11 +82,8 @@ def test_a_request_that_crashed_twice_is_quarantined_and_others_are_not(breakabl
 
 
 def test_a_loop_that_hangs_is_ended_and_recorded(breakable):
-    before = len(breakable.crashes())
-    crash(breakable, "hang")
-    wait_until(lambda: len(breakable.crashes()) > before, 10, "a crash record")
-    assert breakable.crashes()[-1]["request"]["route"] == "POST /aborts/v1/hang"
-    wait_whole(breakable)
+    record, _ = crash(breakable, "hang")
+    assert record["request"]["route"] == "POST /aborts/v1/hang"
 
 
 def test_a_killed_worker_costs_only_the_requests_it_had(breakable):

@@ -49,6 +49,12 @@ class Sandbox:
         self.port = free_port()
         self.env = {}
 
+    @property
+    def sanitized(self):
+        """Whether the binary was built with the address sanitizer, and is slow."""
+        with open(os.path.join(self.build, "CMakeCache.txt"), encoding="utf-8") as cache:
+            return re.search(r"^TB_ASAN:\w+=ON$", cache.read(), re.M) is not None
+
     # ---- life ----
 
     def environment(self):
