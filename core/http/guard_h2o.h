@@ -181,13 +181,13 @@ struct phr_chunked_decoder {
       (const char *buf, size_t len, const char **method, size_t *method_len, const char **path,    \
        size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,      \
        size_t last_len))                                                                           \
-    X(ssize_t, phr_decode_chunked, (struct phr_chunked_decoder *decoder, char *buf, size_t *bufsz))  \
+    X(ssize_t, phr_decode_chunked, (struct phr_chunked_decoder *decoder, char *buf, size_t *bufsz))\
     X(void, h2o_hpack_flatten_response,                                                            \
-      (h2o_buffer_t **buf, h2o_hpack_header_table_t *table, uint32_t stream_id,                   \
+      (h2o_buffer_t **buf, h2o_hpack_header_table_t *table, uint32_t stream_id,                    \
        size_t max_frame_size, h2o_res_t *res, h2o_timestamp_t *ts, const h2o_iovec_t *server_name, \
        size_t content_length))                                                                     \
     X(h2o_iovec_t, h2o_url_normalize_path,                                                         \
-      (h2o_mem_pool_t *pool, const char *path, size_t len, size_t *query_at,                      \
+      (h2o_mem_pool_t *pool, const char *path, size_t len, size_t *query_at,                       \
        size_t **norm_indexes))
 // clang-format on
 
