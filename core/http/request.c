@@ -2,9 +2,9 @@
  * libh2o's response. This is the hot path of the gateway: one block of the owner's arena holds
  * everything that is copied, and nothing here calls malloc. */
 #include "base/assert.h"
-#include "base/random.h"
 #include "http/connection.h"
 #include "http/guard_h2o.h"
+#include "http/names.h"
 #include "http/path.h"
 #include "http/problem.h"
 #include <string.h>
@@ -120,39 +120,35 @@ void tb_http_reply(struct tb_incoming *in, int status, const struct tb_header *h
 
 /* ---- refusals of the server's own ---- */
 
-static struct tb_str sent_request_id(const h2o_req_t *req)
+static struct tb_str sent(const h2o_req_t *req, const char *name)
 {
-    static const struct tb_str names[] = {{H2O_STRLIT("x-request-id")},
-                                          {H2O_STRLIT("x-fapi-interaction-id")}};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        ssize_t at = h2o_find_header_by_str(&req->headers, names[i].at, names[i].n, -1);
-        if (at >= 0 && tb_uuid_check(str_of(req->headers.entries[at].value)))
-            return str_of(req->headers.entries[at].value);
-    }
-    return TB_STR_NONE;
+    ssize_t at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
+    return at < 0 ? TB_STR_NONE : str_of(req->headers.entries[at].value);
 }
 
 static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const char *why)
 {
-    char *room = h2o_mem_alloc_pool(&req->pool, PROBLEM_BYTES + TB_UUID_CHARS + 1);
-    char *id = room + PROBLEM_BYTES;
+    struct rejection {
+        char request_id[TB_UUID_CHARS + 1], traceparent[TB_TRACEPARENT_CHARS + 1];
+        char problem[PROBLEM_BYTES];
+    } *room = h2o_mem_alloc_pool(&req->pool, sizeof *room);
+    struct tb_str id = sent(req, "x-request-id");
+    tb_request_id_make(room->request_id, id.at == NULL ? sent(req, "x-fapi-interaction-id") : id);
+    tb_traceparent_make(room->traceparent, sent(req, "traceparent"), room->request_id);
     struct tb_problem problem = {.detail = tb_str(why),
                                  .retry_after_s = err->status == 503 ? 1 : 0};
     struct tb_problem_of of = {.err = err,
                                .problem = &problem,
                                .base = server->problem_base,
-                               .request_id = sent_request_id(req)};
-    if (of.request_id.at == NULL) {
-        tb_uuid_make(id);
-        of.request_id = (struct tb_str){id, TB_UUID_CHARS};
-    }
+                               .request_id = tb_str(room->request_id)};
     struct tb_text text;
-    tb_text_init_fixed(&text, room, PROBLEM_BYTES);
+    tb_text_init_fixed(&text, room->problem, PROBLEM_BYTES);
     tb_problem_write(&text, &of);
     const struct tb_header headers[] = {
         {TB_STR("content-type"), TB_PROBLEM_TYPE},
         {TB_STR("cache-control"), TB_STR("no-store")},
         {TB_STR("x-request-id"), of.request_id},
+        {TB_STR("traceparent"), tb_str(room->traceparent)},
         {TB_STR("retry-after"), TB_STR("1")},
     };
     size_t headers_n = sizeof headers / sizeof headers[0] - (err->status == 503 ? 0 : 1);
