@@ -175,10 +175,11 @@ struct tb_key *tb_key_read_jwk(const json_t *jwk, enum tb_jwk_part part)
 
 /* ---- writing ---- */
 
-/* "name":"base64url", with a comma in front unless it is the first. Returns the new end. */
-static char *put(char *to, const char *name, const unsigned char *bytes, size_t n)
+/* Write `before`, the bytes in base64url and a quotation mark. Returns the new end. */
+static char *put(char *to, struct tb_str before, const unsigned char *bytes, size_t n)
 {
-    to = stpcpy(to, name);
+    memcpy(to, before.at, before.n);
+    to += before.n;
     to += tb_base64url_write(to, TB_BYTES(bytes, n));
     *to++ = '"';
     *to = '\0';
@@ -196,19 +197,19 @@ char *tb_key_members(enum tb_alg alg, const EVP_PKEY *pkey)
         TB_ASSERT(EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, bytes,
                                                   sizeof bytes, &n) == 1);
         TB_ASSERT(n == 1 + 2 * COORDINATE && bytes[0] == 0x04);
-        to = put(to, "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"", bytes + 1, COORDINATE);
-        put(to, ",\"y\":\"", bytes + 1 + COORDINATE, COORDINATE);
+        to = put(to, TB_STR("\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\""), bytes + 1, COORDINATE);
+        put(to, TB_STR(",\"y\":\""), bytes + 1 + COORDINATE, COORDINATE);
         break;
     case TB_ALG_PS256:
         TB_ASSERT(EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &number) == 1);
-        to = put(to, "\"e\":\"", bytes, (size_t)BN_bn2bin(number, bytes));
+        to = put(to, TB_STR("\"e\":\""), bytes, (size_t)BN_bn2bin(number, bytes));
         TB_ASSERT(EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &number) == 1);
-        put(to, ",\"kty\":\"RSA\",\"n\":\"", bytes, (size_t)BN_bn2bin(number, bytes));
+        put(to, TB_STR(",\"kty\":\"RSA\",\"n\":\""), bytes, (size_t)BN_bn2bin(number, bytes));
         BN_free(number);
         break;
     case TB_ALG_ED25519:
         TB_ASSERT(EVP_PKEY_get_raw_public_key(pkey, bytes, &n) == 1);
-        put(to, "\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"", bytes, n);
+        put(to, TB_STR("\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\""), bytes, n);
         break;
     }
     return out;
