@@ -185,7 +185,7 @@ static tb_err read_url(struct call *call, struct place *place)
     struct tb_req *req = call->req;
     const struct tb_outgoing *out = call->out;
     CURLU *parts = call->url;
-    char *scheme = NULL, *port = NULL, *user = NULL;
+    char *scheme = NULL, *port = NULL;
     int64_t number = 0;
     if (curl_url_set(parts, CURLUPART_URL, out->url, CURLU_DISALLOW_USER) != CURLUE_OK ||
         curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
@@ -194,10 +194,6 @@ static tb_err read_url(struct call *call, struct place *place)
     curl_free(scheme);
     if (!secure && !(plain && out->reach.plain_http))
         return tb_fail(req, TB_E_UPSTREAM, "the URL's scheme is not allowed");
-    if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK) {
-        curl_free(user);
-        return tb_fail(req, TB_E_UPSTREAM, "the URL must not hold credentials");
-    }
     if (curl_url_get(parts, CURLUPART_HOST, &place->host, 0) != CURLUE_OK ||
         !host_is_literal(out->url, place->host))
         return tb_fail(req, TB_E_UPSTREAM, "the URL's host is not plain");

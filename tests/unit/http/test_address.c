@@ -1,3 +1,4 @@
+/* Which addresses a partner may make us call, in every form they can be written. */
 #include "../runtime/unit.h"
 #include "http/address.h"
 

@@ -1,3 +1,4 @@
+/* Targets: the clean ones come through decoded, the ambiguous ones not at all. */
 #include "../runtime/unit.h"
 #include "http/path.h"
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Problem documents, read back by a JSON parser. */
 #include "../runtime/unit.h"
 #include "http/problem.h"
 #include <jansson.h>
