@@ -5,7 +5,8 @@
 
 enum { ADDRESS_BYTES = 16, V4_AT = 12, TEXT_MAX = 64 };
 
-/* The address as 16 bytes, and how many bits of them were not in the text. False when it is none. */
+/* The address as 16 bytes, and how many bits of them were not in the text. False when it is none.
+ */
 static bool parse(const char *text, unsigned char out[ADDRESS_BYTES], unsigned *out_skipped)
 {
     static const unsigned char mapped[V4_AT] = {[10] = 0xff, [11] = 0xff};

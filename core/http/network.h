@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/** Whether the numeric address lies in `network`: "10.0.0.0/8", "2001:db8::/32", or an address alone.
- *  An IPv4-mapped IPv6 address counts as the IPv4 address. False for text that is neither. */
+/** Whether the numeric address lies in `network`: "10.0.0.0/8", "2001:db8::/32", or an address
+ * alone. An IPv4-mapped IPv6 address counts as the IPv4 address. False for text that is neither. */
 bool tb_network_has(const char *network, const char *numeric);
 
 #endif

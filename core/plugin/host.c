@@ -112,9 +112,20 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
     return NULL;
 }
 
+/* Visible ASCII and blanks: nothing that could end a field and begin another. */
+static bool fit_for_header(struct tb_str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.at[i] < 0x20 || text.at[i] > 0x7e)
+            return false;
+    return true;
+}
+
 static tb_err set_header(struct tb_req *req, const char *name, struct tb_str value)
 {
     struct tb_exchange *x = tb_exchange_of(req);
+    if (!fit_for_header(tb_str(name)) || !fit_for_header(value))
+        return tb_fail(req, TB_E_INTERNAL, "the answer has a header field that is not text");
     char *name_copy = tb_arena_text(x->run.arena, name, strlen(name));
     char *value_copy = tb_arena_text(x->run.arena, value.at, value.n);
     if (name_copy == NULL || value_copy == NULL ||

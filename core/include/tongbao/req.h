@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <tongbao/error.h>
 #include <tongbao/types.h>
 
@@ -37,8 +38,8 @@ struct tb_answer {
     bool replayed;          /**< stored answer of an earlier request with the same key */
 };
 
-/** A page asked for by the client: `limit`, `starting_after`, `ending_before`, all checked. A place is
- *  what a list's SQL function says of a row's position; at most one of the two is there. */
+/** A page asked for by the client: `limit`, `starting_after`, `ending_before`, all checked. A place
+ * is what a list's SQL function says of a row's position; at most one of the two is there. */
 struct tb_page {
     int64_t limit;        /**< 1..100 */
     struct tb_str after;  /**< the page behind this place, or absent */
@@ -253,6 +254,22 @@ static inline tb_err TB_NODISCARD tb_reply(struct tb_req *req, int status, struc
     return req->host->reply(req, status, body);
 }
 
+/** Answer with a JSON value, which this takes over (also on error; NULL, as json_pack gives for
+ * values it cannot take, is an error). */
+static inline tb_err TB_NODISCARD tb_reply_json(struct tb_req *req, int status, json_t *value)
+{
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t n = text == NULL ? 0 : strlen(text);
+    char *kept = text == NULL ? NULL : (char *)tb_alloc(req, n + 1);
+    json_decref(value);
+    if (kept != NULL)
+        memcpy(kept, text, n);
+    free(text);
+    if (kept == NULL)
+        return tb_fail(req, TB_E_INTERNAL, "the answer is not JSON, or too large");
+    return tb_reply(req, status, (struct tb_str){kept, n});
+}
+
 /** Answer with what a batched call gave: status, body, Location, Idempotency-Replayed. */
 static inline tb_err TB_NODISCARD tb_reply_answer(struct tb_req *req,
                                                   const struct tb_answer *answer)
@@ -271,8 +288,8 @@ static inline tb_err TB_NODISCARD tb_reply_row(struct tb_req *req, int status,
     return tb_reply(req, status, tb_cell(rows, row, 0));
 }
 
-/** Answer with a list. `rows` is what a SQL function returning tb.page gave, one row: the objects as a
- *  JSON array, whether there are more, and the places of the first and the last of them. */
+/** Answer with a list. `rows` is what a SQL function returning tb.page gave, one row: the objects
+ * as a JSON array, whether there are more, and the places of the first and the last of them. */
 static inline tb_err TB_NODISCARD tb_reply_page(struct tb_req *req, const struct tb_page *page,
                                                 const struct tb_rows *rows)
 {
