@@ -13,7 +13,7 @@
 
 /* The code under test is compiled in, so that something can happen between its looking and its
  * writing. */
-static void (*meanwhile)(void);
+static _Thread_local void (*meanwhile)(void);
 
 static bool exchange(_Atomic uint64_t *at, uint64_t *observed, uint64_t word)
 {
