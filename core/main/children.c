@@ -66,6 +66,7 @@ static _Noreturn void become(struct tb_master *m, struct tb_seat *seat, pid_t ma
     tb_log_start(STDERR_FILENO, log_level, name + 3);
 
     close(m->signals);
+    close(m->pid_file);
     for (struct tb_child *c = tb_child_next(m, NULL); c != NULL; c = tb_child_next(m, c))
         close(c->control);
     if (seat->kind != TB_SEAT_WORKER) {

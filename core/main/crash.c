@@ -19,8 +19,6 @@ enum { HANDLER_STACK = 64 * 1024 };
 static const int handled[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
 enum { HANDLED = sizeof(handled) / sizeof(handled[0]) };
 
-const void *volatile tb_crash_subject_;
-
 static struct tb_crash *record;
 static tb_crash_describe describe;
 static struct sigaction before[HANDLED];
@@ -152,7 +150,7 @@ static void write_record(int signal, const siginfo_t *info, const void *context)
     }
     record->stack_overflow = !sent && is_stack_overflow(record->address, sp);
     if (describe != NULL && !record->off_loop)
-        describe(tb_crash_subject_, &record->serving);
+        describe(&record->serving);
     atomic_store(&record->stage, TB_CRASH_WHOLE);
 }
 

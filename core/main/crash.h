@@ -3,7 +3,6 @@
  * into shared memory; the master turns the record into a line of the log and a file.
  *
  *     tb_crash_install(&seat->slot->crash, describe);
- *     tb_crash_subject(exchange);      // as often as another request runs: one store
  *
  * Source: varnish's panic record; nginx's debug points. */
 #ifndef TB_MAIN_CRASH_H
@@ -44,20 +43,12 @@ struct tb_crash {
     struct tb_serving serving;
 };
 
-/** Fill `out` from the subject (NULL when none was named; the running fiber tells, too). Runs in
- * the signal handler: may only read memory and copy. */
-typedef void (*tb_crash_describe)(const void *subject, struct tb_serving *out);
+/** Say what the process is doing, in `out`, which is all zeros. Runs in the signal handler, on the
+ *  thread that fell: may only read memory and copy. */
+typedef void (*tb_crash_describe)(struct tb_serving *out);
 
 /** Handle SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and SIGABRT in this process, on the calling
  * thread's own alternate stack. The handlers that were there before run afterwards. */
 void tb_crash_install(struct tb_crash *record, tb_crash_describe describe);
-
-extern const void *volatile tb_crash_subject_;
-
-/** The process works for `subject` from now on (borrowed; NULL: for nobody). */
-static inline void tb_crash_subject(const void *subject)
-{
-    tb_crash_subject_ = subject;
-}
 
 #endif

@@ -92,9 +92,8 @@ static void hash_request(const struct tb_quarantine *q, const struct tb_exchange
 static const struct tb_quarantine *the_quarantine; /* for the signal handler */
 
 /* Runs in the signal handler: reads and copies only. */
-static void describe(const void *subject, struct tb_serving *out)
+static void describe(struct tb_serving *out)
 {
-    (void)subject;
     const struct tb_run *run = tb_fiber_run();
     if (run == NULL)
         return;

@@ -7,7 +7,9 @@ tb_run=${TB_SANDBOX_RUN:-$tb_root/sandbox/run}
 tb_build_dir=${TB_SANDBOX_BUILD:-$tb_root/build}
 tb_pg_bin=/usr/lib/postgresql/15/bin
 
-tb_say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
+tb_say() {
+    if [[ -t 2 ]]; then printf '\033[2m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
+}
 tb_fail() {
     printf 'sandbox: %s\n' "$*" >&2
     exit 1
