@@ -40,7 +40,6 @@ static void take(struct result *result, int64_t book, const struct tb_rows *rows
 static tb_err TB_SUSPENDS audit_product(struct tb_req *req, struct result *result, int64_t book,
                                         struct tb_str product, size_t p)
 {
-    static char statements[PRODUCTS_MAX][SQL_BYTES];
     char schema[64] = "";
     struct tb_rows *rows;
     for (size_t i = 0; i < product.n && i < sizeof(schema) - 1; i++)

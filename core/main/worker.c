@@ -217,8 +217,8 @@ static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
     tb_err err = tb_oauth_keys_refresh(req, w->keystore, &tb_oauth_schedule, now_s);
     if (err == NULL)
         err = tb_revocations_refresh(req, &w->revocations, now_s);
-    w->refresh_ms = tb_loop_now_ms(w->loop) +
-                    (err == NULL ? TB_OAUTH_REVOKED_S * INT64_C(1000) : UPKEEP_MS);
+    int64_t pause_ms = err == NULL ? TB_OAUTH_REVOKED_S * INT64_C(1000) : UPKEEP_MS;
+    w->refresh_ms = tb_loop_now_ms(w->loop) + (w->revocations.behind ? 0 : pause_ms);
     w->refreshing = false;
     return err;
 }
@@ -321,7 +321,10 @@ int tb_worker_main(struct tb_seat *seat)
     make_gateway(&w);
     if (!make_server(&w))
         return tb_seat_refuse(seat, "%s", w.why);
-    tb_err err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
+    tb_err err;
+    do /* a token that was revoked must not count with the first request */
+        err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
+    while (err == NULL && w.revocations.behind);
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
     tb_seat_attach(seat, w.loop, &calls, &w);

@@ -52,14 +52,15 @@ static void write_line(FILE *to, const char *line, const struct names *names)
     static const char word[] = "example";
     for (const char *at = line; *at != '\0';) {
         if (strncmp(at, "Example", 7) == 0) {
-            fputs(names->title, to);
+            fwrite(names->title, 1, strlen(names->title), to);
             at += 7;
         } else if (strncmp(at, word, 7) == 0) {
             char after = at[7];
             char before = at == line ? '\0' : at[-1];
             bool part_of_name = after == '_' || after == '.' || after == ')' || before == '_' ||
                                 before == '(' || strncmp(at + 7, " SOURCES", 8) == 0;
-            fputs(part_of_name ? names->plain : names->dashed, to);
+            const char *name = part_of_name ? names->plain : names->dashed;
+            fwrite(name, 1, strlen(name), to);
             at += 7;
         } else {
             fputc(*at++, to);
@@ -74,7 +75,8 @@ static bool copy_file(const char *from_path, const char *to_path, const struct n
     FILE *from = fopen(from_path, "r");
     FILE *to = from == NULL ? NULL : fopen(to_path, "wx");
     if (to == NULL) {
-        refuse(why, why_bytes, "%s: %s", from == NULL ? from_path : to_path, strerror(errno));
+        refuse(why, why_bytes, "%s: %s", from == NULL ? from_path : to_path,
+               strerrordesc_np(errno));
         if (from != NULL)
             fclose(from);
         return false;
@@ -83,7 +85,7 @@ static bool copy_file(const char *from_path, const char *to_path, const struct n
         write_line(to, line, names);
     fclose(from);
     if (fclose(to) != 0)
-        return refuse(why, why_bytes, "%s: %s", to_path, strerror(errno));
+        return refuse(why, why_bytes, "%s: %s", to_path, strerrordesc_np(errno));
     return true;
 }
 
@@ -106,10 +108,11 @@ static bool copy_folder(const char *root, const char *below, const struct names 
     snprintf(to, sizeof(to), "%s/%s/%s", root, below, names->plain);
     DIR *folder = opendir(from);
     if (folder == NULL)
-        return refuse(why, why_bytes, "%s: %s; run this in the source tree", from, strerror(errno));
+        return refuse(why, why_bytes, "%s: %s; run this in the source tree", from,
+                      strerrordesc_np(errno));
     if (mkdir(to, 0755) != 0) {
         closedir(folder);
-        return refuse(why, why_bytes, "%s: %s", to, strerror(errno));
+        return refuse(why, why_bytes, "%s: %s", to, strerrordesc_np(errno));
     }
     bool good = true;
     for (struct dirent *entry; good && (entry = readdir(folder)) != NULL;) {
