@@ -92,16 +92,16 @@ static int64_t cell_int(const struct tb_rows *rows, size_t row, size_t column)
 /* ---- what the database has seen ---- */
 
 /* Rows of `sql`, none while there is no table. */
-static tb_err TB_SUSPENDS read_known(struct tb_tx *tx, struct tb_rows **out_rows, const char *sql,
+static tb_err TB_SUSPENDS read_known(struct tb_req *req, struct tb_tx *tx,
+                                     struct tb_rows **out_rows, const char *sql,
                                      const struct tb_param *params, size_t params_n)
 {
-    static struct tb_rows none;
     struct tb_rows *exists;
-    *out_rows = &none;
     TB_TRY(tb_tx_query(tx, &exists, SQL_EXISTS, NULL, 0));
-    if (tb_cell(exists, 0, 0).at[0] != 't')
-        return NULL;
-    return tb_tx_query(tx, out_rows, sql, params, params_n);
+    if (tb_cell(exists, 0, 0).at[0] == 't')
+        return tb_tx_query(tx, out_rows, sql, params, params_n);
+    *out_rows = tb_alloc(req, sizeof **out_rows);
+    return *out_rows != NULL ? NULL : tb_fail(req, TB_E_INTERNAL, "too much memory");
 }
 
 static tb_err judge_known_file(struct tb_req *req, const struct tb_migration_set *set,
@@ -160,7 +160,7 @@ static tb_err TB_SUSPENDS judge_all(struct tb_req *req, struct tb_tx *tx, void *
     struct tb_rows *known;
     if (!work->only_check)
         TB_TRY(tb_tx_script(tx, SQL_LOCK));
-    TB_TRY(read_known(tx, &known, SQL_KNOWN, NULL, 0));
+    TB_TRY(read_known(req, tx, &known, SQL_KNOWN, NULL, 0));
     for (size_t i = 0; i < work->sets_n; i++)
         TB_TRY(judge_set(req, work, &work->sets[i], known));
     return NULL;
@@ -192,7 +192,7 @@ static tb_err TB_SUSPENDS apply_file(struct tb_req *req, struct tb_tx *tx, void 
     const struct tb_param params[] = {TB_TEXT(tb_str(work->set->name)), TB_INT(work->file->number),
                                       TB_TEXT(tb_str(work->file->name)), TB_TEXT(tb_str(sum)),
                                       TB_INT(breaks_of(work->file))};
-    TB_TRY(read_known(tx, &known, SQL_APPLIED, params, 2));
+    TB_TRY(read_known(req, tx, &known, SQL_APPLIED, params, 2));
     if (known->n > 0)
         return NULL;
     tb_err err = tb_tx_script(tx, work->file->sql);

@@ -127,7 +127,7 @@ static void waits_in_line_for_a_connection_and_leaves_one_to_reads(void **state)
     stage_close(&stage);
 }
 
-static void lets_reads_through_while_a_transaction_waits_its_turn(void **state)
+static void serves_a_waiting_transaction_before_later_reads(void **state)
 {
     (void)state;
     struct actor slow = {.sql = "select pg_sleep(0.2)"}, holder = {0}, late = {.sql = "select 3"};
@@ -140,7 +140,7 @@ static void lets_reads_through_while_a_transaction_waits_its_turn(void **state)
     assert_null(holder.err);
     stage_wait(&stage, &late, 1);
     assert_null(late.err);
-    assert_true(late.took_us > holder.took_us);
+    assert_true(late.began_us + late.took_us > holder.began_us + holder.took_us);
     stage_wait(&stage, &slow, 1);
     stage_close(&stage);
 }
@@ -302,7 +302,7 @@ int main(void)
         CASE(does_all_at_commit),
         CASE(does_nothing_after_rollback),
         CASE(waits_in_line_for_a_connection_and_leaves_one_to_reads),
-        CASE(lets_reads_through_while_a_transaction_waits_its_turn),
+        CASE(serves_a_waiting_transaction_before_later_reads),
         CASE(refuses_to_wait_longer_than_the_bound),
         CASE(undoes_what_passes_the_deadline),
         CASE(undoes_what_loses_its_session),
