@@ -188,9 +188,9 @@ def kill_a_worker(sandbox, chance):
         kill_quietly(chance.choice(pids))
 
 
-def test_nothing_promised_is_lost_while_workers_and_postgres_are_killed(request):
-    """kill -9 of a random worker every 2 s and of PostgreSQL every 20 s: for 2 minutes with --long, else 45 s."""
-    seconds = 120 if request.config.getoption("--long", default=False) else 45
+@pytest.mark.parametrize("seconds", [45, pytest.param(120, marks=pytest.mark.long)])
+def test_nothing_promised_is_lost_while_workers_and_postgres_are_killed(seconds):
+    """kill -9 of a random worker every 2 s and of PostgreSQL every 20 s, under a load that repeats what was not answered."""
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -253,8 +253,8 @@ def answers(sandbox):
         return False
 
 
-def test_no_2xx_is_lost_when_postgres_is_killed_right_after_it(request):
-    loops = 200 if request.config.getoption("--long", default=False) else 10
+@pytest.mark.parametrize("loops", [10, pytest.param(200, marks=pytest.mark.long)])
+def test_no_2xx_is_lost_when_postgres_is_killed_right_after_it(loops):
     with Sandbox(build=FAULTY_BUILD, settings={"TB_WORKERS": "1"}) as sandbox:
         assert pay_and_kill_postgres(sandbox, sandbox.accounts(2), loops) == 0
         sandbox.cli("audit")
