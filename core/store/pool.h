@@ -15,7 +15,9 @@ struct tb_store;
 
 /** Zero in a number means its default. */
 struct tb_store_options {
-    const char *dsn;         /**< libpq connection string; several hosts may be named */
+    /** libpq connection string; several hosts may be named, by address or in /etc/hosts: libpq
+     * waits for a name server without letting others run. */
+    const char *dsn;
     const char *application; /**< shown by pg_stat_activity; "tongbao" if NULL */
     int connections;         /**< for reads and transactions; 4 */
     int batch_connections;   /**< for batched calls; 2 */
