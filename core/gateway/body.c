@@ -71,5 +71,6 @@ tb_err tb_stage_schema(struct tb_exchange *x)
     note_places(x, errors, total < TB_RUN_ERRORS ? total : TB_RUN_ERRORS, total);
     if (total == 0)
         return tb_fail(&x->run.req, err, "the body could not be checked");
-    return tb_fail(&x->run.req, TB_E_INVALID, "%s: %s", errors[0].pointer, errors[0].detail);
+    const char *where = errors[0].pointer[0] == '\0' ? "the body" : errors[0].pointer;
+    return tb_fail(&x->run.req, TB_E_INVALID, "%s %s", where, errors[0].detail);
 }
