@@ -161,6 +161,7 @@ static void on_accept(struct tb_watch *watch, bool readable, bool writable)
 static void on_go(void *owner)
 {
     (void)owner;
+    usleep((useconds_t)play->go_ms * 1000);
     accepting.ready = on_accept;
     tb_watch_open(loop, &accepting, seat->listeners[0].fd);
     tb_watch_want(&accepting, true, false);

@@ -21,6 +21,7 @@ struct play {
     _Atomic int refuse_from; /**< workers of this generation and later refuse; 0: none */
     _Atomic int die_from;   /**< workers of this generation and later abort before they are ready */
     _Atomic int slow_ms;    /**< a worker takes so long to become ready */
+    _Atomic int go_ms;      /**< and so long to begin to accept */
     _Atomic int check_exit; /**< exit code of `serve --check` */
     _Atomic int starts;     /**< workers started so far */
     _Atomic int limit_layout;

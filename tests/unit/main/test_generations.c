@@ -77,6 +77,20 @@ static void a_generation_that_is_slow_to_start_changes_nothing_until_it_is_ready
     ask_until_generation(2);
 }
 
+static void the_old_generation_answers_until_the_new_one_accepts(void **state)
+{
+    (void)state;
+    int pid, generation, counter;
+    s.play->go_ms = 700;
+    kill(s.pid, SIGHUP);
+    for (int64_t until = service_now_ms() + 3000; !service_renewed(&s, 1);) {
+        int64_t asked = service_now_ms();
+        assert_true(service_ask(&s, 'w', &pid, &generation, &counter));
+        assert_in_range(service_now_ms() - asked, 0, 400);
+        assert_true(service_now_ms() < until);
+    }
+}
+
 static void a_generation_that_refuses_leaves_the_old_one_serving(void **state)
 {
     (void)state;
@@ -212,6 +226,7 @@ int main(int argc, char **argv)
         STARTED(no_question_goes_unanswered_over_a_new_generation),
         STARTED(a_request_in_flight_is_finished_by_the_old_generation),
         STARTED(a_generation_that_is_slow_to_start_changes_nothing_until_it_is_ready),
+        STARTED(the_old_generation_answers_until_the_new_one_accepts),
         STARTED(a_generation_that_refuses_leaves_the_old_one_serving),
         STARTED(a_configuration_that_is_bad_leaves_the_old_generation_serving),
         STARTED(a_generation_may_have_more_workers),

@@ -199,8 +199,19 @@ static void leaves_no_process_when_it_is_killed(void **state)
     kill(s.pid, SIGKILL);
     service_join(&s, 1000);
     service_wait(!process_lives(first) && !process_lives(second), 3000);
-    service_start(&s); /* and the address is free again */
+}
+
+static void gives_the_address_free_at_once_when_it_is_killed(void **state)
+{
+    (void)state;
+    int fd = service_send(&s, 's'), pid, generation, counter;
+    usleep(50000);
+    kill(s.pid, SIGKILL);
+    service_join(&s, 1000);
+    usleep(100000);
+    service_start(&s); /* while an old worker is finishing its request */
     service_wait_serving(&s);
+    assert_true(service_read(fd, &pid, &generation, &counter));
 }
 
 #define STARTED(test)  cmocka_unit_test_setup_teardown(test, up, end)
@@ -224,6 +235,7 @@ int main(int argc, char **argv)
         STARTED(ends_at_once_when_told_so),
         STARTED(ends_at_once_at_the_second_request),
         STARTED(leaves_no_process_when_it_is_killed),
+        STARTED(gives_the_address_free_at_once_when_it_is_killed),
     };
     return cmocka_run_group_tests_name("master", tests, NULL, NULL);
 }
