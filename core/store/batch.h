@@ -40,7 +40,7 @@ enum {
     TB_BATCH_CONFLICTS = 3,           /**< times a whole batch is tried again after a conflict */
 };
 
-/** Do `call` once.
+/** Do `call` once. Of a refusal, *out_answer tells only whether it is a stored one (`replayed`).
  *  @return NULL with a success in *out_answer; the function's own refusal, with its detail, pointer
  *          and link recorded; TB_E_KEY_REUSED; TB_E_STORE, TB_E_OVERLOAD, TB_E_DEADLINE (nothing
  *          happened); TB_E_IN_DOUBT (it may have happened, or may still: repeat with the same key);
