@@ -302,11 +302,16 @@ void service_start(struct service *s)
     _exit(126);
 }
 
+/** The status file, if it is of the master that runs: a killed one leaves its own behind. */
 static json_t *status_of(const struct service *s)
 {
     char path[128];
     snprintf(path, sizeof(path), "%s/status.json", s->dir);
-    return json_load_file(path, 0, NULL);
+    json_t *status = json_load_file(path, 0, NULL);
+    if (json_integer_value(json_object_get(status, "pid")) == s->pid)
+        return status;
+    json_decref(status);
+    return NULL;
 }
 
 static bool state_is(const struct service *s, const char *state)
