@@ -35,8 +35,10 @@ static void take(struct result *result, int64_t book, const struct tb_rows *rows
                                         text_or_null(tb_cell(rows, i, 3))));
 }
 
-/* Call the audit function of the p-th product. Its schema's name comes from the catalogue. The
- * store knows a statement by its address, so each product's stays where it is. */
+/* The store knows a statement by its address, so each product's stays where it is. */
+static char statements[PRODUCTS_MAX][SQL_BYTES];
+
+/* Call the audit function of the p-th product. Its schema's name comes from the catalogue. */
 static tb_err TB_SUSPENDS audit_product(struct tb_req *req, struct result *result, int64_t book,
                                         struct tb_str product, size_t p)
 {
