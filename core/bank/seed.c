@@ -39,8 +39,9 @@ static const char SQL_FIND[] =
     "select w.id, b.book, a.partner, a.id from bank.world w join bank.book b on b.world = w.id "
     "join bank.app a on a.world = w.id where w.name = $1 order by a.created_at, a.id limit 1";
 static const char SQL_FIND_ACCOUNTS[] =
-    "select a.id from bank.account_access x join bank.account a on (a.book, a.id) = (x.book, "
-    "x.account) where x.book = $1 and x.partner = $2 and a.currency = 'CNY' order by a.id limit 2";
+    "select min(a.id) from bank.account_access x join bank.account a on (a.book, a.id) = (x.book, "
+    "x.account) where x.book = $1 and x.partner = $2 and a.currency = 'CNY' group by a.party "
+    "order by 1 limit 2";
 static const char SQL_WORLD[] =
     "insert into bank.world (id, name, kind, created_at) values ($1, $2, "
     "'sandbox', $3)";
