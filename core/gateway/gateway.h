@@ -11,6 +11,7 @@
 #include "gateway/exchange.h"
 
 struct tb_apps;
+struct tb_guard_counters;
 struct tb_hmac;
 struct tb_keystore;
 struct tb_limiter;
@@ -32,6 +33,7 @@ struct tb_gateway_parts {
     struct tb_apps *apps;
     struct tb_limiter *limiter;
     struct tb_metrics *metrics;
+    const struct tb_guard_counters *guard;
     struct tb_sink *access_log;
     const struct tb_router *router;
     struct tb_operation *const *operations;
@@ -40,6 +42,7 @@ struct tb_gateway_parts {
     size_t trace_rings_n;
     size_t worker; /**< own index */
     struct tb_hmac *cursor_key;
+    tb_err (*error_by_code)(struct tb_str code); /**< NULL when there is no such error */
     bool (*quarantined)(void *owner,
                         const struct tb_exchange *x); /**< twice brought a worker down */
     void *owner;

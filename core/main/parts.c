@@ -11,7 +11,7 @@ extern const struct tb_migration tb_event_migrations[];
 /* The store maps codes to errors with a plain function; there is one registry in a process. */
 static const struct tb_registry *the_registry;
 
-static tb_err error_by_code(struct tb_str code)
+tb_err tb_parts_error(struct tb_str code)
 {
     return tb_registry_error(the_registry, code);
 }
@@ -43,7 +43,7 @@ struct tb_store *tb_parts_store(struct tb_loop *loop, const struct tb_config *co
         .queue = (size_t)config->store_queue,
         .wait_ms = config->store_wait_ms,
         .statement_ms = config->limits_request_deadline_ms,
-        .error_by_code = registry == NULL ? NULL : error_by_code,
+        .error_by_code = registry == NULL ? NULL : tb_parts_error,
     };
     return tb_store_open(loop, &options);
 }

@@ -22,6 +22,10 @@ struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why,
 struct tb_store *tb_parts_store(struct tb_loop *loop, const struct tb_config *config,
                                 const struct tb_registry *registry, const char *application);
 
+/** The error with this code, of the core or of a product; NULL when there is none. Knows the
+ * products of the registry that tb_parts_store was given. */
+tb_err tb_parts_error(struct tb_str code);
+
 /** All sets of migrations in the order they apply. Returns their number, at most TB_SETS_MAX. */
 size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migration_set *out);
 

@@ -182,6 +182,7 @@ static void make_gateway(struct worker *w)
         .apps = w->apps,
         .limiter = w->limiter,
         .metrics = w->metrics,
+        .guard = tb_seat_region(w->seat, "guard", NULL),
         .access_log = w->access_log,
         .router = tb_registry_router(w->registry),
         .operations = tb_registry_operations(w->registry, &operations_n),
@@ -189,6 +190,7 @@ static void make_gateway(struct worker *w)
         .trace_rings_n = rings_n,
         .worker = w->seat->index,
         .cursor_key = w->cursor_key,
+        .error_by_code = tb_parts_error,
         .quarantined = quarantined,
         .owner = w,
     };
@@ -314,6 +316,7 @@ int tb_worker_main(struct tb_seat *seat)
     tb_fiber_signal_stack();
     tb_crash_install(&seat->slot->crash, describe);
     w.loop = tb_loop_new();
+    tb_fiber_limit(w.loop, (size_t)w.config->limits_fibers);
     w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
     if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
         return tb_seat_refuse(seat, "%s", w.why);

@@ -9,8 +9,8 @@
 
 /* ---- payments ---- */
 
-static const struct tb_call PAY = {"e_payment.pay", "pay"};
-static const struct tb_call REFUND = {"e_payment.refund", "rfd"};
+static const struct tb_call PAY = {"e_payment.pay"};
+static const struct tb_call REFUND = {"e_payment.refund"};
 
 static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3)";
 static const char SQL_PAYMENTS[] =

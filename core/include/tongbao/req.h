@@ -21,12 +21,11 @@ struct tb_rows {
     const struct tb_str *cells; /**< row by row, n * columns of them */
 };
 
-/** A call of a batched SQL function: `function(book int, calls jsonb) returns setof tb.answer`. The
- *  host sends the request itself (path parameters, body, key, partner, time) and the ids it mints.
- */
+/** A batched SQL function: `function(book int, calls tb.call[]) returns setof tb.answer`. The host
+ * sends the request itself: path parameters, body, partner, app, time, and a fresh id whose 26
+ * digits the function puts behind the prefixes of what it makes. */
 struct tb_call {
     const char *function; /**< "schema.name" */
-    const char *ids; /**< prefixes of the ids to mint for each call, space separated: "pay xfr" */
 };
 
 /** What a batched call answered: a success, whose body is JSON text ready for the client. A refusal
