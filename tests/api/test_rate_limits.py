@@ -1,0 +1,249 @@
+"""Rate limits: exact over all workers, unmoved by reconnects and generations, and told in every answer."""
+
+import concurrent.futures
+import re
+import time
+
+import pytest
+
+from harness import Sandbox
+from harness.client import assert_problem
+from harness.h2load import h2load
+from harness.partner import Partner
+
+PING = "/example/v1/ping"
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+EXACT = 0.99
+
+
+def limited(sandbox, *limits):
+    return Partner(sandbox, "Limited", limits=limits)
+
+
+def policy(answer):
+    return [tuple(p) for p in re.findall(r'"([a-z0-9_]+)";q=(\d+);w=(\d+)', answer.headers["ratelimit-policy"])]
+
+
+def left(answer):
+    """(name, remaining, seconds)"""
+    name, r, t = re.fullmatch(r'"([a-z0-9_]+)";r=(\d+);t=(\d+)', answer.headers["ratelimit"]).groups()
+    return name, int(r), int(t)
+
+
+# ---- exactness ----
+
+def check_exact(sandbox, requests, limit, seconds_of_window, disturb=None):
+    """All requests come at once, over 16 connections. What the window gives back meanwhile is admitted, too."""
+    partner = limited(sandbox, ("", "", "burst", limit, seconds_of_window * 1000))
+    token = partner.token()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+        flood = pool.submit(h2load, sandbox, PING, requests, token)
+        if disturb:
+            disturb(flood)
+        flood = flood.result()
+        most = limit + limit * (time.monotonic() - began) / seconds_of_window + 1
+    assert flood.failed == 0, flood.text
+    assert flood.succeeded + flood.refused == requests
+    assert limit * EXACT <= flood.succeeded <= most, f"{flood.succeeded} of {limit}"
+    return flood
+
+
+def test_as_many_as_agreed_are_admitted_over_all_workers(sandbox):
+    flood = check_exact(sandbox, 100_000, 20_000, 366 * 86400)
+    assert flood.succeeded == 20_000  # nothing comes back within a year's window
+
+
+def test_a_reconnect_begins_no_new_window(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 5_000, DAY_MS))
+    token = partner.token()
+    floods = [h2load(sandbox, PING, 2_000, token, connections=16) for _ in range(5)]
+    admitted = sum(f.succeeded for f in floods)
+    assert 5_000 * EXACT <= admitted <= 5_001 and floods[-1].succeeded <= 1
+
+
+def test_a_new_generation_begins_no_new_window():
+    """With the worst moment chosen: the limit is used up half by the old workers, half by the new."""
+    with Sandbox() as sandbox:
+        partner = limited(sandbox, ("", "", "burst", 10_000, DAY_MS))
+        token = partner.token()
+        first = h2load(sandbox, PING, 5_000, token)
+        sandbox.reload()
+        second = h2load(sandbox, PING, 20_000, token)
+        assert first.succeeded == 5_000
+        assert 10_000 * EXACT <= first.succeeded + second.succeeded <= 10_002
+
+
+@pytest.mark.long
+def test_a_million_requests_are_admitted_exactly():
+    """10^6 over 16 connections that are dropped and made anew, with two changes of generation in the middle."""
+    with Sandbox() as sandbox:
+        limit, window = 400_000, 366 * 86400
+        partner = limited(sandbox, ("", "", "burst", limit, window * 1000))
+        token = partner.token()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            def pieces():
+                return [h2load(sandbox, PING, 50_000, token) for _ in range(20)]
+            floods = pool.submit(pieces)
+            for _ in range(2):
+                time.sleep(2)
+                sandbox.reload(60)
+            floods = floods.result()
+        admitted, answered = sum(f.succeeded for f in floods), sum(f.succeeded + f.refused for f in floods)
+        lost = sum(f.failed for f in floods)
+        print(f"admitted {admitted} of {limit}; answered {answered}, lost {lost}")
+        assert answered + lost == 1_000_000
+        # h2load takes a GOAWAY for the end of a connection and counts what it had not sent yet as failed
+        assert limit * EXACT <= admitted <= limit
+
+
+# ---- headers ----
+
+def test_every_answer_says_what_is_left(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 5, HOUR_MS))
+    with partner.client() as client:
+        for n in range(5):
+            answer = client.get(PING)
+            assert answer.status_code == 200
+            assert policy(answer) == [("burst", "5", "3600")]
+            name, remaining, reset = left(answer)
+            assert (name, remaining) == ("burst", 4 - n) and (n + 1) * 720 - 1 <= reset <= (n + 1) * 720
+        refused = client.get(PING)
+    problem = assert_limited(refused, ["burst"])
+    assert policy(refused) == [("burst", "5", "3600")]
+    name, remaining, reset = left(refused)
+    assert (name, remaining) == ("burst", 0) and 715 <= reset <= 720
+    assert int(refused.headers["retry-after"]) == reset == problem["retry_after"]
+
+
+def assert_limited(answer, violated):
+    assert answer.status_code == 429, answer.text
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert problem["code"] == "rate_limited" and problem["retryable"] is True
+    assert sorted(problem["violated-policies"]) == violated
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    return problem
+
+
+@pytest.mark.parametrize("path, status", [(PING, 200), (PING + "?x=1", 400), ("/accounts/v1/accounts/acc_01k9x3m6h0g00801v9r5t2n8qd", 404)])
+def test_refusals_count_and_say_so(sandbox, path, status):
+    partner = limited(sandbox, ("", "", "burst", 10, HOUR_MS))
+    with partner.client() as client:
+        answers = [client.get(path) for _ in range(3)]
+    assert [a.status_code for a in answers] == [status] * 3
+    assert [left(a)[1] for a in answers] == [9, 8, 7]
+
+
+def test_what_was_not_let_in_does_not_count(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 2, HOUR_MS))
+    with partner.client("accounts:read") as wrong, partner.client() as client:
+        for _ in range(5):
+            assert_problem(wrong.get(PING), 403, "insufficient_scope")
+            assert_problem(client.get("/nope"), 404, "no_such_route")
+        assert left(client.get(PING))[1] == 1
+
+
+def test_waiting_as_told_is_enough_and_less_is_not(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 4, 8_000))
+    with partner.client() as client:
+        assert [client.get(PING).status_code for _ in range(5)] == [200] * 4 + [429]
+        refused = client.get(PING)
+        wait = int(refused.headers["retry-after"])
+        assert wait == 2
+        time.sleep(wait - 1.2)
+        assert client.get(PING).status_code == 429
+        time.sleep(1.2)
+        assert [client.get(PING).status_code for _ in range(2)] == [200, 429]
+
+
+def test_what_is_refused_does_not_put_off_the_end(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 2, 4_000))
+    with partner.client() as client:
+        began = time.monotonic()
+        assert [client.get(PING).status_code for _ in range(2)] == [200, 200]
+        while time.monotonic() < began + 1.8:
+            assert client.get(PING).status_code == 429
+        time.sleep(max(0, began + 2.1 - time.monotonic()))
+        assert client.get(PING).status_code == 200
+
+
+# ---- several windows ----
+
+def test_windows_of_app_product_and_route_hold_together(sandbox):
+    partner = limited(sandbox, ("", "", "all", 10, DAY_MS), ("accounts", "", "product", 5, DAY_MS),
+                      ("accounts", "GET /accounts/v1/accounts", "route", 2, DAY_MS))
+    account = partner.account()
+    with partner.client() as client:
+        lists = [client.get("/accounts/v1/accounts") for _ in range(3)]
+        assert [a.status_code for a in lists] == [200, 200, 429]
+        assert {p[0] for p in policy(lists[0])} == {"all", "product", "route"}
+        assert left(lists[0])[:2] == ("route", 1) and left(lists[1])[:2] == ("route", 0)
+        assert_limited(lists[2], ["route"])
+
+        reads = [client.get(f"/accounts/v1/accounts/{account}") for _ in range(4)]
+        assert [a.status_code for a in reads] == [200] * 3 + [429]
+        assert {p[0] for p in policy(reads[0])} == {"all", "product"} and left(reads[0])[:2] == ("product", 2)
+        assert_limited(reads[3], ["product"])
+        assert_limited(client.get("/accounts/v1/accounts"), ["product", "route"])
+
+        pings = [client.get(PING) for _ in range(6)]
+        assert [a.status_code for a in pings] == [200] * 5 + [429]
+        assert left(pings[0])[:2] == ("all", 4) and {p[0] for p in policy(pings[0])} == {"all"}
+        assert_limited(pings[5], ["all"])
+        assert_limited(client.get("/accounts/v1/accounts"), ["all", "product", "route"])
+
+
+def test_what_one_window_refuses_is_not_taken_from_another(sandbox):
+    partner = limited(sandbox, ("", "", "all", 10, DAY_MS), ("example", "", "few", 1, DAY_MS))
+    with partner.client() as client:
+        assert client.get(PING).status_code == 200
+        for _ in range(20):
+            assert_limited(client.get(PING), ["few"])
+        assert left(client.get("/accounts/v1/accounts"))[:2] == ("all", 8)
+
+
+def test_apps_of_one_partner_and_partners_have_windows_of_their_own(sandbox):
+    limit = ("", "", "burst", 1, DAY_MS)
+    one, two = limited(sandbox, limit), limited(sandbox, limit)
+    tokens = [one.token(), two.token()]
+    one.app = one.add_app([limit])
+    tokens.append(one.token())
+    for token in tokens:
+        with sandbox.client(token) as client:
+            assert [client.get(PING).status_code for _ in range(2)] == [200, 429]
+
+
+def test_tokens_of_one_app_share_its_window(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 3, DAY_MS))
+    answers = []
+    for _ in range(4):
+        with partner.client() as client:
+            answers.append(client.get(PING).status_code)
+    assert answers == [200, 200, 200, 429]
+
+
+def test_an_app_without_an_agreement_has_the_standard_limits(sandbox):
+    with limited(sandbox).client() as client:
+        answer = client.get(PING)
+    assert policy(answer) == [("burst", "600", "60"), ("daily", "1000000", "86400")] and left(answer)[:2] == ("burst", 599)
+
+
+def test_another_agreement_counts_within_a_second(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 5, DAY_MS))
+    with partner.client() as client:
+        assert policy(client.get(PING)) == [("burst", "5", "86400")]
+        partner.run("update bank.app_limit set quota = 7 where app = %s", partner.app)
+        time.sleep(1.2)
+        client.get(PING)  # the first to ask after a second may still be told the old one
+        assert policy(client.get(PING)) == [("burst", "7", "86400")]
+
+
+def test_a_replay_counts_like_any_request(sandbox):
+    partner = limited(sandbox, ("", "", "burst", 10, DAY_MS))
+    pair = partner.account(), partner.account()
+    with partner.client() as client:
+        answers = [client.pay(*pair, 1, reference="once", key="once") for _ in range(2)]
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert left(answers[1])[1] == left(answers[0])[1] - 1
