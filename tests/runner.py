@@ -78,7 +78,8 @@ def build(suite, name):
         code, said = run(["cmake", "-S", ".", "-B", directory, *options], SUITE_TIMEOUT_S)
     if code == 0:
         code, said = run(["cmake", "--build", directory, "-j", JOBS], SUITE_TIMEOUT_S)
-    suite.add(f"builds ({name})", code == 0, said)
+    progress = re.compile(r"^\[\d+/\d+\] .*\n", re.M)
+    suite.add(f"builds ({name})", code == 0, progress.sub("", said))
     return code == 0
 
 
