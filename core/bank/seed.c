@@ -176,14 +176,6 @@ static tb_err TB_SUSPENDS make_world(struct work *w)
     return make_companies(w, settlement);
 }
 
-static int32_t to_book(struct tb_str text)
-{
-    int32_t value = 0;
-    for (size_t i = 0; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return value;
-}
-
 static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
 {
     struct tb_seed *seed = arg;
@@ -193,7 +185,7 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
     if (rows->n == 0)
         return make_world(&w);
     keep(seed->world, tb_cell(rows, 0, 0));
-    seed->book = to_book(tb_cell(rows, 0, 1));
+    seed->book = (int32_t)tb_cell_int(rows, 0, 1);
     keep(seed->partner, tb_cell(rows, 0, 2));
     keep(seed->app, tb_cell(rows, 0, 3));
     const struct tb_param whose[] = {TB_INT(seed->book), TB_TEXT(tb_str(seed->partner))};

@@ -41,15 +41,6 @@ void tb_worlds_forget(struct tb_worlds *worlds, int32_t book)
 static const char SQL_WORLD[] = "select w.kind = 'live', w.clock_offset_ms from bank.book b "
                                 "join bank.world w on w.id = b.world where b.book = $1";
 
-static int64_t to_int(struct tb_str text)
-{
-    int64_t value = 0;
-    bool minus = text.n > 0 && text.at[0] == '-';
-    for (size_t i = minus; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return minus ? -value : value;
-}
-
 static tb_err TB_SUSPENDS read_world(struct tb_req *req, int32_t book, struct tb_world *out)
 {
     struct tb_rows *rows;
@@ -59,7 +50,7 @@ static tb_err TB_SUSPENDS read_world(struct tb_req *req, int32_t book, struct tb
     *out = (struct tb_world){
         .book = book,
         .live = tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t")),
-        .clock_offset_ms = to_int(tb_cell(rows, 0, 1)),
+        .clock_offset_ms = tb_cell_int(rows, 0, 1),
     };
     return NULL;
 }

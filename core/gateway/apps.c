@@ -70,14 +70,6 @@ static const char SQL_APP[] =
     "l.window_ms from bank.app a join bank.partner p on p.id = a.partner "
     "left join bank.app_limit l on l.app = a.id where a.id = $1";
 
-static int64_t to_int(struct tb_str text)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return value;
-}
-
 static void copy_text(char *out, size_t room, struct tb_str text)
 {
     size_t n = text.n < room ? text.n : room - 1;
@@ -101,8 +93,8 @@ static void take_rows(struct place *place, struct tb_str id, const struct tb_row
         copy_text(term->product, sizeof(term->product), tb_cell(rows, i, 1));
         copy_text(term->route, sizeof(term->route), tb_cell(rows, i, 2));
         copy_text(term->name, sizeof(term->name), tb_cell(rows, i, 3));
-        term->quota = to_int(tb_cell(rows, i, 4));
-        term->window_ms = to_int(tb_cell(rows, i, 5));
+        term->quota = tb_cell_int(rows, i, 4);
+        term->window_ms = tb_cell_int(rows, i, 5);
     }
 }
 

@@ -82,22 +82,6 @@ static bool one_of(struct tb_str value, const char *values)
     return false;
 }
 
-/* Decimal digits only, no sign but "-", no overflow. */
-static bool to_int(struct tb_str text, int64_t *out)
-{
-    size_t i = text.n > 0 && text.at[0] == '-';
-    int64_t value = 0;
-    if (i == text.n)
-        return false;
-    for (; i < text.n; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, text.at[i] - '0', &value))
-            return false;
-    }
-    *out = text.at[0] == '-' ? -value : value;
-    return true;
-}
-
 /* NULL when the value fits the declaration, otherwise what it must be. */
 static const char *wrong(struct tb_exchange *x, const struct tb_query_param *param,
                          struct tb_str value)
@@ -105,7 +89,7 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     int64_t number;
     switch (param->kind) {
     case TB_Q_INT:
-        if (to_int(value, &number) && number >= param->min && number <= param->max)
+        if (tb_text_to_int(value, &number) && number >= param->min && number <= param->max)
             return NULL;
         return tb_arena_format(x->run.arena, "must be an integer from %lld to %lld",
                                (long long)param->min, (long long)param->max)

@@ -42,14 +42,6 @@ struct clerk {
 
 static const char SQL_BOOKS[] = "select book from bank.book order by book limit 4096";
 
-static int64_t to_int(struct tb_str text)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return value;
-}
-
 /* A book whose task fails does not keep the others waiting. */
 static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task, int64_t book)
 {
@@ -72,7 +64,7 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
             continue;
         clerk->due_ms[t] = now_ms + TASKS[t].every_ms;
         for (size_t b = 0; b < books->n && !clerk->draining; b++)
-            do_task(req, &TASKS[t], to_int(tb_cell(books, b, 0)));
+            do_task(req, &TASKS[t], tb_cell_int(books, b, 0));
     }
     clerk->working = false;
     if (clerk->draining)

@@ -54,14 +54,6 @@ static tb_err TB_SUSPENDS audit_product(struct tb_req *req, struct result *resul
     return NULL;
 }
 
-static int64_t to_int(struct tb_str text)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return value;
-}
-
 static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job)
 {
     struct result *result = job->mine;
@@ -70,7 +62,7 @@ static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job
     TB_TRY(tb_query_params(req, &products, SQL_PRODUCTS, NULL, 0));
     result->books_n = books->n;
     for (size_t b = 0; b < books->n; b++) {
-        int64_t book = to_int(tb_cell(books, b, 0));
+        int64_t book = tb_cell_int(books, b, 0);
         TB_TRY(tb_query(req, &rows, SQL_LEDGER, TB_INT(book)));
         take(result, book, rows);
         for (size_t p = 0; p < products->n && p < PRODUCTS_MAX; p++)

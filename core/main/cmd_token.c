@@ -33,14 +33,6 @@ static struct tb_str every_scope(struct tb_req *req, const struct tb_registry *r
     return tb_text_end(&text);
 }
 
-static int32_t to_book(struct tb_str text)
-{
-    int32_t value = 0;
-    for (size_t i = 0; i < text.n; i++)
-        value = value * 10 + (text.at[i] - '0');
-    return value;
-}
-
 /* Partner and book of the app that was named, or of the demo app. */
 static tb_err TB_SUSPENDS find_app(struct tb_req *req, struct tb_command_job *job,
                                    struct tb_token_order *order)
@@ -59,7 +51,7 @@ static tb_err TB_SUSPENDS find_app(struct tb_req *req, struct tb_command_job *jo
         return tb_fail(req, TB_E_NOT_FOUND, "no app %s", app);
     order->app = tb_str(app);
     order->partner = tb_cell(rows, 0, 0);
-    order->book = to_book(tb_cell(rows, 0, 1));
+    order->book = (int32_t)tb_cell_int(rows, 0, 1);
     return NULL;
 }
 

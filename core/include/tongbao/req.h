@@ -232,6 +232,17 @@ static inline struct tb_str tb_cell(const struct tb_rows *rows, size_t row, size
     return rows->cells[row * rows->columns + column];
 }
 
+/** A cell of an integer type (smallint, int, bigint); 0 for NULL. */
+static inline int64_t tb_cell_int(const struct tb_rows *rows, size_t row, size_t column)
+{
+    struct tb_str text = tb_cell(rows, row, column);
+    uint64_t value = 0;
+    size_t minus = text.n > 0 && text.at[0] == '-';
+    for (size_t i = minus; i < text.n; i++)
+        value = value * 10 + (uint64_t)(text.at[i] - '0');
+    return (int64_t)(minus ? 0 - value : value);
+}
+
 /** The page the client asks for; refuses cursors that are not ours or belong to other filters. */
 static inline tb_err TB_NODISCARD tb_page(struct tb_req *req, struct tb_page *out_page)
 {
