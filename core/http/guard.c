@@ -213,12 +213,6 @@ bool tb_guard_take(struct guard_bucket *bucket, uint32_t cost, uint32_t burst, u
     return true;
 }
 
-void tb_guard_give(struct guard_bucket *bucket, uint32_t amount, uint32_t burst)
-{
-    uint32_t full = burst * 1000;
-    bucket->tokens = full - bucket->tokens < amount ? full : bucket->tokens + amount;
-}
-
 /* Leaving */
 
 void tb_guard_condemn(struct guarded *g, enum tb_guard_kind_index kind)

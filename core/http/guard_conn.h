@@ -38,11 +38,12 @@ struct guarded {
     uint32_t busy; /* callbacks of the library running for this connection */
     uint8_t continuations;
 
-    uint64_t accepted_ms, useful_ms;    /* useful: the last sign of a request */
-    uint64_t partial_ms, headers_ms;    /* since when a frame, a header block is incomplete; or 0 */
-    uint64_t left_ms;                   /* when it was asked to leave; or 0 */
-    uint64_t cut_ms;                    /* when to cut the connection; or 0 */
-    bool spoke, executed;               /* had a frame; what it is condemned for was done */
+    uint64_t accepted_ms, useful_ms; /* useful: the last sign of a request */
+    uint64_t partial_ms, headers_ms; /* since when a frame, a header block is incomplete; or 0 */
+    uint64_t left_ms;                /* when it was asked to leave; or 0 */
+    uint64_t cut_ms;                 /* when to cut the connection; or 0 */
+    bool spoke, executed;            /* had a frame; what it is condemned for was done */
+    bool tainted; /* its dynamic table may hold a field that was not judged, or is malformed */
     enum tb_guard_kind_index condemned; /* why it must go; TB_GUARD_KIND_N: it need not */
 };
 
@@ -92,10 +93,11 @@ void tb_guard_release(struct guarded *g);
 /* Take `cost` thousandths of a token. */
 bool tb_guard_take(struct guard_bucket *bucket, uint32_t cost, uint32_t burst, uint32_t per_s);
 /* Give back, up to the burst. */
-void tb_guard_give(struct guard_bucket *bucket, uint32_t amount, uint32_t burst);
-
-/* A request came: it pays for some control frames and part of a reset. */
-void tb_guard_earn(struct guarded *g);
+static inline void guard_give(struct guard_bucket *bucket, uint32_t amount, uint32_t burst)
+{
+    uint32_t missing = burst * 1000 - bucket->tokens;
+    bucket->tokens += missing < amount ? missing : amount;
+}
 
 /* Note that the connection must go; counted once. It is closed as soon as the library's callback
  * has returned, or by the sweep. */

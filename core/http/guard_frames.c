@@ -14,8 +14,6 @@ enum {
     COST_FRAME = 1000,
     COST_SETTINGS = 5000,
     COST_TINY_DATA = 60,
-    EARN_REQUEST_FRAMES = 4000,
-    EARN_REQUEST_RESETS = 250,
     EARN_BYTES = 4096,
 };
 
@@ -129,7 +127,7 @@ static void credit_sent_bytes(struct guarded *g)
     size_t sent = g->sock->bytes_written - g->bytes_credited;
     uint32_t burst = tb_guard_self.limits.frame_burst;
     uint32_t tokens = sent / EARN_BYTES < burst ? (uint32_t)(sent / EARN_BYTES) : burst;
-    tb_guard_give(&g->frames, tokens * 1000, burst);
+    guard_give(&g->frames, tokens * 1000, burst);
     g->bytes_credited += (size_t)tokens * EARN_BYTES;
     if (tokens == burst)
         g->bytes_credited = g->sock->bytes_written;
@@ -298,11 +296,4 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
         return refuse(g, g->condemned, err_desc);
     ssize_t refused = admit(g, frame, err_desc);
     return refused != 0 ? refused : used;
-}
-
-/* Called for each request that is not malformed. */
-void tb_guard_earn(struct guarded *g)
-{
-    tb_guard_give(&g->frames, EARN_REQUEST_FRAMES, tb_guard_self.limits.frame_burst);
-    tb_guard_give(&g->resets, EARN_REQUEST_RESETS, tb_guard_self.limits.reset_burst);
 }

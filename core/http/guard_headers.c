@@ -7,6 +7,9 @@
 #include "http/guard_syntax.h"
 #include <strings.h>
 
+/* A request pays for some control frames and a part of a reset, in thousandths. */
+enum { EARN_FRAMES = 4000, EARN_RESETS = 250 };
+
 /* The connection-specific fields that the library lets through (RFC 9113 8.2.2). */
 static bool is_connection_field(const h2o_iovec_t *name)
 {
@@ -18,20 +21,22 @@ static bool fields_are_sound(const h2o_req_t *req)
 {
     for (size_t i = 0; i < req->headers.size; i++) {
         const h2o_header_t *h = &req->headers.entries[i];
-        if (!tb_guard_value_is_trimmed(h->value) || is_connection_field(h->name))
+        if (!guard_value_is_trimmed(h->value) || is_connection_field(h->name))
             return false;
     }
     return true;
 }
 
-static bool request_is_sound(const h2o_req_t *req, size_t content_length)
+static bool names_are_sound(const h2o_req_t *req)
+{
+    return tb_guard_method_ok(req->input.method) &&
+           (req->input.authority.base == NULL || tb_guard_authority_ok(req->input.authority));
+}
+
+static bool length_is_sound(const h2o_req_t *req, size_t content_length)
 {
     const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
-    bool has_body = stream->_req_body != NULL;
-    return tb_guard_method_ok(req->input.method) &&
-           tb_guard_target_ok(req->input.path, req->input.method) &&
-           (req->input.authority.base == NULL || tb_guard_authority_ok(req->input.authority)) &&
-           (has_body || content_length == SIZE_MAX || content_length == 0) && fields_are_sound(req);
+    return content_length == SIZE_MAX || content_length == 0 || stream->_req_body != NULL;
 }
 
 static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, const char **err_desc)
@@ -43,15 +48,19 @@ static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, co
 
 /* @return 0 when the block may be decoded, or the connection error */
 static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, const uint8_t *src,
-                   size_t len, const char **err_desc)
+                   size_t len, unsigned *out_fresh, const char **err_desc)
 {
-    const struct tb_guard_limits *limits = &tb_guard_self.limits;
-    struct guard_hpack_size size;
-    if (len > limits->header_block_bytes)
+    struct guard_hpack_limits limits = {tb_guard_self.limits.header_fields,
+                                        tb_guard_self.limits.header_bytes};
+    struct guard_hpack_size size = {0};
+    if (tb_guard_hpack_fits(table, src, len, limits, out_fresh))
+        return 0;
+    if (len > tb_guard_self.limits.header_block_bytes)
         return refuse(g, TB_GUARD_HEADER_BLOCK, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
-    switch (tb_guard_hpack_measure(
-        table, src, len, (struct guard_hpack_limits){limits->header_fields, limits->header_bytes},
-        false, &size)) {
+    enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, limits, false,
+                                                              &size);
+    *out_fresh = size.fresh;
+    switch (verdict) {
     case GUARD_HPACK_TOO_MANY:
         return refuse(g, TB_GUARD_HEADER_FIELDS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
     case GUARD_HPACK_TOO_LARGE:
@@ -64,6 +73,19 @@ static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, con
     return 0;
 }
 
+/* Trailers are decoded for the sake of the table, and forgotten: the library adds them to the
+ * request's fields, where they could pose as authorization (RFC 9110 6.5.1). */
+static int parse_trailers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src,
+                          size_t len, size_t *content_length, const char **err_desc)
+{
+    size_t fields_before = req->headers.size;
+    int ret = tb_guard_original.h2o_hpack_parse_headers(req, table, src, len, NULL, content_length,
+                                                        NULL, err_desc);
+    req->headers.size = fields_before;
+    guard_count(TB_GUARD_TRAILERS);
+    return ret;
+}
+
 int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src,
                             size_t len, int *pseudo_header_exists_map, size_t *content_length,
                             void **digests, const char **err_desc)
@@ -73,27 +95,34 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
         return tb_guard_original.h2o_hpack_parse_headers(
             req, table, src, len, pseudo_header_exists_map, content_length, digests, err_desc);
 
-    int ret = measure(g, table, src, len, err_desc);
+    unsigned fresh;
+    int ret = measure(g, table, src, len, &fresh, err_desc);
     if (ret != 0)
         return ret;
+    /* What is only referred to was judged when it came, unless something was not, or was bad. */
+    bool was_tainted = g->tainted;
+    if (was_tainted)
+        fresh = GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS;
+    g->tainted = true;
     g->useful_ms = guard_now();
-    size_t fields_before = req->headers.size;
+    if (pseudo_header_exists_map == NULL)
+        return parse_trailers(req, table, src, len, content_length, err_desc);
     /* No digests: the decoder of cache-digest is one more thing to attack, and nothing here pushes.
      */
     ret = tb_guard_original.h2o_hpack_parse_headers(req, table, src, len, pseudo_header_exists_map,
                                                     content_length, NULL, err_desc);
     if (ret != 0)
         return ret;
-    if (pseudo_header_exists_map == NULL) {
-        /* The library adds trailers to the request's fields, where they could pose as authorization
-         * (RFC 9110 6.5.1). They were decoded for the sake of the table, and are forgotten. */
-        req->headers.size = fields_before;
-        guard_count(TB_GUARD_TRAILERS);
-    } else if (!request_is_sound(req, *content_length)) {
+    if (tb_guard_target_ok(req->input.path, req->input.method) &&
+        length_is_sound(req, *content_length) &&
+        ((fresh & GUARD_FRESH_NAMES) == 0 || names_are_sound(req)) &&
+        ((fresh & GUARD_FRESH_FIELDS) == 0 || fields_are_sound(req))) {
+        g->tainted = was_tainted;
+        guard_give(&g->frames, EARN_FRAMES, tb_guard_self.limits.frame_burst);
+        guard_give(&g->resets, EARN_RESETS, tb_guard_self.limits.reset_burst);
+    } else {
         *pseudo_header_exists_map = 0;
         guard_count(TB_GUARD_MALFORMED);
-    } else {
-        tb_guard_earn(g);
     }
     return 0;
 }

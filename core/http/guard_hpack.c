@@ -23,7 +23,11 @@ static const struct {
 enum {
     STATIC_N = sizeof(static_table) / sizeof(static_table[0]),
     ENTRY_OVERHEAD = 32,
-    INTEGER_OCTETS = 4, /* behind the prefix, as in the decoder: below 2^28 */
+    STATIC_AUTHORITY = 1,
+    STATIC_METHOD = 3,
+    STATIC_PATH = 4,
+    STATIC_LARGEST_BYTES = 60, /* accept-encoding: gzip, deflate */
+    INTEGER_OCTETS = 4,        /* behind the prefix, as in the decoder: below 2^28 */
 };
 _Static_assert(STATIC_N == 61, "RFC 7541 appendix A has 61 entries");
 
@@ -43,6 +47,7 @@ static const struct {
 struct walk {
     const uint8_t *at, *end;
     bool exact;
+    unsigned fresh;
     const h2o_hpack_header_table_t *table;
     size_t old_n; /* entries of the table that are still there */
     size_t size, capacity;
@@ -119,12 +124,18 @@ static int32_t read_string(struct walk *w, bool exact)
     return exact ? count_symbols(src, (size_t)len) : len * 8 / 5;
 }
 
+/* `index` counts from the newest entry and is less than their number. */
+static const h2o_hpack_header_table_entry_t *table_entry(const h2o_hpack_header_table_t *t,
+                                                         size_t index)
+{
+    size_t at = t->entry_start_index + index;
+    return &t->entries[at < t->entry_capacity ? at : at - t->entry_capacity];
+}
+
 static void evict_oldest(struct walk *w)
 {
     if (w->old_n != 0) {
-        const h2o_hpack_header_table_t *t = w->table;
-        const h2o_hpack_header_table_entry_t *e =
-            &t->entries[(t->entry_start_index + --w->old_n) % t->entry_capacity];
+        const h2o_hpack_header_table_entry_t *e = table_entry(w->table, --w->old_n);
         w->size -= e->name->len + e->value->len + ENTRY_OVERHEAD;
     } else {
         struct field_size f = w->new_entries[w->new_from++];
@@ -158,11 +169,21 @@ static bool find_entry(const struct walk *w, size_t index, struct field_size *ou
     index -= fresh;
     if (index >= w->old_n)
         return false;
-    const h2o_hpack_header_table_t *t = w->table;
-    const h2o_hpack_header_table_entry_t *e =
-        &t->entries[(t->entry_start_index + index) % t->entry_capacity];
+    const h2o_hpack_header_table_entry_t *e = table_entry(w->table, index);
     *out = (struct field_size){(uint32_t)e->name->len, (uint32_t)e->value->len};
     return true;
+}
+
+/* What a literal makes fresh, by the index of its name. One that came in full, or stands in the
+ * dynamic table, may be any. */
+static unsigned fresh_by_name(int32_t index)
+{
+    if (index == STATIC_PATH)
+        return 0;
+    if (index > STATIC_METHOD && index <= STATIC_N)
+        return GUARD_FRESH_FIELDS;
+    return index > 0 && index <= STATIC_METHOD ? GUARD_FRESH_NAMES
+                                               : GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS;
 }
 
 /* One field that carries its value, its name by index or in full. */
@@ -173,6 +194,7 @@ static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size
     int32_t index = read_integer(w, prefix_bits);
     if (index < 0)
         return false;
+    w->fresh |= fresh_by_name(index);
     if (index > 0) {
         if (!find_entry(w, (size_t)index, out))
             return false;
@@ -191,14 +213,27 @@ static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size
     return true;
 }
 
-static bool read_field(struct walk *w, struct field_size *out)
+/* Size of the field that a reference stands for; 0 when there is none. */
+static uint32_t reference_size(struct walk *w, int32_t index)
 {
-    uint8_t first = *w->at;
-    if (first & 0x80) {
-        int32_t index = read_integer(w, 7);
-        return index > 0 && find_entry(w, (size_t)index, out);
+    struct field_size f;
+    if (index <= STATIC_AUTHORITY) {
+        w->fresh |= GUARD_FRESH_NAMES;
+        return index == STATIC_AUTHORITY ? static_table[0].name + ENTRY_OVERHEAD : 0;
     }
-    return read_literal(w, first & 0x40 ? 6 : 4, out);
+    return find_entry(w, (size_t)index, &f) ? f.name + f.value + ENTRY_OVERHEAD : 0;
+}
+
+/* Size of the field at w->at; 0 when it is broken. */
+static uint32_t read_field(struct walk *w)
+{
+    struct field_size f;
+    uint8_t first = *w->at;
+    if (first & 0x80)
+        return reference_size(w, read_integer(w, 7));
+    if ((first & 0xe0) == 0x20 || !read_literal(w, first & 0x40 ? 6 : 4, &f))
+        return 0;
+    return f.name + f.value + ENTRY_OVERHEAD;
 }
 
 static bool resize_table(struct walk *w)
@@ -218,22 +253,16 @@ static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limit
     while (w->at != w->end && (*w->at & 0xe0) == 0x20)
         if (!resize_table(w) || w->at == w->end)
             return GUARD_HPACK_BROKEN;
-    while (w->at != w->end) {
-        struct field_size f;
-        if ((*w->at & 0xe0) == 0x20)
-            return GUARD_HPACK_BROKEN;
-        if (out_size->fields == limits.fields) {
-            out_size->fields++;
-            return GUARD_HPACK_TOO_MANY;
-        }
-        if (!read_field(w, &f))
-            return GUARD_HPACK_BROKEN;
-        out_size->fields++;
-        out_size->bytes += f.name + f.value + ENTRY_OVERHEAD;
+    for (uint32_t size; w->at != w->end; out_size->bytes += size) {
         if (out_size->bytes > limits.bytes)
             return GUARD_HPACK_TOO_LARGE;
+        if (out_size->fields++ == limits.fields)
+            return GUARD_HPACK_TOO_MANY;
+        if ((size = read_field(w)) == 0)
+            return GUARD_HPACK_BROKEN;
     }
-    return GUARD_HPACK_FITS;
+    out_size->fresh = w->fresh;
+    return out_size->bytes > limits.bytes ? GUARD_HPACK_TOO_LARGE : GUARD_HPACK_FITS;
 }
 
 enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *table,
@@ -248,6 +277,7 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
         w.at = src;
         w.end = src + len;
         w.exact = exact;
+        w.fresh = 0;
         w.table = table;
         w.old_n = table->num_entries;
         w.size = table->hpack_size;
@@ -257,4 +287,54 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
         if (exact || verdict != GUARD_HPACK_TOO_LARGE)
             return verdict;
     }
+}
+
+/* Length of the string at *at, which is moved behind it; SIZE_MAX when that is not simple. */
+static size_t skip_string(const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *p = *at;
+    if (p == end)
+        return SIZE_MAX;
+    size_t len = *p++ & 0x7f;
+    if (len == 0x7f) {
+        if (end - p < 2 || ((p[0] & 0x80) != 0 && (p[1] & 0x80) != 0))
+            return SIZE_MAX;
+        len += *p & 0x7f;
+        if (*p++ & 0x80)
+            len += (size_t)*p++ << 7;
+    }
+    if (len > (size_t)(end - p))
+        return SIZE_MAX;
+    *at = p + len;
+    return len;
+}
+
+bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                         struct guard_hpack_limits limits, unsigned *out_fresh)
+{
+    const uint8_t *at = src, *end = src + len;
+    size_t fields = 0, literal_bytes = 0;
+    unsigned fresh = 0;
+    for (; at != end; fields++) {
+        uint8_t first = *at++;
+        if (first > (0x80 | STATIC_AUTHORITY) && first != 0xff)
+            continue;
+        unsigned name = first & 0x0f;
+        if (first >= 0x20 || name == 0 || at == end)
+            return false;
+        if (name == 0x0f) {
+            if (*at & 0x80)
+                return false;
+            name += *at++;
+        }
+        size_t value = skip_string(&at, end);
+        if (value == SIZE_MAX)
+            return false;
+        literal_bytes += value;
+        fresh |= fresh_by_name((int32_t)name);
+    }
+    *out_fresh = fresh;
+    size_t largest = table->hpack_size > STATIC_LARGEST_BYTES ? table->hpack_size
+                                                              : STATIC_LARGEST_BYTES;
+    return fields <= limits.fields && fields * largest + 2 * literal_bytes <= limits.bytes;
 }

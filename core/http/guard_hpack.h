@@ -20,9 +20,16 @@ enum guard_hpack_verdict {
     GUARD_HPACK_BROKEN,    /**< not HPACK: the decoder would refuse it too */
 };
 
+/* A :path is not among them: it is judged with each request. */
+enum {
+    GUARD_FRESH_NAMES = 1,  /**< :method or :authority; an empty :authority counts too */
+    GUARD_FRESH_FIELDS = 2, /**< any other field */
+};
+
 struct guard_hpack_size {
     uint32_t fields;
     uint32_t bytes; /**< names + values + 32 each (RFC 9113 6.5.2) */
+    unsigned fresh; /**< what came as a literal and so was never judged: GUARD_FRESH_* */
 };
 
 /** Measure a block against the dynamic table as it is before the block; the table is not changed.
@@ -34,5 +41,12 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
                                                 const uint8_t *src, size_t len,
                                                 struct guard_hpack_limits limits, bool exact,
                                                 struct guard_hpack_size *out_size);
+
+/** Whether a block that leaves the table alone surely fits: references of one byte, and literals
+ * that do not enter the table and have their names from it, all taken at their largest. The blocks
+ * of a busy connection are such; this costs a few comparisons a field. False says nothing.
+ *  @param out_fresh  as in guard_hpack_size; written when the answer is true */
+bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                         struct guard_hpack_limits limits, unsigned *out_fresh);
 
 #endif

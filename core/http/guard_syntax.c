@@ -1,16 +1,17 @@
-/* One table says what each character may be part of; the four questions walk it. */
+/* One table says what each character may be part of; the three questions walk it. */
 #include "http/guard_syntax.h"
 
 enum { TOKEN = 1, TARGET = 2, HOST = 4 };
 
-/* Rows of sixteen, 0x20 to 0x7f; controls and bytes above are nothing. */
+/* Rows of sixteen, from 0x20 on; controls and bytes above 0x7e are nothing. */
 // clang-format off
-static const uint8_t classes[96] = {
+static const uint8_t classes[256] = {
 #define T (TOKEN | TARGET)
 #define A (TOKEN | TARGET | HOST)
 #define R TARGET
 #define H (TARGET | HOST)
 #define X TOKEN
+    [0x20] =
     /*   ! " # $ % & ' ( ) * + , - . / */
     0, T, R, X, T, A, T, T, R, R, T, T, R, A, A, R,
     /* 0 1 2 3 4 5 6 7 8 9 : ; < = > ? */
@@ -33,12 +34,10 @@ static const uint8_t classes[96] = {
 
 static bool all_of(h2o_iovec_t text, uint8_t class)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = (uint8_t)text.base[i];
-        if (c < 0x20 || c > 0x7f || (classes[c - 0x20] & class) == 0)
-            return false;
-    }
-    return true;
+    uint8_t common = class;
+    for (size_t i = 0; i < text.len; i++)
+        common &= classes[(uint8_t)text.base[i]];
+    return common != 0;
 }
 
 bool tb_guard_method_ok(h2o_iovec_t method)
@@ -59,12 +58,4 @@ bool tb_guard_target_ok(h2o_iovec_t target, h2o_iovec_t method)
 bool tb_guard_authority_ok(h2o_iovec_t authority)
 {
     return authority.len >= 1 && authority.len <= 255 && all_of(authority, HOST);
-}
-
-bool tb_guard_value_is_trimmed(h2o_iovec_t value)
-{
-    if (value.len == 0)
-        return true;
-    char first = value.base[0], last = value.base[value.len - 1];
-    return first != ' ' && first != '\t' && last != ' ' && last != '\t';
 }

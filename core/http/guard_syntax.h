@@ -15,6 +15,12 @@ bool tb_guard_target_ok(h2o_iovec_t target, h2o_iovec_t method);
 bool tb_guard_authority_ok(h2o_iovec_t authority);
 
 /** Neither begins nor ends with a space or tab (RFC 9113 8.2.1). */
-bool tb_guard_value_is_trimmed(h2o_iovec_t value);
+static inline bool guard_value_is_trimmed(h2o_iovec_t value)
+{
+    if (value.len == 0)
+        return true;
+    char first = value.base[0], last = value.base[value.len - 1];
+    return first != ' ' && first != '\t' && last != ' ' && last != '\t';
+}
 
 #endif

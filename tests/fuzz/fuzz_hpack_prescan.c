@@ -2,6 +2,8 @@
  * by its length in two bytes, all decoded with one dynamic table. Properties, for every block:
  *   - what libnghttp2 decodes has exactly the fields and bytes that the exact scan counted;
  *   - the quick scan agrees on the number of fields, and never counts fewer bytes;
+ *   - a block of the usual kind, which is not measured, is within the limits, and nothing of it is
+ * fresh;
  *   - libh2o finds no coding error in a block that the scan understood, so both read the same. */
 #include "http/guard_hpack.h"
 #include <nghttp2/nghttp2.h>
@@ -69,6 +71,11 @@ static bool try_block(h2o_hpack_header_table_t *table, nghttp2_hd_inflater *infl
     struct guard_hpack_size exact, quick, truth;
     enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, none, true, &exact);
     enum guard_hpack_verdict guess = tb_guard_hpack_measure(table, src, len, none, false, &quick);
+    static const struct guard_hpack_limits limits = {100, 32768};
+    unsigned fresh;
+    if (tb_guard_hpack_fits(table, src, len, limits, &fresh) && verdict == GUARD_HPACK_FITS)
+        require(exact.fields <= limits.fields && exact.bytes <= limits.bytes &&
+                exact.fresh == fresh);
     bool inflated = inflate(inflater, src, len, &truth);
     if (verdict == GUARD_HPACK_TOO_MANY) {
         require(guess == verdict || guess == GUARD_HPACK_BROKEN);

@@ -160,6 +160,68 @@ static void measures_exactly_only_when_the_guess_does_not_fit(void **state)
     assert_int_equal(measure_limited(block, sizeof(block) - 1, 1, 56), GUARD_HPACK_TOO_LARGE);
 }
 
+static bool fits(const char *block, size_t len, size_t entries)
+{
+    struct small_table t;
+    unsigned fresh;
+    fill(&t, entries);
+    return tb_guard_hpack_fits(&t.table, (const uint8_t *)block, len,
+                               (struct guard_hpack_limits){100, 4140}, &fresh);
+}
+
+static void knows_without_measuring_what_surely_fits(void **state)
+{
+    char references[100], value[300] = "\x1f\x08\x7f\x81\x01"; /* authorization, 256 bytes */
+    (void)state;
+    memset(references, 0xbe, sizeof(references));
+    assert_true(fits(BLOCK("\x82\x87\x04\x05/ping\xbe"), 1));
+    assert_true(fits(value, 5 + 256, 0));
+    assert_false(fits(value, 5 + 255, 0));
+    assert_true(fits(references, 30, 1)); /* 30 x 138 */
+    assert_false(fits(references, 31, 1));
+    assert_false(fits(references, 30, 2));
+    assert_false(fits(BLOCK("\x81"), 0));
+    assert_false(fits(BLOCK("\x80"), 0));
+    assert_false(fits(BLOCK("\xff\x01"), 0));
+    assert_false(fits(BLOCK("\x82\x04\x05/pin"), 0));
+    assert_false(fits(BLOCK("\x82\x04"), 0));
+    assert_false(fits(BLOCK("\x44\x05/ping"), 0)); /* enters the table */
+    assert_false(fits(BLOCK("\x00\x01x\x01y"), 0));
+    assert_false(fits(BLOCK("\x20\x82"), 0));
+}
+
+static void tells_what_is_fresh(void **state)
+{
+    static const struct {
+        const char *block;
+        size_t len;
+        unsigned fresh;
+    } cases[] = {
+        {BLOCK("\x82\xbe"), 0},
+        {BLOCK("\x04\x01/"), 0},
+        {BLOCK("\x44\x01/"), 0},
+        {BLOCK("\x02\x03GET"), GUARD_FRESH_NAMES},
+        {BLOCK("\x81"), GUARD_FRESH_NAMES},
+        {BLOCK("\x01\x01"
+               "a"),
+         GUARD_FRESH_NAMES},
+        {BLOCK("\x05\x01/"), GUARD_FRESH_FIELDS},
+        {BLOCK("\x1f\x08\x01y"), GUARD_FRESH_FIELDS},
+        {BLOCK("\x0f\x2f\x01y"), GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS},
+        {BLOCK("\x00\x01x\x01y"), GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct small_table t;
+        struct guard_hpack_size size;
+        fill(&t, 1);
+        assert_int_equal(tb_guard_hpack_measure(&t.table, (const uint8_t *)cases[i].block,
+                                                cases[i].len, roomy, false, &size),
+                         GUARD_HPACK_FITS);
+        assert_int_equal(size.fresh, cases[i].fresh);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +230,8 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_hpack),
         cmocka_unit_test(holds_the_limits_to_the_field_and_byte),
         cmocka_unit_test(measures_exactly_only_when_the_guess_does_not_fit),
+        cmocka_unit_test(knows_without_measuring_what_surely_fits),
+        cmocka_unit_test(tells_what_is_fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
