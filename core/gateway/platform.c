@@ -22,7 +22,8 @@ static tb_err readiness(struct tb_req *req)
     return tb_reply(req, 200, TB_STR("{\"status\":\"ready\"}"));
 }
 
-static bool may_read_metrics(const struct tb_exchange *x)
+/* Who asks from one of the operator's own networks. To others these paths are not there. */
+static bool is_operator(const struct tb_exchange *x)
 {
     struct tb_config_list allowed = tb_gateway_parts(x->gateway)->config->metrics_allow;
     for (size_t i = 0; i < allowed.n; i++)
@@ -62,7 +63,7 @@ static tb_err metrics(struct tb_req *req)
 {
     struct tb_exchange *x = tb_exchange_of(req);
     struct tb_text text;
-    if (!may_read_metrics(x))
+    if (!is_operator(x))
         return tb_fail(req, TB_E_NO_ROUTE, "nothing is served at /metrics");
     struct tb_arena *page = tb_arena_new(TB_METRICS_PAGE_BYTES); /* ours is too small for it */
     if (!tb_arena_defer(x->run.arena, free_page, page))
@@ -89,20 +90,35 @@ static tb_err get_problem(struct tb_req *req)
                                    err->remedy));
 }
 
-/* GET /traces/v1/traces/{request_id} */
-static tb_err get_trace(struct tb_req *req)
+/* The trace of the request the path names, in the words for whoever asks. */
+static tb_err reply_trace(struct tb_req *req, bool operator)
 {
     struct tb_exchange *x = tb_exchange_of(req);
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     struct tb_str id = tb_path(req, "request_id");
     struct tb_trace trace;
     bool found = tb_trace_find(parts->trace_rings, parts->trace_rings_n, id, &trace);
-    if (!found || !tb_str_eq(tb_partner(req), tb_str(trace.partner)))
+    if (!found || (!operator&& !tb_str_eq(tb_partner(req), tb_str(trace.partner))))
         return tb_fail(req, TB_E_NOT_FOUND, "no trace of this request is kept");
     const char *operation = trace.operation < parts->operations_n
                                 ? parts->operations[trace.operation]->key
                                 : NULL;
-    return tb_reply(req, 200, tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation));
+    return tb_reply(req, 200,
+                    tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation, operator));
+}
+
+/* GET /traces/v1/traces/{request_id} */
+static tb_err get_trace(struct tb_req *req)
+{
+    return reply_trace(req, false);
+}
+
+/* GET /operator/traces/{request_id} */
+static tb_err get_whole_trace(struct tb_req *req)
+{
+    if (!is_operator(tb_exchange_of(req)))
+        return tb_fail(req, TB_E_NO_ROUTE, "nothing is served here");
+    return reply_trace(req, true);
 }
 
 static const struct tb_route platform_routes[] = {
@@ -121,6 +137,11 @@ static const struct tb_route platform_routes[] = {
      .level = TB_A1,
      .handler = metrics,
      .summary = "Metrics in Prometheus' text format."},
+    {.method = "GET",
+     .path = "/operator/traces/{request_id}",
+     .level = TB_A1,
+     .handler = get_whole_trace,
+     .summary = "All that a decision trace says, for the operator."},
     {.method = "GET",
      .path = "/problems/{code}",
      .level = TB_A1,

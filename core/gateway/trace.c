@@ -58,7 +58,7 @@ static const char *verdict_name(uint8_t verdict)
 }
 
 struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace,
-                            const char *const *stage_names, const char *operation)
+                            const char *const *stage_names, const char *operation, bool whole)
 {
     struct tb_text text;
     tb_text_init(&text, arena);
@@ -84,6 +84,12 @@ struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace
         tb_text_add(&text, TB_STR(",\"why\":"));
         tb_text_add_json(&text,
                          (struct tb_str){trace->why, strnlen(trace->why, TB_TRACE_WHY_BYTES)});
+    }
+    if (whole) {
+        tb_text_add(&text, TB_STR(",\"partner\":"));
+        tb_text_add_json(&text, tb_str(trace->partner));
+        tb_text_add(&text, TB_STR(",\"cause\":"));
+        tb_text_add_json(&text, tb_str(trace->cause));
     }
     tb_text_add_char(&text, '}');
     return tb_text_end(&text);

@@ -53,10 +53,11 @@ void tb_trace_keep(struct tb_trace_ring *ring, const struct tb_trace *trace);
 bool tb_trace_find(struct tb_trace_ring *const *rings, size_t rings_n, struct tb_str request_id,
                    struct tb_trace *out_trace);
 
-/** The partner-safe view as JSON: stages with verdict and microseconds, the refusing stage and why.
- */
+/** The trace as JSON: stages with verdict and microseconds, the refusing stage and why. `whole`
+ * adds what is the operator's alone: the partner, the cause behind a refusal that says little on
+ * purpose. */
 struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace,
-                            const char *const *stage_names, const char *operation);
+                            const char *const *stage_names, const char *operation, bool whole);
 
 /** Processor ticks (runtime/ticks.h) in a microsecond; measured for two ms at the first call. */
 double tb_ticks_per_us(void);

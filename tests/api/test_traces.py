@@ -114,3 +114,22 @@ def test_a_name_used_twice_shows_the_newer(api):
     api.get(PING, headers={"x-request-id": name})
     api.get(PAYMENTS + "?limit=0", headers={"x-request-id": name})
     assert api.get(f"/traces/v1/traces/{name}").json()["refused_by"] == "query"
+
+
+def test_the_operator_alone_reads_why_a_token_was_refused(api, anyone):
+    refused = anyone.get(PING, headers={"Authorization": "Bearer not-a-token"})
+    assert refused.status_code == 401
+    request_id = refused.headers["x-request-id"]
+    assert_problem(api.get(f"/traces/v1/traces/{request_id}"), 404, "not_found")
+    whole = anyone.get(f"/operator/traces/{request_id}")
+    assert whole.status_code == 200, whole.text
+    assert whole.json()["refused_by"] == "authenticate" and whole.json()["cause"] != ""
+    assert whole.json()["cause"] not in refused.text
+
+
+def test_the_type_of_a_problem_leads_to_its_meaning(anyone):
+    problem = anyone.get(PING).json()
+    meaning = anyone.get("/problems/" + problem["type"].rsplit("/", 1)[1])
+    assert meaning.status_code == 200
+    assert meaning.json()["code"] == problem["code"] and meaning.json()["remedy"]
+    assert_problem(anyone.get("/problems/no_such_code"), 404, "not_found")
