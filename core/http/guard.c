@@ -285,9 +285,11 @@ void tb_guard_start(h2o_context_t *ctx, const struct tb_guard_limits *limits,
 void tb_guard_stop(void)
 {
     struct guard *guard = &tb_guard_self;
-    TB_ASSERT(guard->connections_n == 0);
     h2o_timeout_unlink(&guard->sweep_entry);
     h2o_timeout_dispose(guard->ctx->loop, &guard->sweep_timeout);
+    guard->ctx = NULL;
+    if (guard->connections_n != 0)
+        return; /* work still runs and will come back to its connection; the process ends soon */
     tb_mem_free(guard->states);
     tb_mem_free(guard->peers);
     tb_mem_free((void *)guard->peer_heads);

@@ -69,7 +69,8 @@ bool tb_guard_check(char *why, size_t why_bytes);
 void tb_guard_start(h2o_context_t *ctx, const struct tb_guard_limits *limits,
                     struct tb_guard_counters *counters);
 
-/** Forget everything. All connections must be closed, all work ended. */
+/** End the guarding. All connections must be closed. Work that still runs may end later; its memory
+ *  is then kept until the process ends. */
 void tb_guard_stop(void);
 
 /** Count a connection in, from its accept on. Takes sock->on_close; a callback that was already
