@@ -220,12 +220,13 @@ begin
         else
             at_h := array_position(h_id, r.hold);
             h := holds[at_h];
-            d := array_position(a_id, h.debit);
-            c := array_position(a_id, h.credit);
+            d := nullif(width_bucket(h.debit collate "C", a_id), 0);
+            c := nullif(width_bucket(h.credit collate "C", a_id), 0);
             amount := coalesce(r.amount, h.remaining);
             known := (h.state, r.verb) in (('voided', 'void'), ('expired', 'expire'));
             refusal := case
-                when d is null or c is null then 'hold_not_found'   -- or made so late that its accounts are not locked
+                -- or it was made after we had looked for the accounts to lock
+                when at_h is null or (a_id[d], a_id[c]) is distinct from (h.debit, h.credit) then 'hold_not_found'
                 when known then null
                 when h.state = 'expired' then 'hold_expired'
                 when h.state <> 'open' then 'hold_already_' || h.state

@@ -46,7 +46,8 @@ begin
 end
 $$;
 
--- Releases holds that are past their time, oldest first, at most rows_n; returns their ids for the products to act on.
+-- Releases holds that are past their time, oldest first, at most rows_n and never more than 1,000, whose accounts are all
+-- locked at once; returns their ids for the products to act on.
 create function bank.expire_holds(book int, now timestamptz, rows_n int) returns setof text
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
@@ -57,7 +58,7 @@ declare
 begin
     due := array(select h.id from bank.hold h
                   where h.book = expire_holds.book and h.state = 'open' and h.expires_at <= expire_holds.now
-                  order by h.expires_at, h.id limit expire_holds.rows_n);
+                  order by h.expires_at, h.id limit least(expire_holds.rows_n, 1000));
     -- One that was posted or voided between these two statements is refused by bank.post() and not named.
     return query
     select due[o.n]

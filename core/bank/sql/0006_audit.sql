@@ -9,17 +9,19 @@ create type bank.violation as (
 
 create function bank.audit_entries(book int) returns setof bank.violation
 language sql stable strict security invoker
+set enable_nestloop = off     -- everything is read and joined whole, whatever the planner thinks its size to be
+set work_mem = '64MB'
 begin atomic
     -- every entry has its account, in the transfer's currency: so each transfer sums to zero per currency
-    select 'transfer_accounts', t.id, 'an account of the transfer does not exist' from bank.transfer t
-     where t.book = audit_entries.book
-       and (not exists (select from bank.account a where a.book = t.book and a.id = t.debit)
-            or not exists (select from bank.account a where a.book = t.book and a.id = t.credit))
+    select 'transfer_accounts', e.transfer, concat('account ', e.account, ' does not exist')
+      from bank.entry e
+      left join bank.account a on a.book = e.book and a.id = e.account
+     where e.book = audit_entries.book and a.id is null
     union all
-    select 'transfer_currency', t.id, 'an account of the transfer is not in ' || t.currency
-      from bank.transfer t
-      join bank.account a on a.book = t.book and a.id in (t.debit, t.credit)
-     where t.book = audit_entries.book and a.currency <> t.currency
+    select 'transfer_currency', e.transfer, concat('account ', e.account, ' is not in ', e.currency)
+      from bank.entry e
+      join bank.account a on a.book = e.book and a.id = e.account
+     where e.book = audit_entries.book and a.currency <> e.currency
     union all
     select 'transfer_amount', t.id, 'amount ' || t.amount from bank.transfer t
      where t.book = audit_entries.book and (t.amount <= 0 or t.debit = t.credit)
@@ -36,6 +38,8 @@ end;
 
 create function bank.audit_accounts(book int) returns setof bank.violation
 language sql stable strict security invoker
+set enable_nestloop = off
+set work_mem = '64MB'
 begin atomic
     select 'account_balance', a.id,
            concat('balance ', a.balance, ' version ', a.version, ', entries give ', coalesce(e.total, 0), ' and ',
@@ -74,6 +78,8 @@ end;
 
 create function bank.audit_holds(book int) returns setof bank.violation
 language sql stable strict security invoker
+set enable_nestloop = off
+set work_mem = '64MB'
 begin atomic
     select 'hold_amounts', h.id,
            concat(h.state, ' with amount ', h.amount, ' posted ', h.posted, ' remaining ', h.remaining)
@@ -97,6 +103,8 @@ end;
 
 create function bank.audit_seals(book int) returns setof bank.violation
 language sql stable strict security invoker
+set enable_nestloop = off
+set work_mem = '64MB'
 begin atomic
     with found as (
         select d.* from bank.block_digests(audit_seals.book, 0, 2147483647) d)

@@ -3,6 +3,8 @@
 
 create function e_payment.audit(book int) returns setof bank.violation
 language sql stable strict security invoker
+set enable_nestloop = off     -- see bank.audit_entries()
+set work_mem = '64MB'
 begin atomic
     select 'payment_transfer', p.id, concat('state ', p.state, ' and transfer ', coalesce(t.id, 'none'))
       from e_payment.payment p
