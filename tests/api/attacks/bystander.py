@@ -75,6 +75,8 @@ class Bystander:
     def _read(self):
         """Lines of (when it asked, milliseconds to the answer)."""
         for line in self.process.stdout:
+            if not line.endswith("\n"):  # killed in the middle of it
+                break
             started, ms = map(float, line.split())
             self.seen.append((started, ms))
         self.failed = True

@@ -35,8 +35,8 @@ class Case:
         return f"{self.section} {self.name}"
 
 
-def run(target, case, seconds=2.0):
-    """(passed, what happened)"""
+def run(target, case, seconds=2.0, served=(200,)):
+    """(passed, what happened). `served`: statuses that stand for "served"."""
     wire = Wire(target, first=case.first, preface=case.preface)
     data = case.send(target) if callable(case.send) else case.send
     for part in data if isinstance(data, list) else [data]:
@@ -45,7 +45,7 @@ def run(target, case, seconds=2.0):
     out = wire.out
     if case.expect == "served":
         done = wire.listen(seconds, lambda w: w.has(DATA, 1, END_STREAM) or w.has(HEADERS, 1, END_STREAM))
-        passed = bool(done) and out.statuses.get(1) == 200
+        passed = bool(done) and out.statuses.get(1) in served
     elif case.expect == "alive":
         passed = wire.ping(seconds)
     else:
