@@ -93,7 +93,7 @@ def test_the_demo_world_has_companies_accounts_and_currencies(sandbox, db):
         cursor.execute("select array_agg(distinct a.currency order by a.currency), count(*) from bank.account a"
                        " join bank.account_access x on (x.book, x.account) = (a.book, a.id)")
         currencies, n = cursor.fetchone()
-    assert currencies == ["CNY", "JPY", "KWD", "USD"]
+    assert {"CNY", "USD", "JPY", "KWD"} <= set(currencies)
     assert n >= 100
 
 
