@@ -94,7 +94,7 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
     struct guard *guard = &tb_guard_self;
     struct guarded *g = guard->current;
     /* Either side's fault: what counts is that the stream ends before its answer did. */
-    if (g != NULL && stream->state < H2O_STREAM_END_STREAM) {
+    if (g != NULL && g->conn == conn && stream->state < H2O_STREAM_END_STREAM) {
         guard_count(TB_GUARD_RESET);
         if (!tb_guard_take(&g->resets, COST_FRAME, guard->limits.reset_burst,
                            guard->limits.reset_per_s))
