@@ -292,13 +292,13 @@ def test_random_batches_end_as_the_model_says(books, seed):
                  "debit": acc(dice.randrange(1, 10)), "credit": acc(dice.randrange(1, 9)), "amount": dice.randrange(0, 90),
                  "limited": dice.random() < 0.5, "chain": chain, "hold": None, "release_remainder": dice.random() < 0.3}
             if i["verb"] == "transfer":
-                if made and dice.random() < 0.08:
+                if made and dice.random() < (0.08 if chain is None else 0.25):
                     i.update(dice.choice(made[-10:]), chain=chain, limited=i["limited"])
                     if dice.random() < 0.4:
                         i["amount"] += 1
                 made.append({k: i[k] for k in ("id", "debit", "credit", "amount")})
             elif i["verb"] == "hold":
-                if holds and dice.random() < 0.1:
+                if holds and dice.random() < (0.1 if chain is None else 0.25):
                     i["id"] = dice.choice(holds)
                 holds.append(i["id"])
             else:

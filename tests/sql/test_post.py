@@ -148,6 +148,15 @@ def test_an_existing_member_of_a_chain_counts_as_done(b):
     assert b.balances(1, 2) == [990, 10]
 
 
+def test_what_a_broken_chain_did_twice_is_not_done(b):
+    assert b.post(move(1, 2, 10, id=x(1), chain=1), move(1, 2, 10, id=x(1), chain=1), move(2, 3, 99, chain=1)) == [
+        "linked_failed", "linked_failed", "insufficient_funds"]
+    b.post(hold("h1", 1, 2, 10))
+    assert b.post(void("h1", chain=1), void("h1", chain=1), hold("h2", 1, 2, 5, chain=1), hold("h2", 1, 2, 5, chain=1),
+                  move(2, 3, 99, chain=1)) == ["linked_failed"] * 4 + ["insufficient_funds"]
+    assert (state(b, "h1"), b.account(1)["held"], b.balances(1)) == (("open", 0, 10), 10, [1000])
+
+
 def hold(id, debit, credit, amount, **more):
     return {"verb": "hold", "id": id, **move(debit, credit, amount), **more}
 

@@ -223,7 +223,7 @@ begin
             d := nullif(width_bucket(h.debit collate "C", a_id), 0);
             c := nullif(width_bucket(h.credit collate "C", a_id), 0);
             amount := coalesce(r.amount, h.remaining);
-            known := (h.state, r.verb) in (('voided', 'void'), ('expired', 'expire'));
+            known := coalesce((h.state, r.verb) in (('voided', 'void'), ('expired', 'expire')), false);
             refusal := case
                 -- or it was made after we had looked for the accounts to lock
                 when at_h is null or (a_id[d], a_id[c]) is distinct from (h.debit, h.credit) then 'hold_not_found'
@@ -268,8 +268,15 @@ begin
         existed := existed || known;
         if refusal is not null and chain is not null and not broken then
             broken := true;
+            -- what was there before the chain stays done, what only the chain brought about does not
             for i in since .. r.n - 1 loop
-                codes[i] := case when existed[i] then codes[i] else 'linked_failed' end;
+                existed[i] := existed[i] and case
+                    when instructions[i].verb in ('transfer', 'post')
+                        then not exists (select from unnest(made[was_made + 1:]) m where m.id = instructions[i].id)
+                    when instructions[i].verb = 'hold'
+                        then array_position(was_id, instructions[i].id) is not null
+                    else was_holds[array_position(was_id, instructions[i].hold)].state <> 'open' end;
+                codes[i] := case when not existed[i] then 'linked_failed' end;
             end loop;
             made := made[:was_made]; holds := was_holds; h_id := was_id;
             a_balance := was_balance; a_version := was_version; a_held := was_held; a_incoming := was_incoming;
