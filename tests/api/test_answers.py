@@ -297,6 +297,16 @@ def test_a_token_opens_what_its_scope_says(sandbox, scope, method, path):
 
 # ---- the platform ----
 
+@pytest.mark.parametrize("kind", [k for k in KINDS if k[5] >= 400], ids=lambda k: k[0])
+def test_the_type_of_a_problem_leads_to_its_meaning(plain, sandbox, kind):
+    problem = ask(plain, sandbox, *kind[1:5]).json()
+    meaning = plain.get(problem["type"])
+    assert meaning.status_code == 200
+    assert {k: meaning.json()[k] for k in ("code", "status", "title", "retryable")} == {k: problem[k] for k in ("code", "status", "title", "retryable")}
+    assert meaning.json()["remedy"]
+
+
+
 def test_health_and_readiness_need_no_token(anyone):
     assert anyone.get("/healthz").json() == {"status": "ok"}
     assert anyone.get("/readyz").json() == {"status": "ready"}

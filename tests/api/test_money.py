@@ -81,8 +81,10 @@ def test_a_currency_is_an_active_code(api, sandbox, currency, code):
 
 
 @pytest.mark.parametrize("currency", ["CNY", "USD", "JPY", "KWD", "CLF"])
-def test_amounts_are_minor_units_whatever_their_number_of_digits(client, partner, currency):
+def test_amounts_are_minor_units_whatever_their_number_of_digits(sandbox, currency):
+    partner = Partner(sandbox, "World of currencies", book=73)
     pair = partner.account(currency, 1001), partner.account(currency, 0)
+    client = partner.client()
     paid = client.pay(*pair, 1001, currency)
     assert paid.status_code == 201 and paid.json()["amount"] == {"amount": 1001, "currency": currency}
     assert [client.balance(a) for a in pair] == [0, 1001]

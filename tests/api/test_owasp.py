@@ -33,7 +33,7 @@ class Owner:
         refund = self.client.post(made.headers["location"] + "/refunds", {"amount": {"amount": 1, "currency": "CNY"}})
         # A new parameter of a path fails here until somebody says which object stands for it.
         self.objects = {"account_id": account, "payment_id": made.json()["id"], "refund_id": refund.json()["id"],
-                        "request_id": made.headers["x-request-id"]}
+                        "request_id": made.headers["x-request-id"], "code": "not_found"}
         self.good = {
             "payment_create": lambda: {"reference": f"T-{uuid.uuid4()}", "debtor_account": account, "creditor_account": other,
                                        "amount": {"amount": 1, "currency": "CNY"}, "metadata": {"a": "b"}},
@@ -110,7 +110,8 @@ def test_without_a_token_nothing_is_open(owner, anyone, operation):
 
 
 def test_only_the_platforms_own_pages_are_open():
-    assert {o.path for o in OPERATIONS if o.scope is None} == {"/healthz", "/readyz", "/metrics"}
+    assert {o.path for o in OPERATIONS if o.scope is None} == {
+        "/healthz", "/readyz", "/metrics", "/operator/traces/{request_id}", "/problems/{code}"}
 
 
 # ---- API3: broken object property level authorization ----

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from harness import Sandbox
 from harness.client import assert_problem
 from harness.partner import Partner
 
@@ -133,3 +134,38 @@ def test_the_type_of_a_problem_leads_to_its_meaning(anyone):
     assert meaning.status_code == 200
     assert meaning.json()["code"] == problem["code"] and meaning.json()["remedy"]
     assert_problem(anyone.get("/problems/no_such_code"), 404, "not_found")
+
+
+# ---- the operator's view ----
+
+@pytest.mark.parametrize("token, cause", [("x.y.z", "not exact base64url"), ("x", "not three segments"), ("TAMPERED", "signature does not verify")])
+def test_the_operator_sees_why_a_token_is_bad(anyone, sandbox, token, cause):
+    header, claims, signature = sandbox.token.split(".")
+    forged = f"{header}.{claims}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}" if token == "TAMPERED" else token
+    answer = anyone.get(PING, headers={"authorization": f"Bearer {forged}"})
+    trace = anyone.get(f"/operator/traces/{answer.headers['x-request-id']}").json()
+    assert trace["refused_by"] == "authenticate" and trace["cause"] == cause
+
+
+def test_the_operator_sees_whose_request_it_was(anyone, api, sandbox, db):
+    trace = anyone.get(f"/operator/traces/{api.get(PING).headers['x-request-id']}").json()
+    with db.cursor() as cursor:
+        cursor.execute("select partner from bank.app order by created_at, id limit 1")
+        assert trace["partner"] == cursor.fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """A gateway to which this machine is not the operator's."""
+    with Sandbox(settings={"TB_METRICS_ALLOW": "192.0.2.0/24", "TB_WORKERS": "1"}) as it:
+        yield it
+
+
+def test_what_is_the_operators_is_not_there_for_others(elsewhere):
+    with elsewhere.client() as client:
+        name = client.get(PING).headers["x-request-id"]
+        nowhere = client.get("/nowhere").json()
+        for path in ("/metrics", f"/operator/traces/{name}", f"/operator/traces/{uuid.uuid4()}"):
+            problem = assert_problem(client.get(path), 404, "no_such_route")
+            assert set(problem) == set(nowhere)
+        assert client.get(f"/traces/v1/traces/{name}").status_code == 200
