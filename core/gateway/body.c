@@ -38,8 +38,14 @@ tb_err tb_stage_body(struct tb_exchange *x)
     }
     TB_TRY(check_size(x));
     TB_TRY(check_type(x));
+    const struct tb_config *config = tb_gateway_parts(x->gateway)->config;
+    const struct tb_json_limits limits = {
+        .bytes = x->in.body.n,
+        .depth = (uint32_t)config->limits_json_depth,
+        .members = (uint32_t)config->limits_json_members,
+    };
     struct tb_json_error where;
-    tb_err err = tb_json_parse(x->run.arena, x->in.body, &tb_json_limits, &x->json, &where);
+    tb_err err = tb_json_parse(x->run.arena, x->in.body, &limits, &x->json, &where);
     if (err == NULL)
         return NULL;
     return tb_fail_at(&x->run.req, err, where.pointer, "%s at line %u, column %u", where.reason,

@@ -82,7 +82,9 @@ tb_err tb_exchange_page(struct tb_req *req, struct tb_page *out_page)
     struct tb_str limit = tb_query_param(req, "limit");
     struct tb_str after = tb_query_param(req, "starting_after");
     struct tb_str before = tb_query_param(req, "ending_before");
-    *out_page = (struct tb_page){.limit = PAGE_DEFAULT, .scope = scope_of(x)};
+    int64_t most = tb_gateway_parts(x->gateway)->config->limits_page;
+    *out_page = (struct tb_page){.limit = most < PAGE_DEFAULT ? most : PAGE_DEFAULT,
+                                 .scope = scope_of(x)};
     if (limit.at != NULL) {
         out_page->limit = 0;
         for (size_t i = 0; i < limit.n; i++) /* 1..100: the query stage has checked */

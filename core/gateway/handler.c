@@ -17,13 +17,15 @@ tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x)
 tb_err tb_stage_reply_schema(struct tb_exchange *x)
 {
     const struct tb_schema *schema = x->match.operation->reply_schema;
+    static const struct tb_json_limits limits = {
+        .bytes = TB_ARENA_CAP, .depth = TB_JSON_DEPTH_MAX, .members = UINT32_MAX};
     struct tb_schema_error errors[1];
     struct tb_json_error where;
     size_t total = 0;
     json_t *json;
     if (schema == NULL || !tb_gateway_parts(x->gateway)->config->check_replies)
         return NULL;
-    tb_err err = tb_json_parse(x->run.arena, x->reply, &tb_json_limits, &json, &where);
+    tb_err err = tb_json_parse(x->run.arena, x->reply, &limits, &json, &where);
     if (err != NULL)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer is not JSON: %s", where.reason);
     if (tb_schema_check(schema, json, x->run.arena, errors, 1, &total) != NULL)

@@ -6,7 +6,8 @@
 #include "gateway/gateway.h"
 
 static const struct tb_query_param PAGE_PARAMS[] = {
-    {"limit", TB_Q_INT, 1, 100, NULL, "Most objects to answer with, 1 to 100."},
+    {"limit", TB_Q_INT, 1, 0, NULL,
+     "Most objects to answer with; the configuration says how many."},
     {"starting_after", TB_Q_TEXT, 1, 512, NULL, "Cursor: the page after it."},
     {"ending_before", TB_Q_TEXT, 1, 512, NULL, "Cursor: the page before it."},
     {NULL, TB_Q_TEXT, 0, 0, NULL, NULL},
@@ -82,6 +83,12 @@ static bool one_of(struct tb_str value, const char *values)
     return false;
 }
 
+/* The largest number a parameter takes. */
+static int64_t largest(struct tb_exchange *x, const struct tb_query_param *param)
+{
+    return param == PAGE_PARAMS ? tb_gateway_parts(x->gateway)->config->limits_page : param->max;
+}
+
 /* NULL when the value fits the declaration, otherwise what it must be. */
 static const char *wrong(struct tb_exchange *x, const struct tb_query_param *param,
                          struct tb_str value)
@@ -89,10 +96,10 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     int64_t number;
     switch (param->kind) {
     case TB_Q_INT:
-        if (tb_text_to_int(value, &number) && number >= param->min && number <= param->max)
+        if (tb_text_to_int(value, &number) && number >= param->min && number <= largest(x, param))
             return NULL;
         return tb_arena_format(x->run.arena, "must be an integer from %lld to %lld",
-                               (long long)param->min, (long long)param->max)
+                               (long long)param->min, (long long)largest(x, param))
             .at;
     case TB_Q_TIME:
         return tb_time_parse(value, &number) ? NULL : "must be an RFC 3339 time";
