@@ -77,7 +77,7 @@ def test_a_chunked_body_is_read(sandbox):
 
 
 def test_one_connection_carries_many_requests(sandbox):
-    said = run("curl", "-sS", "--http1.1", "--cacert", sandbox.ca, "-H", f"Authorization: Bearer {sandbox.token}", 
+    said = run("curl", "-sS", "--http1.1", "--cacert", sandbox.ca, "-H", f"Authorization: Bearer {sandbox.token}",
                "-w", "\n%{num_connects} %{http_code}\n", *[sandbox.url + PING] * 20)
     assert re.findall(r"^\d 200$", said.stdout, re.M) == ["1 200"] + ["0 200"] * 19
 

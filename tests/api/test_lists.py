@@ -110,6 +110,12 @@ def test_accounts_are_listed(client, accounts_of):
     assert ids(back["data"]) == accounts_of[::-1][:5]
 
 
+def test_a_page_of_the_most_is_served(api):
+    """A hundred objects have more members than a request may have."""
+    page = get(api, ACCOUNTS, limit=100)
+    assert len(page["data"]) == 100
+
+
 def test_entries_are_a_statement(sandbox):
     partner = Partner(sandbox, "Entries' partner")
     client = partner.client()
