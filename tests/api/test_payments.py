@@ -261,6 +261,21 @@ def test_a_reference_is_used_once(api, pair):
     assert api.balance(pair[0]) == before
 
 
+def test_many_who_race_with_one_reference_and_keys_of_their_own_pay_once(sandbox, pair):
+    body = body_of(pair)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool, sandbox.client() as api:
+        before = api.balance(pair[0])
+
+        def once(_):
+            with sandbox.client() as client:
+                return [client.post(PAYMENTS, body) for _ in range(2)]
+        answers = [a for both in pool.map(once, range(16), timeout=FEW_S) for a in both]
+        assert api.balance(pair[0]) == before - 12345
+    paid, = [a.json()["id"] for a in answers if a.status_code == 201]
+    told = [assert_problem(a, 409, "duplicate_reference")["payment"] for a in answers if a.status_code != 201]
+    assert told == [paid] * (len(answers) - 1)
+
+
 def test_a_reference_is_used_up_by_a_failed_payment_too(api, pair):
     body = body_of(pair, amount=9_000_000_000_000_000)
     assert api.post(PAYMENTS, body).json()["state"] == "failed"
