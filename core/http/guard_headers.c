@@ -5,6 +5,7 @@
 #include "http/guard_conn.h"
 #include "http/guard_hpack.h"
 #include "http/guard_syntax.h"
+#include "http/hpack_memo.h"
 #include <strings.h>
 
 /* A request pays for some control frames and a part of a reset, in thousandths. */
@@ -48,18 +49,18 @@ static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, co
 
 /* @return 0 when the block may be decoded, or the connection error */
 static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, const uint8_t *src,
-                   size_t len, unsigned *out_fresh, const char **err_desc)
+                   size_t len, struct guard_hpack_brief *out_brief, const char **err_desc)
 {
     struct guard_hpack_limits limits = {tb_guard_self.limits.header_fields,
                                         tb_guard_self.limits.header_bytes};
     struct guard_hpack_size size = {0};
-    if (tb_guard_hpack_fits(table, src, len, limits, out_fresh))
+    if (tb_guard_hpack_fits(table, src, len, limits, out_brief))
         return 0;
     if (len > tb_guard_self.limits.header_block_bytes)
         return refuse(g, TB_GUARD_HEADER_BLOCK, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
     enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, limits, false,
                                                               &size);
-    *out_fresh = size.fresh;
+    *out_brief = (struct guard_hpack_brief){.fresh = size.fresh};
     switch (verdict) {
     case GUARD_HPACK_TOO_MANY:
         return refuse(g, TB_GUARD_HEADER_FIELDS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
@@ -86,6 +87,17 @@ static int parse_trailers(h2o_req_t *req, h2o_hpack_header_table_t *table, const
     return ret;
 }
 
+/* The block had one literal `authorization`; of several fields only the literal's is meant, so then
+ * nothing is learnt. */
+static void learn_token(const struct tb_hpack_block *block, const h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1);
+    if (at < 0 || h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, at) >= 0)
+        return;
+    h2o_iovec_t value = req->headers.entries[at].value;
+    tb_hpack_memo_learn(block, (struct tb_str){value.base, value.len});
+}
+
 int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src,
                             size_t len, int *pseudo_header_exists_map, size_t *content_length,
                             void **digests, const char **err_desc)
@@ -95,10 +107,11 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
         return tb_guard_original.h2o_hpack_parse_headers(
             req, table, src, len, pseudo_header_exists_map, content_length, digests, err_desc);
 
-    unsigned fresh;
-    int ret = measure(g, table, src, len, &fresh, err_desc);
+    struct guard_hpack_brief brief;
+    int ret = measure(g, table, src, len, &brief, err_desc);
     if (ret != 0)
         return ret;
+    unsigned fresh = brief.fresh;
     /* What is only referred to was judged when it came, unless something was not, or was bad. */
     bool was_tainted = g->tainted;
     if (was_tainted)
@@ -109,10 +122,13 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
         return parse_trailers(req, table, src, len, content_length, err_desc);
     /* No digests: the decoder of cache-digest is one more thing to attack, and nothing here pushes.
      */
-    ret = tb_guard_original.h2o_hpack_parse_headers(req, table, src, len, pseudo_header_exists_map,
-                                                    content_length, NULL, err_desc);
+    struct tb_hpack_block block = tb_hpack_memo_open(src, len, brief.token_at);
+    ret = tb_guard_original.h2o_hpack_parse_headers(
+        req, table, block.at, block.n, pseudo_header_exists_map, content_length, NULL, err_desc);
     if (ret != 0)
         return ret;
+    if (block.coded_n != 0)
+        learn_token(&block, req);
     if (tb_guard_target_ok(req->input.path, req->input.method) &&
         length_is_sound(req, *content_length) &&
         ((fresh & GUARD_FRESH_NAMES) == 0 || names_are_sound(req)) &&

@@ -26,6 +26,7 @@ enum {
     STATIC_AUTHORITY = 1,
     STATIC_METHOD = 3,
     STATIC_PATH = 4,
+    STATIC_AUTHORIZATION = 23,
     STATIC_LARGEST_BYTES = 60, /* accept-encoding: gzip, deflate */
     INTEGER_OCTETS = 4,        /* behind the prefix, as in the decoder: below 2^28 */
 };
@@ -310,10 +311,10 @@ static size_t skip_string(const uint8_t **at, const uint8_t *end)
 }
 
 bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
-                         struct guard_hpack_limits limits, unsigned *out_fresh)
+                         struct guard_hpack_limits limits, struct guard_hpack_brief *out_brief)
 {
     const uint8_t *at = src, *end = src + len;
-    size_t fields = 0, literal_bytes = 0;
+    size_t fields = 0, literal_bytes = 0, token_at = 0;
     unsigned fresh = 0;
     for (; at != end; fields++) {
         uint8_t first = *at++;
@@ -327,13 +328,15 @@ bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *s
                 return false;
             name += *at++;
         }
+        if (name == STATIC_AUTHORIZATION)
+            token_at = (size_t)(at - src);
         size_t value = skip_string(&at, end);
         if (value == SIZE_MAX)
             return false;
         literal_bytes += value;
         fresh |= fresh_by_name((int32_t)name);
     }
-    *out_fresh = fresh;
+    *out_brief = (struct guard_hpack_brief){fresh, token_at};
     size_t largest = table->hpack_size > STATIC_LARGEST_BYTES ? table->hpack_size
                                                               : STATIC_LARGEST_BYTES;
     return fields <= limits.fields && fields * largest + 2 * literal_bytes <= limits.bytes;

@@ -42,11 +42,17 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
                                                 struct guard_hpack_limits limits, bool exact,
                                                 struct guard_hpack_size *out_size);
 
+/** What the quick look at a block saw. */
+struct guard_hpack_brief {
+    unsigned fresh;  /**< as in guard_hpack_size */
+    size_t token_at; /**< offset of the string literal of an `authorization` field; 0: none */
+};
+
 /** Whether a block that leaves the table alone surely fits: references of one byte, and literals
  * that do not enter the table and have their names from it, all taken at their largest. The blocks
  * of a busy connection are such; this costs a few comparisons a field. False says nothing.
- *  @param out_fresh  as in guard_hpack_size; written when the answer is true */
+ *  @param out_brief  written when the answer is true */
 bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
-                         struct guard_hpack_limits limits, unsigned *out_fresh);
+                         struct guard_hpack_limits limits, struct guard_hpack_brief *out_brief);
 
 #endif

@@ -72,10 +72,10 @@ static bool try_block(h2o_hpack_header_table_t *table, nghttp2_hd_inflater *infl
     enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, none, true, &exact);
     enum guard_hpack_verdict guess = tb_guard_hpack_measure(table, src, len, none, false, &quick);
     static const struct guard_hpack_limits limits = {100, 32768};
-    unsigned fresh;
-    if (tb_guard_hpack_fits(table, src, len, limits, &fresh) && verdict == GUARD_HPACK_FITS)
+    struct guard_hpack_brief brief;
+    if (tb_guard_hpack_fits(table, src, len, limits, &brief) && verdict == GUARD_HPACK_FITS)
         require(exact.fields <= limits.fields && exact.bytes <= limits.bytes &&
-                exact.fresh == fresh);
+                exact.fresh == brief.fresh);
     bool inflated = inflate(inflater, src, len, &truth);
     if (verdict == GUARD_HPACK_TOO_MANY) {
         require(guess == verdict || guess == GUARD_HPACK_BROKEN);
