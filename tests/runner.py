@@ -196,8 +196,24 @@ def suite_fuzz(options):
     return suite.end()
 
 
+# ---- clang-tidy ----
+
+def suite_tidy(options):
+    """Minutes for what seldom changes: part of the long run, or when it is asked for by name."""
+    suite = Suite("tidy")
+    if not build(suite, "release"):
+        return suite.end()
+    for folder in ("core/*/*.c", "plugins/*/*.c"):
+        for source in sorted(glob.glob(os.path.join(ROOT, folder))):
+            if os.path.basename(source).startswith("test_"):
+                continue
+            code, said = run(["clang-tidy", "-p", "build", "--quiet", source], UNIT_TIMEOUT_S)
+            suite.add(os.path.relpath(source, ROOT), code == 0, said)
+    return suite.end()
+
+
 SUITES = {"build": suite_build, "lint": suite_lint, "unit": suite_unit, "sql": suite_sql, "api": suite_api,
-          "clients": suite_clients, "fault": suite_fault, "fuzz": suite_fuzz}
+          "clients": suite_clients, "fault": suite_fault, "fuzz": suite_fuzz, "tidy": suite_tidy}
 FOLDERS = {"clients": "clients", "fault": "fault", "api": "api"}
 
 
@@ -207,7 +223,7 @@ def main():
     parser.add_argument("--long", action="store_true", help="also what takes many minutes; fuzz each target for ten")
     parser.add_argument("--json", action="store_true", help="print one JSON document; the last line goes to standard error")
     options = parser.parse_args()
-    wanted = options.only.split(",") if options.only else list(SUITES)
+    wanted = options.only.split(",") if options.only else [s for s in SUITES if s != "tidy" or options.long]
     for name in wanted:
         if name not in SUITES:
             parser.error(f"there is no suite {name}; there are {', '.join(SUITES)}")
