@@ -163,10 +163,10 @@ static void measures_exactly_only_when_the_guess_does_not_fit(void **state)
 static bool fits(const char *block, size_t len, size_t entries)
 {
     struct small_table t;
-    unsigned fresh;
+    struct guard_hpack_brief brief;
     fill(&t, entries);
     return tb_guard_hpack_fits(&t.table, (const uint8_t *)block, len,
-                               (struct guard_hpack_limits){100, 4140}, &fresh);
+                               (struct guard_hpack_limits){100, 4140}, &brief);
 }
 
 static void knows_without_measuring_what_surely_fits(void **state)
