@@ -59,7 +59,7 @@ create table tb.idempotency_key (
     location text,
     body     text,
     extra    jsonb,
-    primary key (book, partner, route, key)
+    primary key (book, key, partner, route)
 );
 create index idempotency_key_at on tb.idempotency_key using brin (at);
 

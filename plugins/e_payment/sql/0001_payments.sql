@@ -37,7 +37,7 @@ create table e_payment.payment (
 create index payment_list on e_payment.payment (book, partner, created_at, id);
 -- After the list's index, because of indexes that look equally good the planner takes the youngest (see bank.transfer).
 alter table e_payment.payment add primary key (book, id);
-alter table e_payment.payment add constraint payment_reference unique (book, partner, reference);
+alter table e_payment.payment add constraint payment_reference unique (book, reference, partner);
 
 create table e_payment.refund (
     amount     bigint      not null check (amount > 0),
