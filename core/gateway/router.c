@@ -108,7 +108,7 @@ static bool write_key(struct tb_operation *operation)
 
 static bool known_method(const char *method)
 {
-    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    static const char *const known[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
     for (size_t i = 0; i < TB_COUNT(known); i++)
         if (strcmp(method, known[i]) == 0)
             return true;
@@ -129,9 +129,10 @@ static const char *add_method(struct tb_router *router, struct node *node,
             return refuse(router, operation->route, "declared twice");
     if (node->operations_n == METHODS_MAX)
         return refuse(router, operation->route, "too many methods on one path");
+    const char *method = operation->route->method;
     size_t n = strlen(node->allow);
-    snprintf(node->allow + n, sizeof(node->allow) - n, "%s%s", n == 0 ? "" : ", ",
-             operation->route->method);
+    snprintf(node->allow + n, sizeof(node->allow) - n, "%s%s%s", n == 0 ? "" : ", ", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
     node->operations[node->operations_n++] = operation;
     return NULL;
 }
@@ -194,6 +195,8 @@ bool tb_router_find(const struct tb_router *router, struct tb_str method, struct
     out_match->operation = NULL;
     if (path.n < 2 || *at != '/')
         return false;
+    if (tb_str_eq(method, TB_STR("HEAD")))
+        method = TB_STR("GET"); /* RFC 9110 §9.3.2: the same, and the server keeps the body back */
     while (at < end) {
         const char *segment = at + 1;
         const char *slash = memchr(segment, '/', (size_t)(end - segment));

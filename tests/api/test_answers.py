@@ -164,7 +164,19 @@ def test_a_method_that_is_not_there_is_told_which_are(api, path, method):
     request.method = method
     answer = api.http.send(request)
     assert_problem(answer, 405, "method_not_allowed")
-    assert set(answer.headers["allow"].split(", ")) == TAKEN[path]
+    assert set(answer.headers["allow"].split(", ")) == with_head(TAKEN[path])
+
+
+def with_head(methods):
+    """What is read with GET answers HEAD, too."""
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+def test_head_is_answered_like_get_without_the_body(api):
+    got, head = api.get(PING), api.http.head(PING)
+    assert head.status_code == got.status_code == 200 and head.content == b""
+    assert head.headers["content-length"] == str(len(got.content))
+    assert head.headers["content-type"] == got.headers["content-type"]
 
 
 def test_a_refused_method_costs_no_token(anyone):

@@ -153,6 +153,7 @@ def test_only_its_own_scope_opens_an_operation(owner, operation):
 @pytest.mark.parametrize("path", sorted({o.path for o in OPERATIONS}))
 def test_another_method_is_not_another_way_in(owner, path):
     known = {o.method for o in OPERATIONS if o.path == path}
+    known |= {"HEAD"} if "GET" in known else set()
     operation = next(o for o in OPERATIONS if o.path == path)
     for method in set(METHODS) - known:
         answer = owner.client.http.request(method, operation.at(**owner.objects), headers={"x-http-method-override": next(iter(known))})

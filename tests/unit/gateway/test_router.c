@@ -67,6 +67,7 @@ static void finds_operations_and_tells_404_from_405(void **state)
         {"GET", "", -1},
         {"GET", "//healthz", -1},
         {"GET", "/healthz", 6},
+        {"HEAD", "/healthz", 6},
         {"GET", "/healthz/", -1},
         {"GET", "/notes/v1/anything at all/x", 5},
         {"GET", "/notes/v1//x", -1},
@@ -100,7 +101,7 @@ static void gives_the_parameters_and_the_methods_allowed(void **state)
     assert_string_equal(match.operation->key, "POST /e-payment/v1/payments/{payment_id}/refunds");
     assert_true(match.operation->writes);
     assert_true(tb_router_find(router, TB_STR("PUT"), TB_STR("/e-payment/v1/payments"), &match));
-    assert_string_equal(match.allow, "GET, POST");
+    assert_string_equal(match.allow, "GET, HEAD, POST");
     tb_router_free(router);
 }
 
