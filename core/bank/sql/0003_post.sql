@@ -82,7 +82,7 @@ declare
     block   int;
     zone    text;
     -- the locked accounts; d and c below are positions in these
-    a_id text[]; a_state text[]; a_currency text[]; a_floor bigint[]; a_ceiling bigint[]; a_each bigint[];
+    a_tid tid[]; a_id text[]; a_state text[]; a_currency text[]; a_floor bigint[]; a_ceiling bigint[]; a_each bigint[];
     a_per_day bigint[];
     a_balance bigint[]; a_version bigint[]; a_held bigint[]; a_incoming bigint[]; a_day_out bigint[]; a_day date[];
     -- the holds that are named, then those made here
@@ -118,14 +118,14 @@ begin
                                    and o.id = any (array(select i.hold from unnest(instructions) i)));
     end if;
 
-    select array_agg(a.id), array_agg(a.state), array_agg(a.currency),
+    select array_agg(a.tid), array_agg(a.id), array_agg(a.state), array_agg(a.currency),
            array_agg(coalesce(a.floor, -balance_max)), array_agg(coalesce(a.ceiling, balance_max)),
            array_agg(coalesce(a.limit_each, balance_max)), array_agg(coalesce(a.limit_day, balance_max)),
            array_agg(a.balance), array_agg(a.version), array_agg(a.held), array_agg(a.incoming),
            array_agg(a.day_out), array_agg(a.day)
-      into a_id, a_state, a_currency, a_floor, a_ceiling, a_each, a_per_day,
+      into a_tid, a_id, a_state, a_currency, a_floor, a_ceiling, a_each, a_per_day,
            a_balance, a_version, a_held, a_incoming, a_day_out, a_day
-      from (select * from bank.account a where a.book = post.book and a.id = any (names)
+      from (select a.ctid as tid, * from bank.account a where a.book = post.book and a.id = any (names)
              order by a.id for no key update) a;
 
     -- From here on the accounts stand still, and with them their holds: those change only under the lock of the
@@ -286,12 +286,13 @@ begin
 
     insert into bank.transfer select * from unnest(made);
 
+    -- by place, not by id: a row we have locked stays where it was
     update bank.account a
        set balance = u.balance, version = u.version, held = u.held, incoming = u.incoming,
            day_out = u.day_out, day = u.day
-      from unnest(a_id, a_balance, a_version, a_held, a_incoming, a_day_out, a_day)
-           u (id, balance, version, held, incoming, day_out, day)
-     where a.book = post.book and a.id = u.id
+      from unnest(a_tid, a_balance, a_version, a_held, a_incoming, a_day_out, a_day)
+           u (tid, balance, version, held, incoming, day_out, day)
+     where a.ctid = u.tid
        and (a.version, a.held, a.incoming, a.day_out, a.day)
            is distinct from (u.version, u.held, u.incoming, u.day_out, u.day);
 
