@@ -52,8 +52,9 @@ begin
                                                                then 'unknown_creditor' end as code
           from (select a.*,
                        (select f.id from e_payment.payment f
-                         where f.book = pay.book and f.partner = (a.p).partner
-                           and f.reference = (a.p).reference) as taken_by,
+                         where f.book = pay.book and f.reference = (a.p).reference
+                           -- not "=": while nothing is known of the table, an index on the partner looks as good
+                           and f.partner is not distinct from (a.p).partner) as taken_by,
                        (select u.exponent from bank.currency u where u.code = (a.p).currency) as exponent,
                        (select x.can_debit from bank.account_access x
                          where x.book = pay.book and x.partner = (a.p).partner
