@@ -26,12 +26,28 @@ static tb_err no_payment(struct tb_req *req)
     return tb_fail(req, TB_E_NOT_FOUND, "no payment %.*s", (int)id.n, id.at);
 }
 
+/* The stored answer of an earlier request, with the object as it is now for who prefers that. */
+static tb_err reply_replayed(struct tb_req *req, struct tb_answer *answer,
+                             const struct tb_rows *now)
+{
+    if (now->n == 1) {
+        answer->body = tb_cell(now, 0, 0);
+        TB_TRY(tb_set_header(req, "preference-applied", TB_STR("current")));
+    }
+    return tb_reply_answer(req, answer);
+}
+
 /* POST /e-payment/v1/payments */
 static tb_err TB_SUSPENDS create_payment(struct tb_req *req)
 {
     struct tb_answer answer;
+    struct tb_rows *now;
     TB_TRY(tb_call(req, &answer, &PAY));
-    return tb_reply_answer(req, &answer);
+    if (!answer.replayed || !tb_prefers_current(req))
+        return tb_reply_answer(req, &answer);
+    TB_TRY(tb_query(req, &now, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req),
+                    TB_TEXT(tb_last_segment(answer.location))));
+    return reply_replayed(req, &answer, now);
 }
 
 /* GET /e-payment/v1/payments/{payment_id} */
@@ -62,8 +78,13 @@ static tb_err TB_SUSPENDS list_payments(struct tb_req *req)
 static tb_err TB_SUSPENDS create_refund(struct tb_req *req)
 {
     struct tb_answer answer;
+    struct tb_rows *now;
     TB_TRY(tb_call(req, &answer, &REFUND));
-    return tb_reply_answer(req, &answer);
+    if (!answer.replayed || !tb_prefers_current(req))
+        return tb_reply_answer(req, &answer);
+    TB_TRY(tb_query(req, &now, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req),
+                    TB_PATH(req, "payment_id"), TB_TEXT(tb_last_segment(answer.location))));
+    return reply_replayed(req, &answer, now);
 }
 
 /* GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id} */

@@ -129,6 +129,20 @@ def test_a_replay_is_the_answer_of_then(api, pair):
     assert api.post(PAYMENTS, body, key=key).content == first.content
 
 
+def test_who_prefers_it_gets_a_replay_as_the_payment_is_now(api, pair):
+    key, reference = str(uuid.uuid4()), f"NOW-{uuid.uuid4()}"
+    first = api.pay(*pair, amount=500, reference=reference, key=key)
+    api.post(f"{first.headers['location']}/refunds", {"amount": {"amount": 200, "currency": "CNY"}})
+    body = {"reference": reference, "debtor_account": pair[0], "creditor_account": pair[1],
+            "amount": {"amount": 500, "currency": "CNY"}, "purpose": "goods"}
+    then = api.post("/e-payment/v1/payments", body, key=key)
+    now = api.post("/e-payment/v1/payments", body, key=key, headers={"Prefer": "current"})
+    assert then.status_code == now.status_code == 201 and then.content == first.content
+    assert now.json()["refunded"]["amount"] == 200 and now.json()["id"] == first.json()["id"]
+    assert now.headers["preference-applied"] == "current" and now.headers["idempotency-replayed"] == "true"
+
+
+
 @pytest.mark.parametrize("write", [
     lambda b: json.dumps(b, indent=4),
     lambda b: json.dumps(dict(reversed(b.items()))),

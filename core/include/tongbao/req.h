@@ -169,6 +169,23 @@ static inline struct tb_str tb_header(struct tb_req *req, const char *name)
     return req->host->header(req, name);
 }
 
+/** Whether the client prefers the resource as it is now to the stored answer of an earlier request:
+ *  `Prefer: current`, alone or in a list (RFC 7240). */
+static inline bool tb_prefers_current(struct tb_req *req)
+{
+    struct tb_str field = tb_header(req, "prefer");
+    for (size_t at = 0; at < field.n;) {
+        while (at < field.n && (field.at[at] == ' ' || field.at[at] == ','))
+            at++;
+        size_t from = at;
+        while (at < field.n && field.at[at] != ',' && field.at[at] != ' ')
+            at++;
+        if (tb_str_eq((struct tb_str){field.at + from, at - from}, TB_STR("current")))
+            return true;
+    }
+    return false;
+}
+
 /** The body as it arrived, and as JSON. The JSON is borrowed; NULL when the route takes no body. */
 static inline struct tb_str tb_body(struct tb_req *req)
 {
@@ -289,6 +306,15 @@ static inline tb_err TB_NODISCARD tb_reply_answer(struct tb_req *req,
     if (answer->replayed)
         TB_TRY(tb_set_header(req, "idempotency-replayed", TB_STR("true")));
     return tb_reply(req, answer->status, answer->body);
+}
+
+/** The id at the end of a path such as a Location: what stands behind its last slash. */
+static inline struct tb_str tb_last_segment(struct tb_str path)
+{
+    size_t from = path.n;
+    while (from > 0 && path.at[from - 1] != '/')
+        from--;
+    return (struct tb_str){path.at + from, path.n - from};
 }
 
 /** Answer with the JSON text in the first column of row `row`. */

@@ -15,6 +15,7 @@ return case code
 -- Pays. Invariants: a payment in state succeeded has its transfer, one in state failed has none; a reference is used
 -- once per partner, whatever became of it; payment, transfer, event and answer commit together. A request that names
 -- what the partner cannot name leaves no trace and gets a 4xx; everything the bank declines is a failed payment (201).
+-- A currency is looked up only when something is wrong, because an account that was debited has a known one.
 -- Locks: references by hash, then accounts by id (in bank.post).
 create function e_payment.pay(book int, calls tb.call[]) returns setof tb.answer
 language plpgsql volatile strict security invoker
@@ -23,56 +24,60 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+    doubled  bigint[];          -- hashes of the references that come more than once
+    locks    int;               -- counted, so that they are taken
     asked    e_payment.payment[];
     refused  tb.answer[];
     outcomes bank.outcome[];
+    refusal  text;
     o        record;
 begin
-    perform pg_advisory_xact_lock(l.hash)
-       from (select tb.key_lock(pay.book, c.partner, 'e_payment.reference', c.body->>'reference') as hash
-               from unnest(calls) c order by 1) l;
+    select array_agg(k.hash) filter (where k.calls > 1), count(pg_advisory_xact_lock(k.hash)) into doubled, locks
+      from (select tb.key_lock(pay.book, c.partner, 'e_payment.reference', c.body->>'reference') as hash, count(*) as calls
+              from unnest(calls) c group by 1 order by 1) k;
 
     with ask as (
-        select c.n, row((c.body->'amount'->'amount')::bigint, 0, c.now, c.now, pay.book, 'pay_' || c.stem, c.partner,
-                        c.app, c.body->>'reference', c.body->>'debtor_account', c.body->>'creditor_account',
-                        c.body->'amount'->>'currency', 'succeeded', null, c.body->>'purpose',
-                        c.body->'metadata')::e_payment.payment as p,
-               count(*) over (partition by c.partner, c.body->>'reference') > 1 as twin
+        select c.n, c.stem, c.partner, c.app, c.now, (c.body->'amount'->'amount')::bigint as amount,
+               c.body->'amount'->>'currency' as currency, c.body->>'reference' as reference,
+               c.body->>'debtor_account' as debtor, c.body->>'creditor_account' as creditor,
+               c.body->>'purpose' as purpose, c.body->'metadata' as metadata
           from unnest(calls) c),
     checked as (
         select t.*, case
-            when t.taken_by is not null                        then 'duplicate_reference'
-            when (t.p).amount <= 0                             then 'amount_out_of_range'
-            when t.exponent is null                            then 'unknown_currency'
-            when (t.p).debtor_account = (t.p).creditor_account then 'same_account'
-            when t.can_debit is not true                       then 'unknown_account'
+            when t.taken_by is not null     then 'duplicate_reference'
+            when t.amount <= 0              then 'amount_out_of_range'
+            when t.debtor <> t.creditor and t.can_debit and not t.twin then null
+            when t.currency <> all (array(select u.code from bank.currency u)) then 'unknown_currency'
+            when t.debtor = t.creditor      then 'same_account'
+            when t.can_debit is not true    then 'unknown_account'
             -- bank.post() finds an unknown creditor; but of twins, the first that is in order gets the reference
             when t.twin and not exists (select from bank.account b
-                                         where b.book = pay.book and b.id = (t.p).creditor_account)
-                                                               then 'unknown_creditor' end as code
+                                         where b.book = pay.book and b.id = t.creditor)
+                                            then 'unknown_creditor' end as code
           from (select a.*,
+                       doubled is not null
+                       and tb.key_lock(pay.book, a.partner, 'e_payment.reference', a.reference) = any (doubled) as twin,
                        (select f.id from e_payment.payment f
-                         where f.book = pay.book and f.reference = (a.p).reference
-                           -- not "=": while nothing is known of the table, an index on the partner looks as good
-                           and f.partner is not distinct from (a.p).partner) as taken_by,
-                       (select u.exponent from bank.currency u where u.code = (a.p).currency) as exponent,
+                         where f.book = pay.book and f.reference = a.reference
+                           -- not "=": while nothing is known of the table, any index on the partner looks as good
+                           and f.partner is not distinct from a.partner) as taken_by,
                        (select x.can_debit from bank.account_access x
-                         where x.book = pay.book and x.partner = (a.p).partner
-                           and x.account = (a.p).debtor_account) as can_debit
+                         where x.book = pay.book and x.partner = a.partner and x.account = a.debtor) as can_debit
                   from ask a offset 0) t),
     judged as (
-        select k.n, k.p, coalesce(k.code, case when k.n <> t.first_n then 'duplicate_reference' end) as code,
-               coalesce(k.taken_by, t.first_id) as taken_by
+        select k.*, case when k.n <> t.first_n then 'duplicate_reference' end as repeats, t.first_id
           from checked k
           left join lateral (
-                select m.n as first_n, (m.p).id as first_id from checked m
-                 where k.twin and m.code is null
-                   and (m.p).partner = (k.p).partner and (m.p).reference = (k.p).reference
+                select m.n as first_n, 'pay_' || m.stem as first_id from checked m
+                 where k.twin and m.code is null and m.partner = k.partner and m.reference = k.reference
                  order by m.n limit 1) t on true)
-    select coalesce(array_agg(j.p order by j.n) filter (where j.code is null), '{}'),
-           coalesce(array_agg(e_payment.refuse_payment(j.n, j.code, j.taken_by)) filter (where j.code is not null), '{}')
+    select coalesce(array_agg(row(j.amount, 0, j.now, j.now, pay.book, 'pay_' || j.stem, j.partner, j.app, j.reference,
+                                  j.debtor, j.creditor, j.currency, 'succeeded', null, j.purpose,
+                                  j.metadata)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
+           coalesce(array_agg(e_payment.refuse_payment(j.n, coalesce(j.code, j.repeats), coalesce(j.taken_by, j.first_id)))
+                    filter (where coalesce(j.code, j.repeats) is not null), '{}')
       into asked, refused
-      from judged j;
+      from (select * from judged order by n) j;
 
     outcomes := array(
         select t from bank.post(pay.book, array(
@@ -81,8 +86,11 @@ begin
               from unnest(asked) p)) t);
 
     for o in select * from unnest(outcomes) t where t.code is not null loop
-        if o.code = 'credit_account_not_found' then
-            refused := refused || (select e_payment.refuse_payment(c.n, 'unknown_creditor', null)
+        refusal := case when not exists (select from bank.currency u where u.code = asked[o.n].currency)
+                            then 'unknown_currency'
+                        when o.code = 'credit_account_not_found' then 'unknown_creditor' end;
+        if refusal is not null then
+            refused := refused || (select e_payment.refuse_payment(c.n, refusal, null)
                                      from unnest(calls) c where 'pay_' || c.stem = asked[o.n].id);
             asked[o.n] := null;
         else
