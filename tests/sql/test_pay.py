@@ -86,6 +86,16 @@ def test_a_request_that_names_what_it_cannot_name_leaves_no_trace(b, change, sta
     assert b.query("select from e_payment.payment") == [] and b.query("select from event.outbox") == []
 
 
+@pytest.mark.parametrize("debtor, creditor", [(2, 1), (1, 2), (1, 99), (99, 1), (1, 1)])
+def test_an_unknown_currency_is_refused_before_anything_else_of_the_accounts(b, debtor, creditor):
+    b.query("update bank.account set state = 'closed' where id = %s", acc(2))
+    odd = b.payment(debtor, creditor, 1, "R")
+    odd["amount"]["currency"] = "XXX"
+    answers = b.pay(b.call(odd), b.call(b.payment(1, 4, 1)))
+    assert [(a["status"], a["code"]) for a in answers] == [(422, "unknown_currency"), (201, None)]
+    assert b.pay(b.call(b.payment(1, 4, 1, "R")))[0]["status"] == 201     # the reference is still free
+
+
 def test_an_account_that_may_be_read_may_not_be_debited(b):
     b.query("insert into bank.account_access values (1, false, %s, %s, %s)", NOW, PARTNER, acc(6))
     assert b.pay(b.call(b.payment(6, 2, 1)))[0]["code"] == "unknown_account"
