@@ -1,6 +1,6 @@
 // Tokens made by jose and by hand. First line: the public keys. Then one line for each token: {"class", "token", "jose"}, where
 // class "good" is one that must be accepted, and jose is its own verdict. Argument: a seed.
-import { createHmac, createPublicKey, sign, constants } from "node:crypto";
+import { createHash, createHmac, createPublicKey, sign, constants } from "node:crypto";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { chance } from "./chance.js";
 import { AUDIENCE, ISSUER, judge } from "./policy.js";
@@ -191,6 +191,39 @@ const FORGED = {
   "aud missing": (p) => token(p, {}, { aud: undefined }),
 };
 
+// What is particular to the signatures of one algorithm.
+const pss = (p, saltLength, hash = "sha256") =>
+  token(p, {}, {}, (data) => sign(hash, Buffer.from(data), { key: p.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }));
+const half = Buffer.alloc(32);
+const FORGED_OF = {
+  ES256: {
+    "signature in DER": (p) => token(p, {}, {}, (data) => sign("sha256", Buffer.from(data), p.privateKey)),
+    "signature with r = 0": (p) => token(p, {}, {}, (data) => Buffer.concat([half, p.sign(data).subarray(32)])),
+    "signature with s = 0": (p) => token(p, {}, {}, (data) => Buffer.concat([p.sign(data).subarray(0, 32), half])),
+    "signature with r and s the other way round": (p) => token(p, {}, {}, (data) => Buffer.concat([p.sign(data).subarray(32), p.sign(data).subarray(0, 32)])),
+    "signature over SHA-384": (p) => token(p, {}, {}, (data) => sign("sha384", Buffer.from(data), { key: p.privateKey, dsaEncoding: "ieee-p1363" })),
+  },
+  PS256: {
+    "salt of no bytes": (p) => pss(p, 0),
+    "salt of 20 bytes": (p) => pss(p, 20),
+    "salt of 33 bytes": (p) => pss(p, 33),
+    "salt as long as can be": (p) => pss(p, constants.RSA_PSS_SALTLEN_MAX_SIGN),
+    "PKCS #1 v1.5": (p) => token(p, {}, {}, (data) => sign("sha256", Buffer.from(data), p.privateKey)),
+    "PSS over SHA-384": (p) => pss(p, 32, "sha384"),
+  },
+  EdDSA: {
+    "signature over the digest": (p) => token(p, {}, {}, (data) => sign(null, createHash("sha512").update(data).digest(), p.privateKey)),
+    "signature with S beyond the order": (p) => token(p, {}, {}, (data) => beyondOrder(p.sign(data))),
+  },
+};
+
+// S + L instead of S (RFC 8032 §5.1.7 refuses it): the same point, another signature.
+function beyondOrder(signature) {
+  const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+  const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString("hex")}`) + order;
+  return Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, "0"), "hex").reverse()]);
+}
+
 // A segment written in another way, the signature made over what is written.
 function rewritten(p, at, change) {
   const segments = [b64(headerText(p)), b64(claimsText())];
@@ -248,7 +281,7 @@ console.log(JSON.stringify(jwks));
 for (const p of parties) {
   const other = await makeParty(p.alg);
   const tokens = (await good(p)).map((text) => ["good", text]);
-  for (const [name, make] of Object.entries(FORGED)) tokens.push([name, make(p, other)]);
+  for (const [name, make] of Object.entries({ ...FORGED, ...FORGED_OF[p.alg] })) tokens.push([name, make(p, other)]);
   for (let i = 0; i < MUTATIONS; i++) tokens.push(["mutated", mutated(tokens[0][1])]);
   for (const [name, text] of tokens) console.log(JSON.stringify({ class: name, alg: p.alg, token: text, jose: await judge(jwks, text) }));
 }
