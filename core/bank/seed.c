@@ -60,6 +60,15 @@ static const char SQL_SETTLEMENT[] =
     "select id from bank.account where book = $1 and currency = $2 and floor is null order by id "
     "limit 1";
 
+/* What was planned while the tables were empty is planned again with what is in them now. */
+static const char SQL_ANALYZE[] = "analyze";
+
+static tb_err TB_SUSPENDS analyze(struct tb_req *req, struct tb_store *store)
+{
+    struct tb_rows *rows;
+    return tb_store_query(req, store, &rows, SQL_ANALYZE, NULL, 0);
+}
+
 struct work {
     struct tb_tx *tx;
     struct tb_req *req;
@@ -200,7 +209,8 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
 tb_err TB_SUSPENDS tb_seed_demo(struct tb_req *req, struct tb_store *store,
                                 struct tb_seed *out_seed)
 {
-    return tb_tx_run(req, store, demo, out_seed);
+    TB_TRY(tb_tx_run(req, store, demo, out_seed));
+    return analyze(req, store);
 }
 
 /* ---- more accounts ---- */
@@ -255,5 +265,5 @@ tb_err TB_SUSPENDS tb_seed_fill(struct tb_req *req, struct tb_store *store,
                                                    run->problem.detail.n);
         tb_arena_free(piece);
     }
-    return err;
+    return err != NULL ? err : analyze(req, store);
 }

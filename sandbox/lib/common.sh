@@ -155,6 +155,7 @@ max_wal_size = '2GB'
 checkpoint_timeout = '15min'
 random_page_cost = 1.1
 jit = off
+autovacuum_naptime = '5s' # tables that were empty a moment ago are planned anew soon
 max_locks_per_transaction = 256 # a batch of 64 payments holds 128 advisory locks
 timezone = 'UTC'
 log_timezone = 'UTC'
