@@ -308,7 +308,7 @@ static bool enter_key(struct reader *reader)
     size_t n = reader->outer[reader->depth - 1];
     size_t dot = n > 0;
     reader->key_mark = reader->event.start_mark;
-    if (key.n == 0 || key.n > TB_CONFIG_KEY_MAX - n - dot || memchr(key.at, '\0', key.n) != NULL) {
+    if (key.n == 0 || n + dot + key.n > TB_CONFIG_KEY_MAX || memchr(key.at, '\0', key.n) != NULL) {
         give_up(reader, reader->key_mark, "a key is empty or too long");
         return false;
     }

@@ -220,6 +220,21 @@ static void says_where_and_what_is_wrong(void **state)
     }
 }
 
+static void refuses_a_key_behind_a_section_that_fills_the_bound(void **state)
+{
+    (void)state;
+    for (int letters = 118; letters <= 122; letters++) { /* "plugins." and they: 126 to 130 */
+        struct tb_text yaml;
+        tb_text_init(&yaml, arena);
+        tb_text_add(&yaml, TB_STR("plugins:\n  "));
+        for (int i = 0; i < letters; i++)
+            tb_text_add_char(&yaml, 'v');
+        tb_text_add(&yaml, TB_STR(":\n    ab: 1\n"));
+        const char *said = refused(tb_text_end(&yaml).at);
+        assert_non_null(strstr(said, "a key is empty or too long"));
+    }
+}
+
 static void tells_of_all_mistakes_at_once_up_to_a_bound(void **state)
 {
     (void)state;
@@ -459,6 +474,7 @@ int main(void)
         TEST(reads_every_type_nested_or_dotted),
         TEST(takes_an_empty_file_for_all_defaults),
         TEST(says_where_and_what_is_wrong),
+        TEST(refuses_a_key_behind_a_section_that_fills_the_bound),
         TEST(tells_of_all_mistakes_at_once_up_to_a_bound),
         TEST(never_shows_a_secret),
         TEST(says_why_a_file_cannot_be_read),
