@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 
 from harness.sandbox import ROOT
@@ -30,9 +31,15 @@ def run(command, lines=(), env=None):
     return said.stdout.splitlines()
 
 
+def node_program():
+    """Node as npm brings it: some of the clients need a newer one than Debian's, which runs npm alone."""
+    arch = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return os.path.join(MODULES, f"node-linux-{arch}", "bin", "node")
+
+
 def node(script, *arguments, lines=(), env=None):
     """Run js/<script>; each line it prints is JSON."""
-    return [json.loads(line) for line in run(["node", os.path.join(CLIENTS, "js", script), *arguments], lines, env)]
+    return [json.loads(line) for line in run([node_program(), os.path.join(CLIENTS, "js", script), *arguments], lines, env)]
 
 
 def fixture(name, *arguments, lines=()):
