@@ -81,8 +81,8 @@ void tb_exchange_name(struct tb_exchange *x);
 /** Turn the failure `err` into the answer: a problem document and its headers. */
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err);
 
-/** Set the answer; `body` is borrowed and lives as long as the request. An absent body, unless the
- *  status is 204, means that memory ran out. */
+/** Set the answer; `type` and `body` are borrowed and live as long as the request. An absent body,
+ *  unless the status is 204 or 303, means that memory ran out. */
 tb_err TB_NODISCARD tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type,
                                       struct tb_str body);
 

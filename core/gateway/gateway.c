@@ -58,6 +58,7 @@ static void renew(struct tb_exchange *x)
 {
     tb_run_init(&x->run, x->gateway->parts.loop, x->run.arena);
     x->run.req.host = x->gateway->parts.host;
+    x->run.in = &x->in;
     x->match.operation = NULL;
     x->match.params_n = 0;
     x->grant = NULL;

@@ -27,7 +27,7 @@ static void set_reply(struct tb_exchange *x, int status, struct tb_str type, str
 
 tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
 {
-    if (body.at == NULL && status != 204)
+    if (body.at == NULL && status != 204 && status != 303)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer needs too much memory");
     set_reply(x, status, type, body);
     return NULL;

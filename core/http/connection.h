@@ -2,6 +2,7 @@
 #ifndef TB_HTTP_CONNECTION_H
 #define TB_HTTP_CONNECTION_H
 
+#include "crypto/digest.h"
 #include "http/guard.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -16,9 +17,10 @@ struct connection {
     size_t requests_open;
     struct tb_str authority; /**< the host its last request named; absent before the first */
     bool tls;
-    bool certificate_read; /**< the next two are filled */
+    bool certificate_read; /**< the next three are filled */
     bool client_verified;
-    struct tb_str certificate; /**< DER, owned; absent when the client showed none */
+    struct tb_str certificate;            /**< DER, owned; absent when the client showed none */
+    char thumbprint[TB_SHA256_BASE64URL]; /**< of the certificate, when there is one */
     char peer[48];
 };
 

@@ -281,7 +281,7 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
     const h2o_headers_t *headers = &req->headers;
     struct tb_str method = method_of(req->method);
     size_t bytes = target->path.n + target->query.n + req->entity.len + conn->certificate.n +
-                   (method.at == NULL ? req->method.len : 0);
+                   sizeof conn->thumbprint + (method.at == NULL ? req->method.len : 0);
     for (size_t i = 0; i < headers->size; i++) {
         bytes += headers->entries[i].value.len;
         if (!h2o_iovec_is_token(headers->entries[i].name))
@@ -305,12 +305,27 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
     copy_headers(in, headers, block, &text);
     if (req->entity.base != NULL)
         in->body = copy(&text, str_of(req->entity));
-    if (conn->certificate.at != NULL)
+    if (conn->certificate.at != NULL) {
         in->client_certificate = copy(&text, conn->certificate);
+        in->certificate_thumbprint = copy(&text,
+                                          TB_BYTES(conn->thumbprint, sizeof conn->thumbprint));
+    }
     in->client_verified = conn->client_verified;
     memcpy(in->peer, conn->peer, sizeof in->peer);
     in->http_version = (uint16_t)req->version;
     return true;
+}
+
+/* Once for each connection: neither the certificate nor its thumbprint changes on the way. */
+static void read_certificate(struct connection *conn)
+{
+    unsigned char digest[TB_SHA256_BYTES];
+    conn->certificate_read = true;
+    conn->certificate = tb_tls_client_certificate(conn->socket->ssl, &conn->client_verified);
+    if (conn->certificate.at == NULL)
+        return;
+    tb_sha256(&conn->certificate, 1, digest);
+    tb_base64url_write(conn->thumbprint, TB_BYTES(digest, sizeof digest));
 }
 
 int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
@@ -326,10 +341,8 @@ int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
     tb_err err = tb_target_split(str_of(req->input.path), &target, &why);
     if (err != NULL)
         return reject(server, req, err, why);
-    if (conn->tls && !conn->certificate_read) {
-        conn->certificate = tb_tls_client_certificate(conn->socket->ssl, &conn->client_verified);
-        conn->certificate_read = true;
-    }
+    if (conn->tls && !conn->certificate_read)
+        read_certificate(conn);
 
     struct tb_guard_work *work = tb_guard_work_begin(req);
     if (work == NULL)

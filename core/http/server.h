@@ -43,10 +43,11 @@ struct tb_incoming {
     struct tb_str request_id;      /**< x-request-id, else x-fapi-interaction-id; not checked */
     struct tb_str traceparent;
     struct tb_str body;
-    struct tb_str client_certificate; /**< DER of the TLS client certificate, verified or not */
-    bool client_verified;             /**< it chains to the configured CA */
-    char peer[48];                    /**< numeric address, no port */
-    uint16_t http_version;            /**< 0x100, 0x101, 0x200 */
+    struct tb_str client_certificate;     /**< DER of the TLS client certificate, verified or not */
+    struct tb_str certificate_thumbprint; /**< its x5t#S256 (RFC 8705 §3.1); absent without one */
+    bool client_verified;                 /**< it chains to the configured CA */
+    char peer[48];                        /**< numeric address, no port */
+    uint16_t http_version;                /**< 0x100, 0x101, 0x200 */
     uint8_t refused; /**< how many fields came again although they must be single: authorization,
                           content-type, idempotency-key (both names count as one) */
     void *link;      /**< the server's side; NULL once gone */

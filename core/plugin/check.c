@@ -96,6 +96,20 @@ static const char *check_query(const struct check *c, const struct tb_route *rou
     return NULL;
 }
 
+/* What only the host may do: read what was not judged, answer in a shape of its own. And whose
+ * consents open a route: words joined by '|'. */
+static const char *check_reach(const struct check *c, const struct tb_route *route)
+{
+    const uint32_t known = TB_R_KEY | TB_R_FINISH | TB_R_PAGE;
+    if (!c->builtin && (route->flags & ~known) != 0)
+        return refuse(c, "%s: route %s %s has a flag that is for built-in products",
+                      c->plugin->name, route->method, route->path);
+    if (route->consent != NULL && !word(route->consent, "_|", 120))
+        return refuse(c, "%s: route %s %s must name consents as in \"payment|mandate\"",
+                      c->plugin->name, route->method, route->path);
+    return NULL;
+}
+
 static const char *check_route(const struct check *c, const struct tb_route *route)
 {
     const char *name = c->plugin->name, *why;
@@ -111,6 +125,8 @@ static const char *check_route(const struct check *c, const struct tb_route *rou
     if ((route->flags & TB_R_KEY) != 0 && strcmp(route->method, "POST") != 0)
         return refuse(c, "%s: only POST takes an Idempotency-Key, not %s %s", name, route->method,
                       route->path);
+    if ((why = check_reach(c, route)) != NULL)
+        return why;
     return check_query(c, route);
 }
 

@@ -20,6 +20,18 @@ static struct tb_str app(struct tb_req *req)
     return grant == NULL ? TB_STR("") : grant->app;
 }
 
+static struct tb_str subject(struct tb_req *req)
+{
+    const struct tb_grant *grant = tb_exchange_of(req)->grant;
+    return grant == NULL ? TB_STR_NONE : grant->subject;
+}
+
+static struct tb_str consent(struct tb_req *req)
+{
+    const struct tb_grant *grant = tb_exchange_of(req)->grant;
+    return grant == NULL ? TB_STR_NONE : grant->consent;
+}
+
 static int32_t book(struct tb_req *req)
 {
     const struct tb_grant *grant = tb_exchange_of(req)->grant;
@@ -139,6 +151,11 @@ static tb_err reply(struct tb_req *req, int status, struct tb_str text)
     return tb_exchange_reply(tb_exchange_of(req), status, TB_STR("application/json"), text);
 }
 
+static tb_err reply_as(struct tb_req *req, int status, const char *media_type, struct tb_str text)
+{
+    return tb_exchange_reply(tb_exchange_of(req), status, tb_str(media_type), text);
+}
+
 const struct tb_host *tb_plugin_host(void)
 {
     static const struct tb_host host = {
@@ -163,6 +180,9 @@ const struct tb_host *tb_plugin_host(void)
         .set_header = set_header,
         .reply = reply,
         .reply_page = tb_exchange_reply_page,
+        .reply_as = reply_as,
+        .subject = subject,
+        .consent = consent,
     };
     return &host;
 }

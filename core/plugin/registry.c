@@ -13,7 +13,7 @@ enum { PRODUCTS_MAX = 64, OPERATIONS_MAX = 1024, WHY_BYTES = 640 };
 
 /* What version 1.0 of the struct had: a plugin with less was built against something else. */
 #define PLUGIN_SIZE_1_0 sizeof(struct tb_plugin)
-#define ROUTE_SIZE_1_0  sizeof(struct tb_route)
+#define ROUTE_SIZE_1_0  offsetof(struct tb_route, consent)
 
 struct tb_registry {
     char *schemas;

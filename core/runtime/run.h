@@ -8,6 +8,8 @@
 #include "runtime/fiber.h"
 #include <tongbao/req.h>
 
+struct tb_incoming;
+
 enum { TB_RUN_ERRORS = 16 }; /**< most places a problem lists */
 
 /** One place in the request that is wrong. */
@@ -34,11 +36,12 @@ struct tb_run {
     struct tb_req req; /**< first: a run is a request */
     struct tb_loop *loop;
     struct tb_arena *arena;
-    int64_t deadline_ms;    /**< loop clock; 0: none */
-    bool finish;            /**< a lost client does not cancel it */
-    bool gone;              /**< the client is gone */
-    bool in_transaction;    /**< only database calls may wait */
-    struct tb_fiber *fiber; /**< that runs it, between tb_run_begin and tb_run_end */
+    const struct tb_incoming *in; /**< the client's request (http/server.h); NULL: a job */
+    int64_t deadline_ms;          /**< loop clock; 0: none */
+    bool finish;                  /**< a lost client does not cancel it */
+    bool gone;                    /**< the client is gone */
+    bool in_transaction;          /**< only database calls may wait */
+    struct tb_fiber *fiber;       /**< that runs it, between tb_run_begin and tb_run_end */
     struct tb_problem problem;
     void *services; /**< what the services of its host table work with, where that is not the run */
     const char *label; /**< for logs and crash records: route or job name; static storage */

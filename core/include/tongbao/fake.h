@@ -29,6 +29,7 @@ struct tb_fake {
     /* What comes in; set by the test. */
     int64_t now_ms;
     const char *partner, *app;
+    const char *subject, *consent; /**< NULL: absent */
     int32_t book;
     struct tb_fake_value path[TB_FAKE_VALUES], query[TB_FAKE_VALUES], headers[TB_FAKE_VALUES],
         config[TB_FAKE_VALUES];
@@ -46,6 +47,7 @@ struct tb_fake {
     size_t params_n;
     const char *called;
     int status;
+    const char *media_type;
     struct tb_str reply;
     struct tb_fake_value reply_headers[TB_FAKE_VALUES];
     size_t reply_headers_n;
@@ -121,6 +123,16 @@ static inline struct tb_str tb_fake_partner(struct tb_req *req)
 static inline struct tb_str tb_fake_app(struct tb_req *req)
 {
     return tb_str(tb_fake_of(req)->app);
+}
+
+static inline struct tb_str tb_fake_subject(struct tb_req *req)
+{
+    return tb_str(tb_fake_of(req)->subject);
+}
+
+static inline struct tb_str tb_fake_consent(struct tb_req *req)
+{
+    return tb_str(tb_fake_of(req)->consent);
 }
 
 static inline int32_t tb_fake_book(struct tb_req *req)
@@ -204,17 +216,25 @@ static inline tb_err tb_fake_set_header(struct tb_req *req, const char *name, st
     return NULL;
 }
 
-static inline tb_err tb_fake_reply(struct tb_req *req, int status, struct tb_str body)
+static inline tb_err tb_fake_reply_as(struct tb_req *req, int status, const char *media_type,
+                                      struct tb_str body)
 {
     tb_fake_of(req)->status = status;
+    tb_fake_of(req)->media_type = media_type;
     tb_fake_of(req)->reply = body;
     return NULL;
+}
+
+static inline tb_err tb_fake_reply(struct tb_req *req, int status, struct tb_str body)
+{
+    return tb_fake_reply_as(req, status, "application/json", body);
 }
 
 static inline tb_err tb_fake_reply_page(struct tb_req *req, const struct tb_page *page,
                                         const struct tb_rows *rows)
 {
     tb_fake_of(req)->status = 200;
+    tb_fake_of(req)->media_type = "application/json";
     tb_fake_of(req)->paged = page;
     tb_fake_of(req)->reply = rows->n > 0 ? tb_cell(rows, 0, 0) : TB_STR_NONE;
     return NULL;
@@ -246,12 +266,16 @@ static inline struct tb_req *tb_fake_begin(struct tb_fake *fake)
         .set_header = tb_fake_set_header,
         .reply = tb_fake_reply,
         .reply_page = tb_fake_reply_page,
+        .reply_as = tb_fake_reply_as,
+        .subject = tb_fake_subject,
+        .consent = tb_fake_consent,
     };
     memset(fake, 0, sizeof(*fake));
     fake->req.host = &host;
     fake->now_ms = INT64_C(1768464000000);
     fake->partner = "ptr_fake";
     fake->app = "app_fake";
+    fake->subject = fake->app;
     fake->book = 1;
     fake->page.limit = 20;
     return &fake->req;

@@ -3,14 +3,16 @@
  * before the first request and drawn in the documents.
  *
  * History of the ABI (added = minor, anything else = major):
- *   1.0  first version. */
+ *   1.0  first version.
+ *   1.1  tb_host: reply_as, subject, consent. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH and
+ *        TB_R_HTML, for products that are built in. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
 #include <tongbao/req.h>
 
 #define TB_ABI_MAJOR 1
-#define TB_ABI_MINOR 0
+#define TB_ABI_MINOR 1
 
 /** How much an interface can harm: A1 public product information, A2 funds and account information
  *  (JR/T 0185-2020). */
@@ -32,6 +34,11 @@ enum {
     TB_R_KEY = 1u << 0,    /**< needs an Idempotency-Key */
     TB_R_FINISH = 1u << 1, /**< runs to its end when the client goes away: every money write */
     TB_R_PAGE = 1u << 2,   /**< a list: also takes limit, starting_after, ending_before */
+
+    /* built-in products only */
+    TB_R_RAW = 1u << 3,   /**< query and body, of any media type, come to the handler unjudged */
+    TB_R_OAUTH = 1u << 4, /**< fails as RFC 6749 §5.2 says, not with a problem document */
+    TB_R_HTML = 1u << 5,  /**< fails with a page */
 };
 
 /** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for
@@ -52,6 +59,10 @@ struct tb_route {
     tb_err (*handler)(struct tb_req *req);
     const char *summary;  /**< one line for the OpenAPI document */
     const char *standard; /**< what it implements: "ISO 20022 pain.001", may be NULL */
+
+    /* since 1.1 */
+    const char *consent; /**< detail types ("payment|mandate") whose consents open this route to a
+                              token that stands for a customer; NULL: such a token is refused */
 };
 
 /** One move of a resource's life. */

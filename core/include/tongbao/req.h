@@ -79,7 +79,15 @@ struct tb_host {
     tb_err (*reply)(struct tb_req *req, int status, struct tb_str body);
     tb_err (*reply_page)(struct tb_req *req, const struct tb_page *page,
                          const struct tb_rows *rows);
+
+    /* since 1.1 */
+    tb_err (*reply_as)(struct tb_req *req, int status, const char *media_type, struct tb_str body);
+    struct tb_str (*subject)(struct tb_req *req);
+    struct tb_str (*consent)(struct tb_req *req);
 };
+
+/** Whether this host has the service; for those that were appended after 1.0. */
+#define TB_HOST_HAS(req, service) ((req)->host->size > offsetof(struct tb_host, service))
 
 /** The context of everything that may wait. The host's own state follows it in memory. */
 struct tb_req {
@@ -149,6 +157,19 @@ static inline struct tb_str tb_app(struct tb_req *req)
 static inline int32_t tb_book(struct tb_req *req)
 {
     return req->host->book(req);
+}
+
+/** Whom the token speaks for: a customer of the bank (`usr_…`), or the app itself where nobody
+ *  consented. Absent on open routes. Since 1.1. */
+static inline struct tb_str tb_subject(struct tb_req *req)
+{
+    return TB_HOST_HAS(req, subject) ? req->host->subject(req) : TB_STR_NONE;
+}
+
+/** The consent (`cns_…`) the token stands for; absent when it stands for the app. Since 1.1. */
+static inline struct tb_str tb_consent(struct tb_req *req)
+{
+    return TB_HOST_HAS(req, consent) ? req->host->consent(req) : TB_STR_NONE;
 }
 
 /** A parameter of the route's path, already checked against its type. Always present. */
@@ -279,6 +300,16 @@ static inline tb_err TB_NODISCARD tb_set_header(struct tb_req *req, const char *
 static inline tb_err TB_NODISCARD tb_reply(struct tb_req *req, int status, struct tb_str body)
 {
     return req->host->reply(req, status, body);
+}
+
+/** Answer with a body of another media type than JSON; `media_type` is a constant. The body lives
+ * as long as the request; it may be absent for 204 and 303. Since 1.1. */
+static inline tb_err TB_NODISCARD tb_reply_as(struct tb_req *req, int status,
+                                              const char *media_type, struct tb_str body)
+{
+    if (!TB_HOST_HAS(req, reply_as))
+        return tb_fail(req, TB_E_INTERNAL, "this host answers with JSON only");
+    return req->host->reply_as(req, status, media_type, body);
 }
 
 /** Answer with a JSON value, which this takes over (also on error; NULL, as json_pack gives for
