@@ -20,7 +20,7 @@ struct tb_grant *tb_grant_new(const struct tb_grant *from)
     TB_ASSERT(from->scopes_n <= TB_GRANT_SCOPES_MAX);
     size_t head = sizeof *from + from->scopes_n * sizeof from->scopes[0];
     size_t bytes = head + from->partner.n + from->app.n + from->subject.n + from->jti.n +
-                   from->cert.n + from->dpop.n;
+                   from->family.n + from->consent.n + from->details.n + from->cert.n + from->dpop.n;
     for (size_t i = 0; i < from->scopes_n; i++)
         bytes += from->scopes[i].n;
 
@@ -32,6 +32,9 @@ struct tb_grant *tb_grant_new(const struct tb_grant *from)
     take(&grant->app, &to);
     take(&grant->subject, &to);
     take(&grant->jti, &to);
+    take(&grant->family, &to);
+    take(&grant->consent, &to);
+    take(&grant->details, &to);
     take(&grant->cert, &to);
     take(&grant->dpop, &to);
     for (size_t i = 0; i < from->scopes_n; i++) {

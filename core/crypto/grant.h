@@ -22,6 +22,9 @@ struct tb_grant {
     struct tb_str app;     /**< "app_…", the OAuth client */
     struct tb_str subject; /**< whom the token speaks for; the app itself when nobody consented */
     struct tb_str jti;
+    struct tb_str family;  /**< "grn_…", what the customer granted; absent: client credentials */
+    struct tb_str consent; /**< "cns_…" whose rules each use is held against, or absent */
+    struct tb_str details; /**< authorization_details as JSON text (RFC 9396), or absent */
     enum tb_env env;
     int32_t book;       /**< of the world it may enter, 1..65535 */
     int64_t exp_s;      /**< first second at which it no longer counts */

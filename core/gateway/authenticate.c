@@ -45,13 +45,18 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
         return NULL;
     if (x->in.authorization.at == NULL)
         return tb_fail(&x->run.req, TB_E_TOKEN_MISSING, "there is no Authorization header");
-    struct tb_presented presented = {.token = bearer(x->in.authorization), .cert = thumbprint(x)};
+    struct tb_str token = bearer(x->in.authorization);
+    struct tb_presented presented = {.cert = thumbprint(x)};
     int64_t now_s = tb_loop_wall_ms(x->run.loop) / 1000;
     struct tb_grant *grant = NULL;
     const char *cause = "the Authorization header is of another scheme";
     tb_err err = TB_E_TOKEN_INVALID;
-    if (presented.token.at != NULL)
-        err = tb_token_check(parts->tokens, &presented, now_s, &grant, &cause);
+    if (token.at != NULL)
+        err = tb_token_check(parts->tokens, token, now_s, &grant, &cause);
+    if (err == NULL && (cause = tb_token_misused(grant, &presented)) != NULL) {
+        tb_grant_drop(grant);
+        err = TB_E_TOKEN_INVALID;
+    }
     if (err != NULL && tb_keystore_signer(parts->keys, now_s) == NULL)
         return tb_fail(&x->run.req, TB_E_STORE,
                        "the keys that tokens are checked with are not here yet");

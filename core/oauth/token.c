@@ -1,6 +1,6 @@
 /* Minting and checking access tokens. A check is a look into the cache; only a token that is not
- * there is verified. What depends on the request (environment, who shows it) is asked each time,
- * because the same token may come over another connection. */
+ * there is verified. Who shows it is a question apart and asked each time, because the same token
+ * may come over another connection. */
 #include "oauth/token.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -114,8 +114,28 @@ static bool read_binding(const json_t *claims, struct tb_grant *grant)
     return json_object_size(cnf) == 1 && one.n == TB_SHA256_BASE64URL;
 }
 
+/* A text that may be missing. One of another form must not be passed over: a token would outlive
+ * the grant or the consent that it names. */
+static bool read_optional(const json_t *claims, const char *name, struct tb_str *out)
+{
+    *out = tb_json_str(claims, name);
+    return json_object_get(claims, name) == NULL || out->n > 0;
+}
+
+static bool read_details(const json_t *claims, struct tb_arena *arena, struct tb_str *out)
+{
+    const json_t *details = json_object_get(claims, "authorization_details");
+    struct tb_text text;
+    if (details == NULL)
+        return true;
+    tb_text_init(&text, arena);
+    tb_json_canonical(&text, details);
+    *out = tb_text_end(&text);
+    return json_is_array(details) && out->at != NULL;
+}
+
 /* The grant of verified claims; NULL when one is missing or of the wrong form. */
-static struct tb_grant *read_grant(const json_t *claims)
+static struct tb_grant *read_grant(const json_t *claims, struct tb_arena *arena)
 {
     struct tb_str scopes[TB_GRANT_SCOPES_MAX];
     int64_t book = 0, exp_s = 0;
@@ -130,7 +150,9 @@ static struct tb_grant *read_grant(const json_t *claims)
         !tb_json_int(claims, "book", &book) || book < 1 || book > TB_BOOK_MAX ||
         !read_env(tb_json_str(claims, "env"), &grant.env) ||
         !split_scope(tb_json_str(claims, "scope"), scopes, &grant.scopes_n) ||
-        !read_binding(claims, &grant))
+        !read_binding(claims, &grant) || !read_optional(claims, "grant", &grant.family) ||
+        !read_optional(claims, "consent", &grant.consent) ||
+        !read_details(claims, arena, &grant.details))
         return NULL;
     grant.book = (int32_t)book;
     grant.exp_s = exp_s;
@@ -150,7 +172,7 @@ static struct tb_grant *verify(struct tb_token_checker *checker, struct tb_str t
         *out_why = tb_jose_reason_words(out.reason);
         return NULL;
     }
-    grant = read_grant(out.claims);
+    grant = read_grant(out.claims, checker->scratch);
     if (grant == NULL) {
         *out_why = "a claim of an access token is missing or of the wrong form";
         return NULL;
@@ -163,22 +185,8 @@ static struct tb_grant *verify(struct tb_token_checker *checker, struct tb_str t
     return grant;
 }
 
-/* Whether the token is shown by whom it is bound to; why not, or NULL. */
-static const char *misused(const struct tb_grant *grant, const struct tb_presented *presented)
-{
-    if (grant->cert.at != NULL)
-        return tb_str_eq(grant->cert, presented->cert)
-                   ? NULL
-                   : "bound to another client certificate than the connection's";
-    if (grant->dpop.at != NULL)
-        return tb_str_eq(grant->dpop, presented->dpop)
-                   ? NULL
-                   : "bound to a DPoP key, and shown without a proof of it";
-    return grant->env == TB_ENV_SANDBOX ? NULL : "bound to nobody, which only the sandbox accepts";
-}
-
-tb_err tb_token_check(struct tb_token_checker *checker, const struct tb_presented *presented,
-                      int64_t now_s, struct tb_grant **out_grant, const char **out_why)
+tb_err tb_token_check(struct tb_token_checker *checker, struct tb_str token, int64_t now_s,
+                      struct tb_grant **out_grant, const char **out_why)
 {
     uint64_t generation = tb_keystore_generation(checker->rules.keys);
     if (generation != checker->keys_generation) { /* a key was withdrawn */
@@ -188,24 +196,36 @@ tb_err tb_token_check(struct tb_token_checker *checker, const struct tb_presente
     checker->now_s = now_s;
     *out_grant = NULL;
     *out_why = NULL;
-    struct tb_grant *grant = tb_token_cache_find(checker->cache, presented->token, now_s);
+    struct tb_grant *grant = tb_token_cache_find(checker->cache, token, now_s);
     if (grant == NULL)
-        grant = verify(checker, presented->token, now_s, out_why);
+        grant = verify(checker, token, now_s, out_why);
     if (grant == NULL)
         return TB_E_TOKEN_INVALID;
-    tb_err err = NULL;
     if (grant->env != checker->rules.env) {
         *out_why = "of the other environment";
-        err = TB_E_ENVIRONMENT_MISMATCH;
-    } else if ((*out_why = misused(grant, presented)) != NULL) {
-        err = TB_E_TOKEN_INVALID;
-    }
-    if (err != NULL) {
         tb_grant_drop(grant);
-        return err;
+        return TB_E_ENVIRONMENT_MISMATCH;
     }
     *out_grant = grant;
     return NULL;
+}
+
+const char *tb_token_misused(const struct tb_grant *grant, const struct tb_presented *presented)
+{
+    if (grant->dpop.at == NULL && presented->dpop_scheme)
+        return "shown as DPoP, and not bound to a key";
+    if (grant->cert.at != NULL)
+        return tb_str_eq(grant->cert, presented->cert)
+                   ? NULL
+                   : "bound to another client certificate than the connection's";
+    if (grant->dpop.at == NULL)
+        return grant->env == TB_ENV_SANDBOX ? NULL
+                                            : "bound to nobody, which only the sandbox accepts";
+    if (!presented->dpop_scheme)
+        return "bound to a DPoP key, and shown as Bearer";
+    return tb_str_eq(grant->dpop, presented->dpop)
+               ? NULL
+               : "bound to a DPoP key, and shown without a proof of it";
 }
 
 /* ---- minting ---- */
@@ -232,6 +252,12 @@ static void add_member(struct tb_text *text, const char *name, struct tb_str val
     tb_text_add_json(text, value);
 }
 
+static void add_optional(struct tb_text *text, const char *name, struct tb_str value)
+{
+    if (value.at != NULL)
+        add_member(text, name, value);
+}
+
 static struct tb_str write_claims(const struct tb_token_rules *rules,
                                   const struct tb_token_order *order, int64_t now_s,
                                   struct tb_arena *arena, const struct tb_minted *minted)
@@ -253,6 +279,15 @@ static struct tb_str write_claims(const struct tb_token_rules *rules,
                                                   : TB_STR(",\"cnf\":{\"jkt\":"));
         tb_text_add_json(&text, order->cert.at != NULL ? order->cert : order->dpop);
         tb_text_add_char(&text, '}');
+    }
+    add_optional(&text, "grant", order->family);
+    add_optional(&text, "consent", order->consent);
+    add_optional(&text, "acr", order->acr);
+    if (order->auth_time_s != 0)
+        tb_text_add_format(&text, ",\"auth_time\":%lld", (long long)order->auth_time_s);
+    if (order->details.at != NULL) {
+        tb_text_add(&text, TB_STR(",\"authorization_details\":"));
+        tb_text_add(&text, order->details);
     }
     tb_text_add_char(&text, '}');
     return tb_text_end(&text);

@@ -1,14 +1,15 @@
 /* Access tokens: JWT in the profile of RFC 9068, typ at+jwt, signed with ES256 by the key store's
  * active key. Besides the claims of the profile a token says `partner`, `book` and `env`, so that a
- * request needs no look-up to be let in. One checker belongs to one worker and remembers what it
- * verified.
+ * request needs no look-up to be let in, and `grant` and `consent`, so that it ends with them. One
+ * checker belongs to one worker and remembers what it verified.
  *
  *     struct tb_grant *grant;
  *     const char *why;
- *     tb_err err = tb_token_check(checker, &presented, now_s, &grant, &why);
+ *     tb_err err = tb_token_check(checker, token, now_s, &grant, &why);
  *     if (err != NULL)
  *         ...                                             // `why` is for the operator's trace only
  *     tb_arena_defer(arena, tb_grant_drop_any, grant);
+ *     why = tb_token_misused(grant, &presented);          // NULL: shown by whom it is bound to
  */
 #ifndef TB_OAUTH_TOKEN_H
 #define TB_OAUTH_TOKEN_H
@@ -40,24 +41,29 @@ struct tb_token_checker;
 struct tb_token_checker *tb_token_checker_new(const struct tb_token_rules *rules);
 void tb_token_checker_free(struct tb_token_checker *checker);
 
-/** What a request shows. */
+/** Check an access token: signature, type, issuer, audience, times, revocation of it or of its
+ * grant, environment. Who shows it is not asked: see tb_token_misused.
+ *  @param out_grant  what it allows, with one count for the caller; NULL on error
+ *  @param out_why    on error: the cause in words, for the operator alone
+ *  @return NULL; TB_E_TOKEN_INVALID; TB_E_ENVIRONMENT_MISMATCH
+ *  Waits: no; some 60 ns for a token seen before, 65 us for a new one. Source: RFC 9068 §4. */
+tb_err TB_NODISCARD tb_token_check(struct tb_token_checker *checker, struct tb_str token,
+                                   int64_t now_s, struct tb_grant **out_grant,
+                                   const char **out_why);
+
+/** What a request shows together with its token. */
 struct tb_presented {
-    struct tb_str token;
+    bool dpop_scheme;   /**< the token came as "Authorization: DPoP", not as Bearer */
     struct tb_str cert; /**< x5t#S256 of the client certificate of the connection, or absent */
     struct tb_str dpop; /**< thumbprint of the key of a DPoP proof that was verified, or absent */
 };
 
-/** Check an access token: signature, type, issuer, audience, times, revocation, environment, and
- * that it is shown by whom it is bound to. A token bound to nobody (plain bearer) counts in the
- * sandbox only.
- *  @param out_grant  what it allows, with one count for the caller; NULL on error
- *  @param out_why    on error: the cause in words, for the operator alone
- *  @return NULL; TB_E_TOKEN_INVALID; TB_E_ENVIRONMENT_MISMATCH
- *  Waits: no; some 60 ns for a token seen before, 65 us for a new one. Source: RFC 9068 §4,
- *  RFC 8705 §3, RFC 9449 §7.1. */
-tb_err TB_NODISCARD tb_token_check(struct tb_token_checker *checker,
-                                   const struct tb_presented *presented, int64_t now_s,
-                                   struct tb_grant **out_grant, const char **out_why);
+/** Whether a token is shown by another than whom it is bound to, or under the wrong scheme: only a
+ * token bound to a DPoP key goes under DPoP, and it goes under nothing else. One bound to nobody
+ * (plain bearer) counts in the sandbox only.
+ *  @return NULL when all is well; else the cause in words, for the operator alone
+ *  Waits: no. Source: RFC 8705 §3, RFC 9449 §7.1, §7.2. */
+const char *tb_token_misused(const struct tb_grant *grant, const struct tb_presented *presented);
 
 struct tb_token_cache_stats tb_token_checker_stats(const struct tb_token_checker *checker);
 
@@ -69,6 +75,11 @@ struct tb_token_order {
     int32_t book;
     struct tb_str cert, dpop; /**< whom it is bound to, or absent */
     int64_t life_s;           /**< 1..TB_TOKEN_LIFE_MAX_S, live 1..TB_TOKEN_LIFE_LIVE_S */
+    struct tb_str family;     /**< the customer's grant it comes of, or absent */
+    struct tb_str consent;    /**< or absent */
+    struct tb_str details;    /**< authorization_details, JSON text of an array; or absent */
+    struct tb_str acr;        /**< how the customer was authenticated, or absent */
+    int64_t auth_time_s;      /**< and when; 0: not said */
 };
 
 struct tb_minted {

@@ -80,17 +80,27 @@ static struct tb_minted mint(struct tb_token_checker *checker, const struct tb_t
     return out;
 }
 
-/* The error's code, or "ok"; and nothing is granted or explained where it should not be. */
-static const char *check(struct tb_token_checker *checker, struct tb_presented presented,
-                         int64_t now_s)
+/* A token as a request shows it. */
+struct shown {
+    struct tb_str token, cert, dpop;
+    bool dpop_scheme;
+};
+
+/* The error's code, "misused", or "ok"; and nothing is granted or explained where it should not be.
+ */
+static const char *check(struct tb_token_checker *checker, struct shown shown, int64_t now_s)
 {
     struct tb_grant *grant;
     const char *why;
-    tb_err err = tb_token_check(checker, &presented, now_s, &grant, &why);
+    tb_err err = tb_token_check(checker, shown.token, now_s, &grant, &why);
     assert_true((err == NULL) == (grant != NULL));
     assert_true((err == NULL) == (why == NULL));
+    if (err != NULL)
+        return err->code;
+    struct tb_presented presented = {shown.dpop_scheme, shown.cert, shown.dpop};
+    why = tb_token_misused(grant, &presented);
     tb_grant_drop(grant);
-    return err == NULL ? "ok" : err->code;
+    return why == NULL ? "ok" : "misused";
 }
 
 static void a_minted_token_grants_what_was_ordered(void **state)
@@ -101,8 +111,7 @@ static void a_minted_token_grants_what_was_ordered(void **state)
     struct tb_grant *grant;
     const char *why;
     for (int again = 0; again < 2; again++) { /* verified, then remembered */
-        assert_null(tb_token_check(sandbox, &(struct tb_presented){.token = minted.token}, NOW,
-                                   &grant, &why));
+        assert_null(tb_token_check(sandbox, minted.token, NOW, &grant, &why));
         assert_true(tb_str_eq(grant->partner, TB_STR("ptr_1")));
         assert_true(tb_str_eq(grant->app, TB_STR("app_1")));
         assert_true(tb_str_eq(grant->subject, TB_STR("app_1")));
@@ -162,7 +171,7 @@ static void ends_at_its_second(void **state)
 {
     (void)state;
     struct tb_token_order order = usual_order();
-    struct tb_presented shown = {.token = mint(sandbox, &order).token};
+    struct shown shown = {.token = mint(sandbox, &order).token};
     assert_string_equal(check(sandbox, shown, NOW + 299), "ok");
     assert_string_equal(check(sandbox, shown, NOW + 300), "token_invalid");
     assert_string_equal(check(sandbox, shown, NOW + 301), "token_invalid");
@@ -175,8 +184,8 @@ static void plain_bearer_counts_in_the_sandbox_only(void **state)
     (void)state;
     struct tb_token_order order = usual_order();
     struct tb_minted minted;
-    assert_string_equal(
-        check(sandbox, (struct tb_presented){.token = mint(sandbox, &order).token}, NOW), "ok");
+    assert_string_equal(check(sandbox, (struct shown){.token = mint(sandbox, &order).token}, NOW),
+                        "ok");
     assert_true(tb_is(tb_token_mint(live, &order, NOW, arena, &minted), TB_E_BAD_REQUEST));
 
     /* Even one that was minted somehow: signed with the right key, bound to nobody. */
@@ -185,8 +194,8 @@ static void plain_bearer_counts_in_the_sandbox_only(void **state)
         "\"client_id\":\"a\",\"partner\":\"p\",\"book\":1,\"env\":\"live\",\"scope\":\"x\","
         "\"jti\":\"1\",\"iat\":1700000000,\"exp\":1700000100}");
     struct tb_str token = tb_jose_sign(tb_keystore_signer(keys, NOW), "at+jwt", claims, arena);
-    assert_string_equal(check(live, (struct tb_presented){.token = token}, NOW), "token_invalid");
-    assert_string_equal(check(live, (struct tb_presented){.token = token}, NOW), "token_invalid");
+    assert_string_equal(check(live, (struct shown){.token = token}, NOW), "misused");
+    assert_string_equal(check(live, (struct shown){.token = token}, NOW), "misused");
 }
 
 static void a_bound_token_counts_for_its_holder_alone(void **state)
@@ -200,19 +209,21 @@ static void a_bound_token_counts_for_its_holder_alone(void **state)
         struct tb_str cert = mint(checkers[i], &by_cert).token;
         struct tb_str dpop = mint(checkers[i], &by_dpop).token;
         const struct {
-            struct tb_presented shown;
+            struct shown shown;
             const char *expected;
         } rows[] = {
-            {{cert, TB_STR(THUMB_A), TB_STR_NONE}, "ok"},
-            {{cert, TB_STR(THUMB_A), TB_STR(THUMB_B)}, "ok"},
-            {{cert, TB_STR(THUMB_B), TB_STR_NONE}, "token_invalid"},
-            {{cert, TB_STR_NONE, TB_STR_NONE}, "token_invalid"},
-            {{cert, TB_STR_NONE, TB_STR(THUMB_A)}, "token_invalid"},
-            {{dpop, TB_STR_NONE, TB_STR(THUMB_A)}, "ok"},
-            {{dpop, TB_STR_NONE, TB_STR(THUMB_B)}, "token_invalid"},
-            {{dpop, TB_STR_NONE, TB_STR_NONE}, "token_invalid"},
-            {{dpop, TB_STR(THUMB_A), TB_STR_NONE}, "token_invalid"},
-            {{cert, TB_STR(THUMB_A), TB_STR_NONE}, "ok"},
+            {{cert, TB_STR(THUMB_A), TB_STR_NONE, false}, "ok"},
+            {{cert, TB_STR(THUMB_A), TB_STR(THUMB_B), false}, "ok"},
+            {{cert, TB_STR(THUMB_B), TB_STR_NONE, false}, "misused"},
+            {{cert, TB_STR_NONE, TB_STR_NONE, false}, "misused"},
+            {{cert, TB_STR_NONE, TB_STR(THUMB_A), false}, "misused"},
+            {{cert, TB_STR(THUMB_A), TB_STR(THUMB_A), true}, "misused"},
+            {{dpop, TB_STR_NONE, TB_STR(THUMB_A), true}, "ok"},
+            {{dpop, TB_STR_NONE, TB_STR(THUMB_A), false}, "misused"},
+            {{dpop, TB_STR_NONE, TB_STR(THUMB_B), true}, "misused"},
+            {{dpop, TB_STR_NONE, TB_STR_NONE, true}, "misused"},
+            {{dpop, TB_STR(THUMB_A), TB_STR_NONE, true}, "misused"},
+            {{cert, TB_STR(THUMB_A), TB_STR_NONE, false}, "ok"},
         };
         for (size_t j = 0; j < sizeof rows / sizeof rows[0]; j++)
             if (strcmp(check(checkers[i], rows[j].shown, NOW), rows[j].expected) != 0)
@@ -225,8 +236,8 @@ static void a_token_of_the_other_environment_is_told_so(void **state)
     (void)state;
     struct tb_token_order order = usual_order();
     order.cert = TB_STR(THUMB_A);
-    struct tb_presented from_live = {mint(live, &order).token, TB_STR(THUMB_A), TB_STR_NONE};
-    struct tb_presented from_sandbox = {mint(sandbox, &order).token, TB_STR(THUMB_A), TB_STR_NONE};
+    struct shown from_live = {.token = mint(live, &order).token, .cert = TB_STR(THUMB_A)};
+    struct shown from_sandbox = {.token = mint(sandbox, &order).token, .cert = TB_STR(THUMB_A)};
     for (int again = 0; again < 2; again++) {
         assert_string_equal(check(sandbox, from_live, NOW), "environment_mismatch");
         assert_string_equal(check(live, from_sandbox, NOW), "environment_mismatch");
@@ -239,20 +250,20 @@ static void a_revoked_token_ends_at_once(void **state)
     (void)state;
     struct tb_token_order order = usual_order();
     struct tb_minted one = mint(sandbox, &order), other = mint(sandbox, &order);
-    struct tb_presented shown = {.token = one.token};
+    struct shown shown = {.token = one.token};
     assert_string_equal(check(sandbox, shown, NOW), "ok");
     struct tb_str jti = tb_str(one.jti);
     assert_int_equal(tb_jti_set_add(revoked, &jti, 1, one.exp_s, NOW), TB_JTI_NEW);
     assert_string_equal(check(sandbox, shown, NOW), "token_invalid");
     assert_string_equal(check(sandbox, shown, NOW), "token_invalid");
-    assert_string_equal(check(sandbox, (struct tb_presented){.token = other.token}, NOW), "ok");
+    assert_string_equal(check(sandbox, (struct shown){.token = other.token}, NOW), "ok");
 }
 
 static void a_withdrawn_key_takes_its_tokens_along(void **state)
 {
     (void)state;
     struct tb_token_order order = usual_order();
-    struct tb_presented shown = {.token = mint(sandbox, &order).token};
+    struct shown shown = {.token = mint(sandbox, &order).token};
     struct tb_minted minted;
     assert_string_equal(check(sandbox, shown, NOW), "ok");
     assert_null(tb_keystore_load(keys, NULL, 0, NOW));
@@ -319,19 +330,14 @@ static void refuses_claims_by_table(void **state)
     struct tb_key *key = tb_keystore_signer(keys, NOW);
     for (size_t i = 0; i < 2; i++) {
         struct tb_str token = tb_jose_sign(key, "at+jwt", tb_str(good[i]), arena);
-        assert_string_equal(
-            check(sandbox, (struct tb_presented){.token = token, .dpop = TB_STR(THUMB_A)}, NOW),
-            "ok");
+        struct shown shown = {token, TB_STR_NONE, TB_STR(THUMB_A), i == 1};
+        assert_string_equal(check(sandbox, shown, NOW), "ok");
         token = tb_jose_sign(key, "JWT", tb_str(good[i]), arena);
-        assert_string_equal(
-            check(sandbox, (struct tb_presented){.token = token, .dpop = TB_STR(THUMB_A)}, NOW),
-            "token_invalid");
+        assert_string_equal(check(sandbox, (struct shown){.token = token}, NOW), "token_invalid");
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct tb_str token = tb_jose_sign(key, "at+jwt", tb_str(bad[i]), arena);
-        if (strcmp(
-                check(sandbox, (struct tb_presented){token, TB_STR(THUMB_A), TB_STR(THUMB_A)}, NOW),
-                "token_invalid") != 0)
+        if (strcmp(check(sandbox, (struct shown){.token = token}, NOW), "token_invalid") != 0)
             fail_msg("accepted: %s", bad[i]);
     }
 #undef HEAD
@@ -350,11 +356,9 @@ static void refuses_a_token_of_another_key(void **state)
     const char *dot = strchr(minted.token.at, '.'), *last = strrchr(minted.token.at, '.');
     assert_true(tb_base64url_read((struct tb_str){dot + 1, (size_t)(last - dot - 1)}, text, &n));
     struct tb_str token = tb_jose_sign(stranger, "at+jwt", TB_BYTES(text, n), arena);
-    assert_string_equal(check(sandbox, (struct tb_presented){.token = token}, NOW),
-                        "token_invalid");
-    assert_string_equal(check(sandbox, (struct tb_presented){.token = TB_STR_NONE}, NOW),
-                        "token_invalid");
-    assert_string_equal(check(sandbox, (struct tb_presented){.token = TB_STR("sesame")}, NOW),
+    assert_string_equal(check(sandbox, (struct shown){.token = token}, NOW), "token_invalid");
+    assert_string_equal(check(sandbox, (struct shown){.token = TB_STR_NONE}, NOW), "token_invalid");
+    assert_string_equal(check(sandbox, (struct shown){.token = TB_STR("sesame")}, NOW),
                         "token_invalid");
     tb_key_free(stranger);
 }
@@ -387,8 +391,8 @@ static void refuses_orders_out_of_range(void **state)
             fail_msg("order %zu was minted", i);
     good.scope = (struct tb_str){many, sizeof many - 3};
     good.life_s = TB_TOKEN_LIFE_MAX_S;
-    assert_string_equal(
-        check(sandbox, (struct tb_presented){.token = mint(sandbox, &good).token}, NOW), "ok");
+    assert_string_equal(check(sandbox, (struct shown){.token = mint(sandbox, &good).token}, NOW),
+                        "ok");
     good.cert = TB_STR(THUMB_A);
     assert_true(tb_is(tb_token_mint(live, &good, NOW, arena, &out), TB_E_BAD_REQUEST));
     good.life_s = TB_TOKEN_LIFE_LIVE_S;
