@@ -79,6 +79,7 @@ LIBRARIES = [
     (r"libpq-fe\.h|postgres", lambda f: f.room == "store"),
     (r"(lua|lualib|lauxlib|luajit)[\w.-]*\.h|luajit", lambda f: f.room == "script"),
     (r"openssl/", lambda f: f.room == "crypto" or re.match(r"core/http/tls\w*\.[ch]$", f.path)),
+    (r"sodium(/|\.h)", lambda f: f.room == "crypto"),
     (r"jwt\.h", lambda f: f.room == "crypto"),
     (r"curl/", lambda f: f.room == "http"),
     (r"yaml\.h", lambda f: f.room == "base"),
