@@ -45,11 +45,17 @@ static const char SQL_FIND_ACCOUNTS[] =
 static const char SQL_WORLD[] =
     "insert into bank.world (id, name, kind, created_at) values ($1, $2, "
     "'sandbox', $3)";
+/* Book 1 is the demo's. Two that make a world at once would take the same book: the lock keeps them
+ * apart until the first has committed. */
+static const char SQL_LOCK_BOOKS[] = "select pg_advisory_xact_lock(7151283, 2)";
+static const char SQL_NEXT_BOOK[] = "select coalesce(max(book), 1) + 1 from bank.book";
 static const char SQL_BOOK[] = "insert into bank.book (book, world) values ($1, $2)";
 static const char SQL_PARTNER[] =
     "insert into bank.partner (id, name, created_at) values ($1, $2, $3)";
-static const char SQL_APP[] =
-    "insert into bank.app (id, partner, world, name, created_at) values ($1, $2, $3, $4, $5)";
+static const char SQL_APP[] = "insert into bank.app (id, partner, world, name, plain_tokens, "
+                              "created_at) values ($1, $2, $3, $4, $5, $6)";
+static const char SQL_ENTITLE[] =
+    "insert into bank.entitlement (app, environment, since) values ($1, 'sandbox', $2)";
 /* More than a load can reach: the demo is there to be loaded. */
 static const char SQL_NO_LIMIT[] =
     "insert into bank.app_limit (app, name, quota, window_ms) values ($1, 'demo', 1000000000, 60000)";
@@ -145,19 +151,22 @@ static tb_err TB_SUSPENDS make_settlement(struct work *w,
     return open_list(w, &list, TB_STR_NONE);
 }
 
-static tb_err TB_SUSPENDS make_companies(struct work *w, const struct tb_str *settlement)
+static tb_err TB_SUSPENDS make_companies(struct work *w, size_t companies_n,
+                                         const struct tb_str *settlement)
 {
     struct tb_text list;
     tb_text_init(&list, tb_run_of(w->req)->arena);
-    for (size_t c = 0; c < TB_SEED_COMPANIES; c++) {
+    for (size_t c = 0; c < companies_n; c++) {
         struct tb_str party = new_id(w, "pty");
         TB_TRY(RUN(w, SQL_PARTY, TB_INT(w->seed->book), TB_TEXT(party), TB_TEXT(TB_STR("company")),
                    TB_TEXT(tb_str(COMPANIES[c])), TB_TIME(w->now_ms)));
         for (size_t i = 0; i < TB_COUNT(COMPANY_ACCOUNTS); i++) {
             size_t currency = COMPANY_ACCOUNTS[i];
             struct tb_str id = new_id(w, "acc");
-            if (i == 0 && c < 2)
-                keep(c == 0 ? w->seed->debtor : w->seed->creditor, id);
+            if (c == 0 && i == 0)
+                keep(w->seed->debtor, id);
+            if (c == 0 ? i == 1 : c == 1 && i == 0) /* of the second company, if there is one */
+                keep(w->seed->creditor, id);
             add_account(&list, id, party, CURRENCIES[currency].code, COMPANIES[c],
                         settlement[currency], CURRENCIES[currency].opening_minor);
         }
@@ -165,24 +174,58 @@ static tb_err TB_SUSPENDS make_companies(struct work *w, const struct tb_str *se
     return open_list(w, &list, tb_str(w->seed->partner));
 }
 
-static tb_err TB_SUSPENDS make_world(struct work *w)
+/* World, partner and app with their ids; the book's number is chosen already. */
+static tb_err TB_SUSPENDS make_app(struct work *w, const struct tb_seed_order *order)
 {
     struct tb_seed *seed = w->seed;
-    struct tb_str settlement[TB_COUNT(CURRENCIES)];
-    seed->book = DEMO_BOOK;
     keep(seed->world, new_id(w, "wld"));
     keep(seed->partner, new_id(w, "ptr"));
     keep(seed->app, new_id(w, "app"));
-    TB_TRY(RUN(w, SQL_WORLD, TB_TEXT(tb_str(seed->world)), TB_TEXT(tb_str(WORLD_NAME)),
-               TB_TIME(w->now_ms)));
+    TB_TRY(
+        RUN(w, SQL_WORLD, TB_TEXT(tb_str(seed->world)), TB_TEXT(order->world), TB_TIME(w->now_ms)));
     TB_TRY(RUN(w, SQL_BOOK, TB_INT(seed->book), TB_TEXT(tb_str(seed->world))));
-    TB_TRY(RUN(w, SQL_PARTNER, TB_TEXT(tb_str(seed->partner)), TB_TEXT(TB_STR("Demo partner")),
+    TB_TRY(RUN(w, SQL_PARTNER, TB_TEXT(tb_str(seed->partner)), TB_TEXT(order->partner),
                TB_TIME(w->now_ms)));
     TB_TRY(RUN(w, SQL_APP, TB_TEXT(tb_str(seed->app)), TB_TEXT(tb_str(seed->partner)),
-               TB_TEXT(tb_str(seed->world)), TB_TEXT(TB_STR("Demo app")), TB_TIME(w->now_ms)));
-    TB_TRY(RUN(w, SQL_NO_LIMIT, TB_TEXT(tb_str(seed->app))));
+               TB_TEXT(tb_str(seed->world)), TB_TEXT(order->app), TB_BOOL(order->plain_tokens),
+               TB_TIME(w->now_ms)));
+    return RUN(w, SQL_ENTITLE, TB_TEXT(tb_str(seed->app)), TB_TIME(w->now_ms));
+}
+
+static tb_err TB_SUSPENDS make_world(struct work *w, const struct tb_seed_order *order)
+{
+    struct tb_str settlement[TB_COUNT(CURRENCIES)];
+    TB_TRY(make_app(w, order));
     TB_TRY(make_settlement(w, settlement));
-    return make_companies(w, settlement);
+    return make_companies(w, order->companies_n, settlement);
+}
+
+tb_err TB_SUSPENDS tb_seed_world(struct tb_req *req, struct tb_tx *tx,
+                                 const struct tb_seed_order *order, struct tb_seed *out_seed)
+{
+    struct work w = {.tx = tx, .req = req, .seed = out_seed, .now_ms = tb_wall_ms()};
+    struct tb_rows *rows;
+    TB_TRY(run_sql(&w, SQL_LOCK_BOOKS, NULL, 0));
+    TB_TRY(tb_tx_query(tx, &rows, SQL_NEXT_BOOK, NULL, 0));
+    int64_t book = tb_cell_int(rows, 0, 0);
+    if (book > TB_BOOK_MAX)
+        return tb_fail(req, TB_E_OVERLOAD, "no room for another world");
+    out_seed->book = (int32_t)book;
+    return make_world(&w, order);
+}
+
+static tb_err TB_SUSPENDS make_demo(struct work *w)
+{
+    const struct tb_seed_order order = {
+        .world = tb_str(WORLD_NAME),
+        .partner = TB_STR("Demo partner"),
+        .app = TB_STR("Demo app"),
+        .companies_n = TB_SEED_COMPANIES,
+        .plain_tokens = true,
+    };
+    w->seed->book = DEMO_BOOK;
+    TB_TRY(make_world(w, &order));
+    return RUN(w, SQL_NO_LIMIT, TB_TEXT(tb_str(w->seed->app)));
 }
 
 static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
@@ -192,7 +235,7 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
     struct tb_rows *rows;
     TB_TRY(tb_tx_query(tx, &rows, SQL_FIND, &TB_TEXT(tb_str(WORLD_NAME)), 1));
     if (rows->n == 0)
-        return make_world(&w);
+        return make_demo(&w);
     keep(seed->world, tb_cell(rows, 0, 0));
     seed->book = (int32_t)tb_cell_int(rows, 0, 1);
     keep(seed->partner, tb_cell(rows, 0, 2));

@@ -43,17 +43,42 @@ create table bank.book (
 create table bank.partner (
     id         text        collate "C" primary key,
     name       text        not null,
-    state      text        not null default 'active' check (state in ('active', 'suspended')),
+    state      text        not null default 'active' check (state in ('active', 'suspended', 'revoked')),
     created_at timestamptz not null
 );
 
+-- A pending app waits for the bank's approval; a revoked one, like a revoked partner, does not come back.
 create table bank.app (
-    id         text        collate "C" primary key,
-    partner    text        collate "C" not null references bank.partner,
-    world      text        collate "C" not null references bank.world,
-    name       text        not null,
-    state      text        not null default 'active' check (state in ('active', 'suspended')),
-    created_at timestamptz not null
+    id           text        collate "C" primary key,
+    partner      text        collate "C" not null references bank.partner,
+    world        text        collate "C" not null references bank.world,
+    name         text        not null,
+    state        text        not null default 'active' check (state in ('pending', 'active', 'suspended', 'revoked')),
+    plain_tokens boolean     not null default false,    -- may use tokens bound to nobody; counts in a sandbox only
+    created_at   timestamptz not null
+);
+create index on bank.app (partner);
+
+-- What an app may use; what is not here is refused. An empty product means every product, an empty operation all of the
+-- product; an operation is named as in its route, 'POST /e-payment/v1/payments'. The environment must be that of the
+-- app's world: what was agreed for a sandbox says nothing about live money.
+create table bank.entitlement (
+    app         text        collate "C" not null references bank.app,
+    product     text        collate "C" not null default '',
+    environment text        collate "C" not null check (environment in ('live', 'sandbox')),
+    operation   text        collate "C" not null default '',
+    since       timestamptz not null,
+    primary key (app, environment, product, operation),
+    check (operation = '' or product <> '')
+);
+
+-- Interfaces the bank has stopped for everybody: a product, or one operation of it.
+create table bank.stop (
+    product   text        collate "C" not null check (product <> ''),
+    operation text        collate "C" not null default '',
+    reason    text        not null,
+    since     timestamptz not null,
+    primary key (product, operation)
 );
 
 create table bank.party (
