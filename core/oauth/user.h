@@ -10,6 +10,8 @@
 #define TB_OAUTH_USER_H
 
 #include "base/id.h"
+#include "crypto/otp.h"
+#include "oauth/second_factor.h"
 #include "store/tx.h"
 
 enum {
@@ -26,6 +28,7 @@ struct tb_user_order {
     struct tb_str company; /**< party id in the book */
     struct tb_str role;    /**< what limits of the company's rules go by: "initiator", "approver" */
     struct tb_str hash;    /**< of tb_user_password */
+    struct tb_str totp;    /**< TB_OTP_SECRET_BYTES random bytes; absent: made here */
 };
 
 struct tb_user_made {
@@ -47,5 +50,40 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_user_password(struct tb_req *req, struct tb_s
 tb_err TB_NODISCARD TB_SUSPENDS tb_user_make(struct tb_req *req, struct tb_tx *tx,
                                              const struct tb_user_order *order,
                                              struct tb_user_made *out_made);
+
+/** A user as the pages know them. Texts in the request's arena. */
+struct tb_user {
+    struct tb_str id, login, name, role;
+    struct tb_str company, company_name; /**< party of the book */
+    int32_t book;
+    int64_t world_offset_ms; /**< the world's clock minus the wall clock */
+    const struct tb_second_factor *factor;
+    struct tb_str sealed; /**< what the factor keeps */
+};
+
+/** Whether `login` and `password` belong together, and whose they are. Costs the same for a login
+ *  that nobody has.
+ *  @return NULL, with *out_user NULL when they do not or the user is locked; errors of tb_query;
+ *          TB_E_OVERLOAD
+ *  Waits: yes, some 50 ms. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_user_login(struct tb_req *req, struct tb_str login,
+                                              struct tb_str password, struct tb_user **out_user);
+
+/** Whether `answer` is what the user's second factor says now; right at most once. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_user_factor(struct tb_req *req, const struct tb_user *user,
+                                               struct tb_str answer, bool *out_right);
+
+/** Columns of a user in the statements of this room, and the user they make. */
+#define TB_USER_COLUMNS                                                                            \
+    "u.id, u.login, u.name, u.role, u.company, p.name, u.book, w.clock_offset_ms, "                \
+    "u.second_factor, u.secret"
+#define TB_USER_TABLES                                                                             \
+    "oauth.user_account u join bank.party p on p.book = u.book and p.id = u.company "              \
+    "join bank.book b on b.book = u.book join bank.world w on w.id = b.world"
+enum { TB_USER_COLUMNS_N = 10 };
+
+/** @param column  where TB_USER_COLUMNS begin */
+tb_err TB_NODISCARD tb_user_of_row(struct tb_req *req, const struct tb_rows *rows, size_t column,
+                                   struct tb_user **out_user);
 
 #endif
