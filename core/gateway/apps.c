@@ -5,23 +5,29 @@
 #include "base/mem.h"
 #include "runtime/run.h"
 
-enum { FRESH_MS = 1000, ID_BYTES = 48, TERMS_MAX = 16, OPERATIONS_MAX = 1024 };
+enum { FRESH_MS = 1000, ID_BYTES = 48, TERMS_MAX = 512, TEXT_BYTES = 80, OPERATIONS_MAX = 1024 };
 
-/* A line of an agreement as it stands in the books. */
+enum kind { STOP, LIMIT, ENTITLEMENT }; /* as SQL_APP numbers them */
+
+/* A line of what was agreed with the app, or decided about all, as it stands in the books: it
+ * speaks of one operation, of a product, or of everything. */
 struct term {
-    char product[41], route[TB_ROUTE_KEY_BYTES], name[TB_LIMIT_NAME_BYTES];
+    enum kind kind;
+    char product[41], route[TB_ROUTE_KEY_BYTES];
+    char text[TEXT_BYTES]; /* name of a limit, reason of a stop */
     int64_t quota, window_ms;
 };
 
 struct place {
     char id[ID_BYTES];
     size_t id_n; /* 0: empty */
-    bool active;
+    bool active, plain_tokens;
     int64_t read_ms;  /* loop clock */
     int64_t asked_ms; /* somebody is reading it since then; 0: nobody */
     struct term *terms;
     size_t terms_n;
-    struct tb_limit_set **sets; /* by operation, NULL: not made ready */
+    bool limited;               /* one of the terms is a limit */
+    struct tb_limit_set **sets; /* by operation, NULL: not made ready; only with limits */
 };
 
 struct tb_apps {
@@ -45,6 +51,7 @@ static void forget_terms(struct place *place)
     place->sets = NULL;
     place->terms = NULL;
     place->terms_n = 0;
+    place->limited = false;
 }
 
 void tb_apps_free(struct tb_apps *apps)
@@ -65,10 +72,17 @@ static struct place *place_of(struct tb_apps *apps, struct tb_str id)
     return &apps->places[hash % TB_APPS_REMEMBERED];
 }
 
+/* Stops come first: a line that finds no room must not be one of them. */
 static const char SQL_APP[] =
-    "select a.state = 'active' and p.state = 'active', l.product, l.route, l.name, l.quota, "
-    "l.window_ms from bank.app a join bank.partner p on p.id = a.partner "
-    "left join bank.app_limit l on l.app = a.id where a.id = $1";
+    "select a.state = 'active' and p.state = 'active', a.plain_tokens, t.kind, t.product, t.route, "
+    "t.text, t.quota, t.window_ms from bank.app a join bank.partner p on p.id = a.partner "
+    "join bank.world w on w.id = a.world left join lateral ("
+    "select 0 as kind, s.product, s.operation as route, s.reason as text, 0 as quota, "
+    "0 as window_ms from bank.stop s union all "
+    "select 1, l.product, l.route, l.name, l.quota, l.window_ms from bank.app_limit l "
+    "where l.app = a.id union all "
+    "select 2, e.product, e.operation, '', 0, 0 from bank.entitlement e "
+    "where e.app = a.id and e.environment = w.kind) t on true where a.id = $1 order by t.kind";
 
 static void copy_text(char *out, size_t room, struct tb_str text)
 {
@@ -77,31 +91,51 @@ static void copy_text(char *out, size_t room, struct tb_str text)
     out[n] = '\0';
 }
 
+static bool is_true(const struct tb_rows *rows, size_t row, size_t column)
+{
+    return tb_str_eq(tb_cell(rows, row, column), TB_STR("t"));
+}
+
 static void take_rows(struct place *place, struct tb_str id, const struct tb_rows *rows)
 {
     forget_terms(place);
     copy_text(place->id, ID_BYTES, id);
     place->id_n = id.n;
-    place->active = tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t"));
-    if (tb_cell(rows, 0, 3).at == NULL) /* no line of its own */
+    place->active = is_true(rows, 0, 0);
+    place->plain_tokens = is_true(rows, 0, 1);
+    if (tb_cell(rows, 0, 2).at == NULL) /* nothing was agreed */
         return;
     place->terms_n = rows->n < TERMS_MAX ? rows->n : TERMS_MAX;
     place->terms = tb_mem_array(place->terms_n, sizeof(*place->terms));
-    place->sets = tb_mem_array(OPERATIONS_MAX, sizeof(*place->sets));
     for (size_t i = 0; i < place->terms_n; i++) {
         struct term *term = &place->terms[i];
-        copy_text(term->product, sizeof(term->product), tb_cell(rows, i, 1));
-        copy_text(term->route, sizeof(term->route), tb_cell(rows, i, 2));
-        copy_text(term->name, sizeof(term->name), tb_cell(rows, i, 3));
-        term->quota = tb_cell_int(rows, i, 4);
-        term->window_ms = tb_cell_int(rows, i, 5);
+        term->kind = (enum kind)tb_cell_int(rows, i, 2);
+        copy_text(term->product, sizeof(term->product), tb_cell(rows, i, 3));
+        copy_text(term->route, sizeof(term->route), tb_cell(rows, i, 4));
+        copy_text(term->text, sizeof(term->text), tb_cell(rows, i, 5));
+        term->quota = tb_cell_int(rows, i, 6);
+        term->window_ms = tb_cell_int(rows, i, 7);
+        place->limited |= term->kind == LIMIT;
     }
+    if (place->limited)
+        place->sets = tb_mem_array(OPERATIONS_MAX, sizeof(*place->sets));
 }
 
-static bool applies(const struct term *term, const struct tb_operation *operation)
+static bool applies(const struct term *term, enum kind kind, const struct tb_operation *operation)
 {
-    return (term->product[0] == '\0' || strcmp(term->product, operation->plugin->name) == 0) &&
+    return term->kind == kind &&
+           (term->product[0] == '\0' || strcmp(term->product, operation->plugin->name) == 0) &&
            (term->route[0] == '\0' || strcmp(term->route, operation->key) == 0);
+}
+
+/* The first line of this kind that speaks of the operation; NULL: none does. */
+static const struct term *find_term(const struct place *place, enum kind kind,
+                                    const struct tb_operation *operation)
+{
+    for (size_t i = 0; i < place->terms_n; i++)
+        if (applies(&place->terms[i], kind, operation))
+            return &place->terms[i];
+    return NULL;
 }
 
 static enum tb_limit_scope scope_of(const struct term *term)
@@ -119,13 +153,13 @@ static const struct tb_limit_set *set_for(const struct tb_apps *apps, struct pla
     struct tb_limit_window windows[TB_LIMIT_WINDOWS];
     char why[128];
     size_t n = 0;
-    if (place->terms_n == 0 || operation->index >= OPERATIONS_MAX)
+    if (!place->limited || operation->index >= OPERATIONS_MAX)
         return apps->standard;
     if (place->sets[operation->index] != NULL)
         return place->sets[operation->index];
     for (size_t i = 0; i < place->terms_n && n < TB_LIMIT_WINDOWS; i++)
-        if (applies(&place->terms[i], operation))
-            windows[n++] = (struct tb_limit_window){place->terms[i].name, place->terms[i].quota,
+        if (applies(&place->terms[i], LIMIT, operation))
+            windows[n++] = (struct tb_limit_window){place->terms[i].text, place->terms[i].quota,
                                                     place->terms[i].window_ms,
                                                     scope_of(&place->terms[i])};
     struct tb_limit_set *set = tb_mem(sizeof(*set));
@@ -172,6 +206,13 @@ tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct 
             return err;
         tb_run_of(req)->problem = (struct tb_problem){0};
     }
-    *out_app = (struct tb_app){place->active, set_for(apps, place, operation)};
+    const struct term *stop = find_term(place, STOP, operation);
+    *out_app = (struct tb_app){
+        .active = place->active,
+        .plain_tokens = place->plain_tokens,
+        .entitled = find_term(place, ENTITLEMENT, operation) != NULL,
+        .stopped = stop == NULL ? NULL : stop->text,
+        .limits = set_for(apps, place, operation),
+    };
     return NULL;
 }

@@ -1,6 +1,6 @@
-/* The apps a worker has met: whether they may act, and the rate limits agreed with them. What is
- * remembered is at most a second old, so a suspended app is refused within a second on every
- * worker. */
+/* The apps a worker has met: whether they may act, what they may use, and the rate limits agreed
+ * with them. What is remembered is at most a second old, so a suspended app, a withdrawn
+ * entitlement and a stopped interface are refused within a second on every worker. */
 #ifndef TB_GATEWAY_APPS_H
 #define TB_GATEWAY_APPS_H
 
@@ -12,9 +12,14 @@ enum { TB_APPS_REMEMBERED = 4096 };
 
 struct tb_apps;
 
+/** What is known of an app, for the operation that was asked about. */
 struct tb_app {
-    bool active;                       /**< it and its partner */
-    const struct tb_limit_set *limits; /**< for the operation that was asked about */
+    bool active;       /**< it and its partner */
+    bool plain_tokens; /**< it may use tokens bound to nobody; counts in the sandbox only */
+    bool entitled;     /**< an entitlement for its world's environment covers the operation */
+    const char
+        *stopped; /**< why the bank has stopped the operation for everybody; NULL: it has not */
+    const struct tb_limit_set *limits;
 };
 
 /** An empty memory. `standard` are the limits of an app that has none of its own; borrowed. */

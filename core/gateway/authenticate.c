@@ -1,10 +1,7 @@
-/* Stages "authenticate" and "entitle": whose token it is, and whether it opens this operation.
- * Every bad token gets the same answer; why it is bad stands in the operator's view of the trace
- * only. */
-#include "bank/world.h"
+/* Stage "authenticate": whose token it is. Every bad token gets the same answer; why it is bad
+ * stands in the operator's view of the trace only. */
 #include "crypto/digest.h"
 #include "crypto/keystore.h"
-#include "gateway/apps.h"
 #include "gateway/gateway.h"
 #include <stdio.h>
 #include <strings.h>
@@ -67,25 +64,5 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
     tb_arena_defer(x->run.arena, tb_grant_drop_any, grant);
     x->grant = grant;
     note_partner(x);
-    return NULL;
-}
-
-tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
-{
-    const char *scope = x->match.operation->route->scope;
-    if (scope == NULL)
-        return NULL;
-    if (!tb_grant_allows(x->grant, tb_str(scope)))
-        return tb_fail(&x->run.req, TB_E_SCOPE_MISSING, "%s needs the scope %s",
-                       x->match.operation->key, scope);
-    struct tb_app app;
-    TB_TRY(tb_app_find(&x->run.req, tb_gateway_parts(x->gateway)->apps, x->grant->app,
-                       x->match.operation, &app));
-    if (!app.active)
-        return tb_fail(&x->run.req, TB_E_STOPPED, "the app or its partner is suspended");
-    struct tb_world world;
-    TB_TRY(
-        tb_world_find(&x->run.req, tb_gateway_parts(x->gateway)->worlds, x->grant->book, &world));
-    x->world_offset_ms = world.clock_offset_ms;
     return NULL;
 }

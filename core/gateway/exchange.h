@@ -12,6 +12,7 @@
 #include "runtime/run.h"
 
 struct tb_gateway;
+struct tb_limit_set;
 
 enum {
     TB_QUERY_MAX = 16,         /**< query parameters of one request */
@@ -29,9 +30,10 @@ struct tb_exchange {
     struct tb_gateway *gateway;
 
     struct tb_match match;
-    const struct tb_grant *grant; /**< whose token it is; NULL on open routes */
-    int64_t world_offset_ms;      /**< world time minus wall time */
-    json_t *json;                 /**< the body, freed with the arena */
+    const struct tb_grant *grant;      /**< whose token it is; NULL on open routes */
+    int64_t world_offset_ms;           /**< world time minus wall time */
+    const struct tb_limit_set *limits; /**< of the app, from stage "entitle" to "limit" */
+    json_t *json;                      /**< the body, freed with the arena */
     struct tb_query_value query[TB_QUERY_MAX];
     size_t query_n;
 
@@ -66,7 +68,7 @@ tb_err tb_stage_admit(struct tb_exchange *x);
 tb_err tb_stage_route(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_authenticate(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x);
-tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x);
+tb_err tb_stage_limit(struct tb_exchange *x);
 tb_err tb_stage_query(struct tb_exchange *x);
 tb_err tb_stage_body(struct tb_exchange *x);
 tb_err tb_stage_schema(struct tb_exchange *x);

@@ -3,8 +3,8 @@
  * Source: draft-ietf-httpapi-ratelimit-headers-10. */
 #include "base/metrics.h"
 #include "base/time.h"
-#include "gateway/apps.h"
 #include "gateway/gateway.h"
+#include "gateway/limit.h"
 
 static void add_headers(struct tb_exchange *x, const struct tb_limit_verdict *verdict)
 {
@@ -29,22 +29,20 @@ static struct tb_str violated(struct tb_exchange *x, const struct tb_limit_verdi
     return tb_text_end(&text);
 }
 
-tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x)
+tb_err tb_stage_limit(struct tb_exchange *x)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     const struct tb_operation *operation = x->match.operation;
     struct tb_limit_verdict verdict;
-    struct tb_app app;
-    if (x->grant == NULL)
+    if (x->limits == NULL) /* open to everybody: counted by address, if at all */
         return NULL;
-    TB_TRY(tb_app_find(&x->run.req, parts->apps, x->grant->app, operation, &app));
     struct tb_limit_subject subject = {
         .app = x->grant->app,
         .product = tb_str(operation->plugin->name),
         .route = {operation->key, operation->key_n},
     };
     uint32_t cost = operation->route->cost > 0 ? operation->route->cost : 1;
-    bool admitted = tb_limit_take(parts->limiter, app.limits, &subject, cost,
+    bool admitted = tb_limit_take(parts->limiter, x->limits, &subject, cost,
                                   tb_loop_now_ms(x->run.loop) * 1000000, &verdict);
     add_headers(x, &verdict);
     if (admitted)
@@ -53,5 +51,5 @@ tb_err TB_SUSPENDS tb_stage_limit(struct tb_exchange *x)
     x->run.problem.retry_after_s = verdict.retry_after_s;
     x->run.problem.extra = violated(x, &verdict);
     return tb_fail(&x->run.req, TB_E_RATE_LIMITED, "the limit \"%s\" is used up; wait %lld s",
-                   app.limits->rules[verdict.tightest].name, (long long)verdict.retry_after_s);
+                   x->limits->rules[verdict.tightest].name, (long long)verdict.retry_after_s);
 }

@@ -2,7 +2,7 @@
 import psycopg2
 
 SCHEMAS = "('tb', 'bank', 'event', 'e_payment')"
-SHARED = ("bank.currency", "bank.world", "bank.partner", "bank.app", "bank.app_limit", "e_payment.state")
+SHARED = ("bank.currency", "bank.world", "bank.partner", "bank.app", "bank.app_limit", "bank.entitlement", "bank.stop", "e_payment.state")
 
 
 def test_plpgsql_check_finds_nothing(books):

@@ -23,9 +23,11 @@ def new_id(prefix, book=DEMO_BOOK):
 
 class Partner:
     """A partner with one app. In the demo world, or with `book` in a world of its own. `limits`: rows (product, route, name,
-    quota, window in ms) of the app's agreement; none: those of the configuration."""
+    quota, window in ms) of the app's agreement; none: those of the configuration. `entitlements`: pairs (product, operation); empty
+    texts mean all."""
 
-    def __init__(self, sandbox, name="Other partner", book=DEMO_BOOK, limits=(("", "", "test", 10**9, 60_000),)):
+    def __init__(self, sandbox, name="Other partner", book=DEMO_BOOK, limits=(("", "", "test", 10**9, 60_000),),
+                 entitlements=(("", ""),)):
         self.sandbox, self.book = sandbox, book
         self.db = sandbox.db()
         if book != DEMO_BOOK and self.one("select world from bank.book where book = %s", book) is None:
@@ -35,7 +37,7 @@ class Partner:
         self.world = self.one("select world from bank.book where book = %s", book)
         self.id = new_id("ptr")
         self.run("insert into bank.partner (id, name, created_at) values (%s, %s, now())", self.id, name)
-        self.app = self.add_app(limits)
+        self.app = self.add_app(limits, entitlements)
 
     def run(self, sql, *values):
         with self.db.cursor() as cursor:
@@ -47,10 +49,13 @@ class Partner:
             row = cursor.fetchone()
         return None if row is None else row[0]
 
-    def add_app(self, limits):
+    def add_app(self, limits, entitlements=(("", ""),)):
         app = new_id("app")
-        self.run("insert into bank.app (id, partner, world, name, created_at) values (%s, %s, %s, 'Test app', now())",
-                 app, self.id, self.world)
+        self.run("insert into bank.app (id, partner, world, name, plain_tokens, created_at)"
+                 " values (%s, %s, %s, 'Test app', true, now())", app, self.id, self.world)
+        for product, operation in entitlements:
+            self.run("insert into bank.entitlement (app, product, environment, operation, since)"
+                     " values (%s, %s, 'sandbox', %s, now())", app, product, operation)
         for row in limits:
             self.run("insert into bank.app_limit (app, product, route, name, quota, window_ms) values (%s, %s, %s, %s, %s, %s)",
                      app, *row)
