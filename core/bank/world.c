@@ -31,13 +31,6 @@ static struct place *place_of(struct tb_worlds *worlds, int32_t book)
     return &worlds->places[(uint32_t)book % TB_WORLDS_REMEMBERED];
 }
 
-void tb_worlds_forget(struct tb_worlds *worlds, int32_t book)
-{
-    for (size_t i = 0; i < TB_WORLDS_REMEMBERED; i++)
-        if (book == 0 || worlds->places[i].world.book == book)
-            worlds->places[i].read_ms = 0;
-}
-
 static const char SQL_WORLD[] = "select w.kind = 'live', w.clock_offset_ms from bank.book b "
                                 "join bank.world w on w.id = b.world where b.book = $1";
 

@@ -20,9 +20,6 @@ enum { TB_WORLDS_REMEMBERED = 4096 };
 struct tb_worlds *tb_worlds_new(void);
 void tb_worlds_free(struct tb_worlds *worlds);
 
-/** Forget what is remembered of a book; 0: of all. */
-void tb_worlds_forget(struct tb_worlds *worlds, int32_t book);
-
 /** The world of a book.
  *  @return NULL; TB_E_NOT_ENTITLED (there is no such world any more); TB_E_STORE
  *  Waits: only when it is not remembered, or was read more than a second ago and is being asked for

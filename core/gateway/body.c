@@ -1,5 +1,6 @@
 /* Stages "body" and "schema": the body is JSON of an acceptable size and media type, and has the
- * shape the operation declares. Nothing behind these stages sees a body that was not checked. */
+ * shape the operation declares. Nothing behind these stages sees a body that was not checked, but
+ * for the handlers of routes with TB_R_RAW, which read forms and tokens. */
 #include "base/json.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
@@ -31,6 +32,8 @@ static tb_err check_size(struct tb_exchange *x)
 tb_err tb_stage_body(struct tb_exchange *x)
 {
     bool takes_body = x->match.operation->body_schema != NULL;
+    if ((x->match.flags & TB_R_RAW) != 0)
+        return check_size(x);
     if (!takes_body) {
         if (x->in.body.n == 0)
             return NULL;

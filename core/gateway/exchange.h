@@ -30,6 +30,8 @@ struct tb_exchange {
     struct tb_gateway *gateway;
 
     struct tb_match match;
+    struct tb_str token;               /**< as it was sent */
+    bool dpop_scheme;                  /**< it came as "Authorization: DPoP", not as Bearer */
     const struct tb_grant *grant;      /**< whose token it is; NULL on open routes */
     int64_t world_offset_ms;           /**< world time minus wall time */
     const struct tb_limit_set *limits; /**< of the app, from stage "entitle" to "limit" */
@@ -66,7 +68,8 @@ typedef tb_err (*tb_stage)(struct tb_exchange *x);
 
 tb_err tb_stage_admit(struct tb_exchange *x);
 tb_err tb_stage_route(struct tb_exchange *x);
-tb_err TB_SUSPENDS tb_stage_authenticate(struct tb_exchange *x);
+tb_err tb_stage_authenticate(struct tb_exchange *x);
+tb_err tb_stage_constrain(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x);
 tb_err tb_stage_limit(struct tb_exchange *x);
 tb_err tb_stage_query(struct tb_exchange *x);
@@ -80,8 +83,12 @@ tb_err tb_stage_reply_schema(struct tb_exchange *x);
  * put the headers that every answer carries. Source: RFC 9562; W3C Trace Context. */
 void tb_exchange_name(struct tb_exchange *x);
 
-/** Turn the failure `err` into the answer: a problem document and its headers. */
+/** Turn the failure `err` into the answer: a problem document, or what the route's flags ask for,
+ * and its headers. */
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err);
+
+/** Add the WWW-Authenticate that goes with `err`, if any does. */
+void tb_exchange_challenge(struct tb_exchange *x, tb_err err);
 
 /** Set the answer; `type` and `body` are borrowed and live as long as the request. An absent body,
  *  unless the status is 204 or 303, means that memory ran out. */

@@ -14,7 +14,6 @@ struct tb_gateway {
     struct tb_gateway_parts parts;
     struct tb_exchange *free;
     size_t free_n, open_n;
-    bool closed;
 };
 
 struct tb_gateway *tb_gateway_new(const struct tb_gateway_parts *parts)
@@ -42,11 +41,6 @@ const struct tb_gateway_parts *tb_gateway_parts(const struct tb_gateway *gateway
     return &gateway->parts;
 }
 
-void tb_gateway_close(struct tb_gateway *gateway)
-{
-    gateway->closed = true;
-}
-
 size_t tb_gateway_open(const struct tb_gateway *gateway)
 {
     return gateway->open_n;
@@ -62,6 +56,7 @@ static void renew(struct tb_exchange *x)
     x->match.operation = NULL;
     x->match.params_n = 0;
     x->grant = NULL;
+    x->dpop_scheme = false;
     x->world_offset_ms = 0;
     x->json = NULL;
     x->query_n = 0;
@@ -178,8 +173,6 @@ const struct tb_http_owner *tb_gateway_calls(void)
 
 tb_err tb_stage_admit(struct tb_exchange *x)
 {
-    if (x->gateway->closed)
-        return tb_fail(&x->run.req, TB_E_SHUTTING_DOWN, "this worker is ending");
     if (x->gateway->parts.quarantined(x->gateway->parts.owner, x))
         return tb_fail(&x->run.req, TB_E_QUARANTINED, "this request has twice ended a worker");
     if (x->in.refused > 0)

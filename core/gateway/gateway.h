@@ -57,9 +57,6 @@ const struct tb_gateway_parts *tb_gateway_parts(const struct tb_gateway *gateway
 /** What the server calls; the owner is the gateway. */
 const struct tb_http_owner *tb_gateway_calls(void);
 
-/** Refuse new requests with 503 from now on. */
-void tb_gateway_close(struct tb_gateway *gateway);
-
 /** Requests that have not ended. */
 size_t tb_gateway_open(const struct tb_gateway *gateway);
 

@@ -11,6 +11,7 @@ static const struct {
     {"admit", tb_stage_admit},               /* room for it, and its head is sane */
     {"route", tb_stage_route},               /* which operation */
     {"authenticate", tb_stage_authenticate}, /* whose token */
+    {"constrain", tb_stage_constrain},       /* shown by whom it is bound to */
     {"entitle", tb_stage_entitle},           /* may they, and in which world */
     {"limit", tb_stage_limit},               /* not more often than agreed */
     {"query", tb_stage_query},               /* query parameters of the right type */

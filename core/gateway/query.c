@@ -1,5 +1,6 @@
 /* Stage "query": the parameters behind the "?" are those the route declares, each of its type. An
- * unknown one is refused rather than ignored: a misspelt filter must not widen a list. */
+ * unknown one is refused rather than ignored: a misspelt filter must not widen a list. Routes with
+ * TB_R_RAW read theirs themselves, by the rules of another standard. */
 #include "base/id.h"
 #include "base/json.h"
 #include "base/time.h"
@@ -152,6 +153,8 @@ static tb_err take(struct tb_exchange *x, struct tb_str pair)
 tb_err tb_stage_query(struct tb_exchange *x)
 {
     struct tb_str rest = x->in.raw_query;
+    if ((x->match.flags & TB_R_RAW) != 0)
+        return NULL;
     while (rest.n > 0) {
         const char *amp = memchr(rest.at, '&', rest.n);
         struct tb_str pair = {rest.at, amp != NULL ? (size_t)(amp - rest.at) : rest.n};

@@ -2,6 +2,7 @@
  * its status. */
 #include "gateway/gateway.h"
 #include "http/problem.h"
+#include "oauth/errors.h"
 
 /* What an answer carries when there is no memory left to write a better one. */
 static const char LAST_RESORT[] =
@@ -16,34 +17,34 @@ static struct tb_str registered_type(tb_err err)
                : TB_STR_NONE;
 }
 
-static void set_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
+/* Whether the handler has set this header itself. */
+static bool has_header(const struct tb_exchange *x, struct tb_str name)
+{
+    for (size_t i = x->own_headers_n; i < x->reply_headers_n; i++)
+        if (tb_str_eq(x->reply_headers[i].name, name))
+            return true;
+    return false;
+}
+
+static void set_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body,
+                      uint32_t flags)
 {
     x->status = status;
     x->reply = body;
     if (body.at != NULL)
         tb_exchange_header(x, TB_STR("content-type"), type);
-    tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+    if (!has_header(x, TB_STR("cache-control")))
+        tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+    if ((flags & TB_R_OAUTH) != 0)
+        tb_exchange_header(x, TB_STR("strict-transport-security"), TB_STR("max-age=31536000"));
 }
 
 tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
 {
     if (body.at == NULL && status != 204 && status != 303)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the answer needs too much memory");
-    set_reply(x, status, type, body);
+    set_reply(x, status, type, body, x->match.flags);
     return NULL;
-}
-
-static void add_challenge(struct tb_exchange *x, tb_err err)
-{
-    if (tb_is(err, TB_E_TOKEN_MISSING))
-        tb_exchange_header(x, TB_STR("www-authenticate"), TB_STR("Bearer"));
-    else if (err->status == 401)
-        tb_exchange_header(x, TB_STR("www-authenticate"), TB_STR("Bearer error=\"invalid_token\""));
-    else if (tb_is(err, TB_E_SCOPE_MISSING))
-        tb_exchange_header(x, TB_STR("www-authenticate"),
-                           tb_arena_format(x->run.arena,
-                                           "Bearer error=\"insufficient_scope\", scope=\"%s\"",
-                                           x->match.operation->route->scope));
 }
 
 static void add_retry_after(struct tb_exchange *x, tb_err err)
@@ -57,20 +58,20 @@ static void add_retry_after(struct tb_exchange *x, tb_err err)
                            tb_arena_format(x->run.arena, "%lld", (long long)*seconds));
 }
 
-void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
+/* The shape that failures have at this path, also when no operation was reached: a method it does
+ * not take, a stage before the router, no fiber. */
+static uint32_t shape_of(const struct tb_exchange *x)
+{
+    const struct tb_router *router = tb_gateway_parts(x->gateway)->router;
+    struct tb_match match;
+    if (x->match.operation != NULL)
+        return x->match.flags;
+    return tb_router_find(router, x->in.method, x->in.path, &match) ? match.flags : 0;
+}
+
+static struct tb_str problem_document(struct tb_exchange *x, tb_err err, struct tb_str id)
 {
     struct tb_text text;
-    if (x->reply_headers_n > x->own_headers_n)
-        x->reply_headers_n = x->own_headers_n; /* the refused answer's are not this one's */
-    add_retry_after(x, err);
-    add_challenge(x, err);
-    if (x->run.problem.link.at != NULL)
-        tb_exchange_header(x, TB_STR("link"),
-                           tb_arena_format(x->run.arena, "<%.*s>; rel=\"related\"",
-                                           (int)x->run.problem.link.n, x->run.problem.link.at));
-    if (x->run.problem.replayed)
-        tb_exchange_header(x, TB_STR("idempotency-replayed"), TB_STR("true"));
-    struct tb_str id = {x->request_id, sizeof(x->request_id) - 1};
     struct tb_problem_of of = {
         .err = err,
         .problem = &x->run.problem,
@@ -81,9 +82,34 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
     };
     tb_text_init(&text, x->run.arena);
     tb_problem_write(&text, &of);
-    struct tb_str body = tb_text_end(&text);
-    if (body.at == NULL)
-        body = (struct tb_str){LAST_RESORT, sizeof(LAST_RESORT) - 1};
-    int status = body.at == LAST_RESORT ? 500 : err->status;
-    set_reply(x, status, TB_PROBLEM_TYPE, body);
+    return tb_text_end(&text);
+}
+
+void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
+{
+    struct tb_str id = {x->request_id, sizeof(x->request_id) - 1}, type = TB_PROBLEM_TYPE, body;
+    uint32_t flags = shape_of(x);
+    if (x->reply_headers_n > x->own_headers_n)
+        x->reply_headers_n = x->own_headers_n; /* the refused answer's are not this one's */
+    add_retry_after(x, err);
+    tb_exchange_challenge(x, err);
+    if (x->run.problem.link.at != NULL)
+        tb_exchange_header(x, TB_STR("link"),
+                           tb_arena_format(x->run.arena, "<%.*s>; rel=\"related\"",
+                                           (int)x->run.problem.link.n, x->run.problem.link.at));
+    if (x->run.problem.replayed)
+        tb_exchange_header(x, TB_STR("idempotency-replayed"), TB_STR("true"));
+    if ((flags & TB_R_OAUTH) != 0) {
+        type = TB_STR("application/json");
+        body = tb_oauth_error_body(x->run.arena, err, x->run.problem.detail);
+    } else {
+        body = problem_document(x, err, id);
+    }
+    int status = err->status;
+    if (body.at == NULL) {
+        body = TB_STR(LAST_RESORT);
+        type = TB_PROBLEM_TYPE;
+        status = 500;
+    }
+    set_reply(x, status, type, body, flags);
 }

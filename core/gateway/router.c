@@ -16,6 +16,7 @@ struct node {
     struct node *child, *sibling;
     const struct tb_operation *operations[METHODS_MAX];
     size_t operations_n;
+    uint32_t flags; /* of its operations together */
     char allow[ALLOW_BYTES];
 };
 
@@ -134,6 +135,7 @@ static const char *add_method(struct tb_router *router, struct node *node,
     snprintf(node->allow + n, sizeof(node->allow) - n, "%s%s%s", n == 0 ? "" : ", ", method,
              strcmp(method, "GET") == 0 ? ", HEAD" : "");
     node->operations[node->operations_n++] = operation;
+    node->flags |= operation->route->flags;
     return NULL;
 }
 
@@ -214,6 +216,8 @@ bool tb_router_find(const struct tb_router *router, struct tb_str method, struct
     for (size_t i = 0; i < node->operations_n; i++)
         if (tb_str_eq(method, tb_str(node->operations[i]->route->method)))
             out_match->operation = node->operations[i];
+    out_match->flags = out_match->operation == NULL ? node->flags
+                                                    : out_match->operation->route->flags;
     return true;
 }
 

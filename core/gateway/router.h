@@ -36,6 +36,7 @@ struct tb_match {
     struct tb_path_param params[TB_ROUTE_PARAMS_MAX]; /**< values point into the path looked up */
     size_t params_n;
     const char *allow; /**< methods of the path, "GET, POST" */
+    uint32_t flags; /**< of the operation; of all the path's together when the method is unknown */
 };
 
 struct tb_router *tb_router_new(void);

@@ -48,8 +48,6 @@ static const char *verdict_name(uint8_t verdict)
     switch (verdict) {
     case TB_VERDICT_PASS:
         return "pass";
-    case TB_VERDICT_SKIP:
-        return "skip";
     case TB_VERDICT_REFUSE:
         return "refuse";
     default:

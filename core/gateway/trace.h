@@ -17,7 +17,7 @@ enum {
     TB_TRACE_RING = 4096, /**< records kept for each worker */
 };
 
-enum tb_verdict { TB_VERDICT_NONE, TB_VERDICT_PASS, TB_VERDICT_SKIP, TB_VERDICT_REFUSE };
+enum tb_verdict { TB_VERDICT_NONE, TB_VERDICT_PASS, TB_VERDICT_REFUSE };
 
 struct tb_trace {
     char request_id[36];
