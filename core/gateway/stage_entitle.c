@@ -25,6 +25,7 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     const char *scope = operation->route->scope;
     struct tb_world world;
     struct tb_app app;
+    x->limits = NULL;
     if (scope == NULL)
         return NULL;
     if (!tb_grant_allows(x->grant, tb_str(scope)))
