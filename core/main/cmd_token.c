@@ -72,7 +72,7 @@ static tb_err TB_SUSPENDS mint_with(struct tb_req *req, struct tb_command_job *j
     const char *scope = tb_cli_option(job->cli, "scope");
     int64_t now_s = tb_wall_ms() / 1000;
     struct tb_minted minted;
-    TB_TRY(tb_oauth_keys_refresh(req, keys, &tb_oauth_schedule, now_s));
+    TB_TRY(tb_oauth_keys_refresh(req, keys, TB_KEYS_OF_TOKENS, &tb_oauth_schedule, now_s));
     struct tb_token_order order = {
         .scope = scope == NULL ? every_scope(req, job->registry) : tb_str(scope),
         .life_s = *(int64_t *)job->mine * 86400,

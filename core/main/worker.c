@@ -216,10 +216,11 @@ static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
     struct worker *w = arg;
     int64_t now_s = tb_wall_ms() / 1000;
     tb_job_equip(req, w->store);
-    tb_err err = tb_oauth_keys_refresh(req, w->keystore, &tb_oauth_schedule, now_s);
+    tb_err err = tb_oauth_keys_refresh(req, w->keystore, TB_KEYS_OF_TOKENS, &tb_oauth_schedule,
+                                       now_s);
     if (err == NULL)
         err = tb_revocations_refresh(req, &w->revocations, now_s);
-    int64_t pause_ms = err == NULL ? TB_OAUTH_REVOKED_S * INT64_C(1000) : UPKEEP_MS;
+    int64_t pause_ms = err == NULL ? (int64_t)TB_OAUTH_REVOKED_MS : UPKEEP_MS;
     w->refresh_ms = tb_loop_now_ms(w->loop) + (w->revocations.behind ? 0 : pause_ms);
     w->refreshing = false;
     return err;

@@ -3,6 +3,7 @@
  * Rows met twice are in the set already and cost nothing. */
 #include "oauth/revoke.h"
 #include "oauth/rows.h"
+#include "oauth/server.h"
 #include <stdio.h>
 
 enum { PAGE = 1000, OVERLAP_MS = 60 * 1000 };
@@ -15,6 +16,8 @@ static const char SQL_PAGE[] =
     "select jti, extract(epoch from expires_at)::bigint, "
     "(extract(epoch from revoked_at) * 1000)::bigint from oauth.revoked_token "
     "where (revoked_at, jti) > ($1, $2) and expires_at > $3 order by revoked_at, jti limit 1000";
+
+static const char SQL_END[] = "select oauth.end_grant($1, $2, $3)";
 
 static tb_err into_set(struct tb_req *req, struct tb_jti_set *set, struct tb_str jti, int64_t exp_s,
                        int64_t now_s)
@@ -33,6 +36,20 @@ tb_err TB_SUSPENDS tb_token_revoke(struct tb_req *req, struct tb_revocations *re
     TB_TRY(into_set(req, revocations->set, jti, exp_s, now_s));
     return tb_query(req, &rows, SQL_REVOKE, TB_TEXT(jti), TB_TIME(exp_s * 1000),
                     TB_TIME(now_s * 1000));
+}
+
+tb_err tb_grant_ended(struct tb_req *req, struct tb_str grant_id)
+{
+    int64_t now_s = tb_oauth_now_s(req);
+    return into_set(req, tb_oauth()->revocations->set, grant_id, now_s + TB_GRANT_REVOKED_S, now_s);
+}
+
+tb_err TB_SUSPENDS tb_grant_end(struct tb_req *req, struct tb_str grant_id, const char *by)
+{
+    struct tb_rows *rows;
+    TB_TRY(tb_query(req, &rows, SQL_END, TB_TEXT(grant_id), TB_TEXT(tb_str(by)),
+                    TB_TIME(tb_oauth_now_s(req) * 1000)));
+    return tb_grant_ended(req, grant_id);
 }
 
 tb_err TB_SUSPENDS tb_revocations_refresh(struct tb_req *req, struct tb_revocations *revocations,

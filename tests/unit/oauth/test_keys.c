@@ -6,10 +6,13 @@
 #include "oauth/keys.h"
 #include "oauth/revoke.h"
 #include "runtime/run.h"
+#include "store/migrate.h"
 #include "store/query.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+extern const struct tb_migration tb_bank_migrations[];
 
 enum { NOW = 1700000000, WORKERS = 8, REVOKED = 2500 };
 
@@ -35,8 +38,11 @@ static int set_up(void **state)
 {
     (void)state;
     pg_make(&pg, false);
-    for (const struct tb_migration *m = tb_oauth_migrations; m->number != 0; m++)
-        pg_do(&pg, m->sql);
+    const struct tb_migration *rooms[] = {tb_store_migrations, tb_bank_migrations,
+                                          tb_oauth_migrations};
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
+        for (const struct tb_migration *m = rooms[i]; m->number != 0; m++)
+            pg_do(&pg, m->sql);
     loop = tb_loop_new();
     store = tb_store_open(loop, &(struct tb_store_options){.dsn = pg.dsn});
     host = tb_run_host;
@@ -66,8 +72,9 @@ static int empty_tables(void **state)
 
 struct refresh {
     struct tb_keystore *keys;
-    const struct tb_key_schedule *schedule;
+    enum tb_key_purpose purpose;
     int64_t now_s;
+    int64_t rotate_s; /* 0: refresh */
     tb_err err;
     bool ended;
 };
@@ -76,14 +83,31 @@ static tb_err TB_SUSPENDS refresh_job(struct tb_req *req, void *arg)
 {
     struct refresh *refresh = arg;
     req->host = &host;
-    refresh->err = tb_oauth_keys_refresh(req, refresh->keys, refresh->schedule, refresh->now_s);
+    if (refresh->rotate_s != 0)
+        refresh->err = tb_oauth_keys_rotate(req, refresh->keys, refresh->purpose,
+                                            &tb_oauth_schedule, refresh->rotate_s, refresh->now_s);
+    else
+        refresh->err = tb_oauth_keys_refresh(req, refresh->keys, refresh->purpose,
+                                             &tb_oauth_schedule, refresh->now_s);
     refresh->ended = true;
     return NULL;
 }
 
+static tb_err refresh_of(struct tb_keystore *keys, enum tb_key_purpose purpose, int64_t now_s)
+{
+    struct refresh refresh = {.keys = keys, .purpose = purpose, .now_s = now_s};
+    assert_null(tb_run_to_end(loop, refresh_job, &refresh, 0));
+    return refresh.err;
+}
+
 static tb_err refresh_at(struct tb_keystore *keys, int64_t now_s)
 {
-    struct refresh refresh = {keys, &tb_oauth_schedule, now_s, NULL, false};
+    return refresh_of(keys, TB_KEYS_OF_TOKENS, now_s);
+}
+
+static tb_err rotate(struct tb_keystore *keys, int64_t from_s, int64_t now_s)
+{
+    struct refresh refresh = {.keys = keys, .now_s = now_s, .rotate_s = from_s};
     assert_null(tb_run_to_end(loop, refresh_job, &refresh, 0));
     return refresh.err;
 }
@@ -109,8 +133,7 @@ static void workers_that_start_together_agree_on_one_key(void **state)
     (void)state;
     struct refresh refreshes[WORKERS];
     for (int i = 0; i < WORKERS; i++) {
-        refreshes[i] = (struct refresh){tb_keystore_new(&master), &tb_oauth_schedule, NOW + i % 3,
-                                        NULL, false};
+        refreshes[i] = (struct refresh){.keys = tb_keystore_new(&master), .now_s = NOW + i % 3};
         assert_null(tb_run_detached(loop, "refresh", refresh_job, &refreshes[i], 0));
     }
     for (int i = 0; i < WORKERS; i++)
@@ -157,6 +180,77 @@ static void another_master_secret_opens_nothing_and_says_so(void **state)
     tb_keystore_free(keys);
     tb_keystore_free(stranger);
     tb_secret_wipe(&other);
+}
+
+static bool same_signer(struct tb_keystore *a, struct tb_keystore *b, int64_t now_s)
+{
+    return tb_str_eq(tb_key_kid(tb_keystore_signer(a, now_s)),
+                     tb_key_kid(tb_keystore_signer(b, now_s)));
+}
+
+static void keys_of_responses_are_others_than_keys_of_tokens(void **state)
+{
+    (void)state;
+    struct tb_keystore *tokens = tb_keystore_new(&master), *responses = tb_keystore_new(&master);
+    assert_null(refresh_of(tokens, TB_KEYS_OF_TOKENS, NOW));
+    assert_null(refresh_of(responses, TB_KEYS_OF_RESPONSES, NOW));
+    assert_int_equal(pg_number(&pg, "select count(*) from oauth.signing_key"), 2);
+    assert_false(same_signer(tokens, responses, NOW));
+    tb_keystore_free(tokens);
+    tb_keystore_free(responses);
+}
+
+static void a_rotation_ahead_of_the_schedule_overlaps(void **state)
+{
+    (void)state;
+    struct tb_keystore *keys = tb_keystore_new(&master), *other = tb_keystore_new(&master);
+    struct tb_key_status status[TB_KEYSTORE_KEYS_MAX];
+    assert_null(refresh_at(keys, NOW));
+    assert_null(refresh_at(other, NOW));
+    assert_null(rotate(keys, NOW + 600, NOW));
+    assert_null(rotate(other, NOW + 600, NOW)); /* a second hand on it at the same time */
+    assert_int_equal(tb_keystore_status(keys, NOW, status), 2);
+    assert_int_equal(status[0].state, TB_KEY_ACTIVE);
+    assert_int_equal(status[1].state, TB_KEY_NEXT);
+    for (int64_t at = NOW; at < NOW + 1200; at += 60) {
+        assert_true(same_signer(keys, other, at));
+        assert_true(tb_str_eq(tb_key_kid(tb_keystore_signer(keys, at)),
+                              status[at < NOW + 600 ? 0 : 1].kid));
+    }
+    assert_int_equal(status[0].valid_until_s, NOW + 600 + tb_oauth_schedule.overlap_s);
+    assert_int_equal(status[1].signs_until_s, NOW + 600 + tb_oauth_schedule.period_s);
+    tb_keystore_free(keys);
+    tb_keystore_free(other);
+}
+
+static void a_rotation_brings_the_published_key_forward(void **state)
+{
+    (void)state;
+    struct tb_keystore *keys = tb_keystore_new(&master);
+    int64_t late = NOW + tb_oauth_schedule.period_s - 86400;
+    assert_null(refresh_at(keys, NOW));
+    assert_null(refresh_at(keys, late)); /* offers the next */
+    assert_null(rotate(keys, late + 60, late));
+    assert_int_equal(pg_number(&pg, "select count(*) from oauth.signing_key"), 2);
+    struct tb_key_status status[TB_KEYSTORE_KEYS_MAX];
+    assert_int_equal(tb_keystore_status(keys, late + 60, status), 2);
+    assert_int_equal(status[0].state, TB_KEY_RETIRED);
+    assert_int_equal(status[1].state, TB_KEY_ACTIVE);
+    tb_keystore_free(keys);
+}
+
+static void refuses_to_rotate_into_more_keys_than_a_store_holds(void **state)
+{
+    (void)state;
+    struct tb_keystore *keys = tb_keystore_new(&master);
+    tb_err err = refresh_at(keys, NOW);
+    for (int64_t at = NOW + 1; err == NULL && at < NOW + 20; at++)
+        err = rotate(keys, at, at - 1);
+    assert_true(tb_is(err, TB_E_CONFLICT));
+    assert_int_equal(pg_number(&pg, "select count(*) from oauth.signing_key"),
+                     TB_KEYSTORE_KEYS_MAX - 2);
+    assert_null(refresh_at(keys, NOW + 30));
+    tb_keystore_free(keys);
 }
 
 /* ---- revocations ---- */
@@ -279,6 +373,10 @@ int main(void)
         TEST(workers_that_start_together_agree_on_one_key),
         TEST(rotation_goes_on_by_itself),
         TEST(another_master_secret_opens_nothing_and_says_so),
+        TEST(keys_of_responses_are_others_than_keys_of_tokens),
+        TEST(a_rotation_ahead_of_the_schedule_overlaps),
+        TEST(a_rotation_brings_the_published_key_forward),
+        TEST(refuses_to_rotate_into_more_keys_than_a_store_holds),
         TEST(a_revocation_reaches_other_machines),
         TEST(a_start_reads_all_that_has_not_expired_in_pages),
         TEST(a_full_set_is_an_error_and_the_token_is_not_listed),

@@ -1,0 +1,51 @@
+/* The database decides who takes a code; what is left here is to make it unguessable and to tell
+ * this machine's workers at once when a second taker has ended the grant. */
+#include "oauth/code.h"
+#include "base/random.h"
+#include "crypto/digest.h"
+#include "oauth/errors.h"
+#include "oauth/server.h"
+#include "runtime/fault.h"
+#include "runtime/run.h"
+#include <string.h>
+
+_Static_assert((int)TB_HANDLE_CHARS == (int)TB_SHA256_BASE64URL, "a handle is as long as a digest");
+
+static const char SQL_TAKE[] = "select " TB_GRANTED_COLUMNS " from oauth.take_code($1, $2, $3)";
+
+bool tb_handle_make(struct tb_arena *arena, struct tb_handle *out)
+{
+    unsigned char bytes[TB_HANDLE_BYTES];
+    tb_random_bytes(bytes, sizeof bytes);
+    out->text = tb_base64url(arena, TB_BYTES(bytes, sizeof bytes));
+    explicit_bzero(bytes, sizeof bytes);
+    if (out->text.at == NULL)
+        return false;
+    out->digest = tb_handle_digest(arena, out->text);
+    return out->digest.at != NULL;
+}
+
+struct tb_str tb_handle_digest(struct tb_arena *arena, struct tb_str text)
+{
+    unsigned char digest[TB_SHA256_BYTES];
+    tb_sha256(&text, 1, digest);
+    return tb_base64url(arena, TB_BYTES(digest, sizeof digest));
+}
+
+tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct tb_str client,
+                                struct tb_granted *out)
+{
+    struct tb_rows *rows;
+    struct tb_str digest = tb_handle_digest(tb_run_of(req)->arena, code);
+    int64_t now_s = tb_oauth_now_s(req);
+    if (digest.at == NULL)
+        return tb_fail(req, TB_E_INTERNAL, "no memory left");
+    TB_TRY(tb_query(req, &rows, SQL_TAKE, TB_TEXT(digest), TB_TEXT(client), TB_TIME(now_s * 1000)));
+    if (TB_FAULT("after_code_consume"))
+        return tb_fail(req, TB_E_STORE, "fault");
+    if (tb_granted_read(rows, out))
+        return NULL;
+    if (rows->n == 1 && tb_str_eq(tb_cell(rows, 0, 0), TB_STR("used")))
+        TB_TRY(tb_grant_ended(req, out->id));
+    return tb_fail(req, TB_E_INVALID_GRANT, "the code is not valid for this client");
+}
