@@ -35,9 +35,10 @@ struct tb_str tb_details_type(const json_t *details);
 struct tb_str tb_details_scope(const json_t *details);
 
 /** What is left of granted details when a client asks for `asked` instead: on refresh it may narrow
- *  what it has, never widen it. A member that `asked` leaves out stays as it was granted, so the
- *  request's own details, before the customer chose accounts, are within what became of them.
- *  @param granted, asked  checked, or NULL (none)
+ *  what it has, never widen it. A member that `asked` leaves out stays as it was granted, so what a
+ *  client first asked for, before the customer chose accounts, is within what became of it.
+ *  @param granted  NULL: none, and nothing is within
+ *  @param asked    checked
  *  @return a new reference to the details the token should carry; NULL when `asked` is not within
  *          `granted`
  *  Waits: no. Source: RFC 9396 §6.1. */
