@@ -1,0 +1,473 @@
+-- Using a consent: reads are judged one by one (consent.use), payments in the transaction that makes them (consent.draw,
+-- consent.settle). Every use leaves a receipt. And what partners, customers and the bank read of consents.
+
+-- What a mandate or a payment consent has paid out in a period. Exact, because whoever changes a row holds the consent's.
+create table consent.spent (
+    book    int    not null,
+    n       int    not null,
+    amount  bigint not null check (amount >= 0),
+    period  date   not null,            -- its first day
+    consent text   collate "C" not null,
+    primary key (book, consent, n, period),
+    foreign key (book, consent, n) references consent.allowance
+);
+
+-- Uses of a day, for consents with a frequency.
+create table consent.day_use (
+    book      int  not null,
+    uses_n    int  not null,
+    day       date not null,
+    consent   text collate "C" not null,
+    operation text collate "C" not null,
+    account   text collate "C" not null,    -- '' where the operation names none
+    primary key (book, consent, day, operation, account),
+    foreign key (book, consent) references consent.consent
+);
+
+-- Who did what, when, under which version. `outcome`: granted (a read), or what became of the payment.
+create table consent.receipt (
+    amount     bigint,
+    at         timestamptz not null,
+    book       int         not null,
+    version    int         not null,
+    consent    text        collate "C" not null,
+    id         text        collate "C" not null,
+    app        text        collate "C" not null,
+    operation  text        collate "C" not null,
+    outcome    text        collate "C" not null check (outcome in ('granted', 'succeeded', 'failed')),
+    account    text        collate "C",
+    object     text        collate "C",     -- the payment
+    currency   text        collate "C",
+    request_id text        collate "C",
+    primary key (book, consent, id),
+    foreign key (book, consent) references consent.consent
+);
+
+-- Why a consent may not be used at a moment; null when it may. One whose end has come is over, whatever its status says.
+create function consent.standing(c consent.consent, at timestamptz) returns text
+language sql immutable security invoker
+return case
+    when c.id is null or c.status in ('CANC', 'RJCT')                                then 'consent_revoked'
+    when c.status = 'COND'                                                           then 'consent_consumed'
+    when c.status = 'EXPD' or at >= c.ends_at                                        then 'consent_expired'
+    when c.status in ('AWAU', 'AWAF') or at < c.valid_from                           then 'consent_pending' end;
+
+-- ---- reads ----
+
+-- Use a consent for one request that reads: null and a receipt, or the code of the refusal. `types` are the detail types
+-- that open the operation, joined by '|'. What a payment consent paid for can be read when it is used up. A frequency
+-- counts every request of a day of the world, by operation and account; the count is exact, because its row is changed
+-- only while it is below.
+create function consent.use(book int, id text, app text, receipt text, operation text, types text, account text,
+                            request_id text, at timestamptz) returns text
+language plpgsql volatile security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    c    consent.consent;
+    code text;
+begin
+    select k.* into c from consent.consent k
+     where k.book = use.book and k.id = use.id and k.app = use.app;
+    code := nullif(consent.standing(c, at), 'consent_consumed');
+    code := case when code is not null then code
+                 when c.type <> all (string_to_array(types, '|')) then 'consent_mismatch'
+                 when c.type = 'account_information' and account is not null
+                      and not exists (select from bank.consent_access x
+                                       where x.book = use.book and x.consent = use.id and x.account = use.account)
+                 then 'not_found' end;
+    if code is not null then
+        return code;
+    end if;
+    if c.frequency is not null then
+        insert into consent.day_use as u (book, uses_n, day, consent, operation, account)
+        values (use.book, 1, consent.world_day(use.book, use.at), use.id, use.operation, coalesce(use.account, ''))
+        on conflict (book, consent, day, operation, account)
+        do update set uses_n = u.uses_n + 1 where u.uses_n < c.frequency;
+        if not found then
+            return 'consent_limit_exceeded';
+        end if;
+    end if;
+    insert into consent.receipt (at, book, version, consent, id, app, operation, outcome, account, request_id)
+    values (use.at, use.book, c.version, use.id, use.receipt, use.app, use.operation, 'granted', use.account,
+            use.request_id);
+    return null;
+end
+$$;
+
+-- ---- periods ----
+
+create function consent.world_day(book int, at timestamptz) returns date
+language sql stable strict security invoker
+begin atomic
+    select (at at time zone w.time_zone)::date
+      from bank.book b join bank.world w on w.id = b.world where b.book = world_day.book;
+end;
+
+-- The period that a day lies in: from its first day to the first day after it. Aligned to the calendar, weeks begin on
+-- Monday, fortnights on every second Monday counted from 5 January 1970, half-years in January and July. Aligned to the
+-- consent, periods begin on the day it begins and as many days or months later; a month that lacks that day uses its last.
+create function consent.period(period_type text, alignment text, origin date, day date, out starts date, out ends date)
+language plpgsql immutable strict parallel safe security invoker
+set search_path = pg_catalog
+as $$
+declare
+    days   constant int := case period_type when 'Day' then 1 when 'Week' then 7 when 'Fortnight' then 14 end;
+    months constant int := case period_type when 'Month' then 1 when 'Half-year' then 6 when 'Year' then 12 end;
+    zero   constant date := case when alignment = 'Consent' then origin
+                                 when days is not null then date '1970-01-05' else date '1970-01-01' end;
+    whole  int;     -- periods between zero and the day
+begin
+    if period_type = 'Once' then
+        starts := '-infinity';
+        ends := 'infinity';
+    elsif days is not null then
+        whole := floor((day - zero)::numeric / days);
+        starts := zero + whole * days;
+        ends := starts + days;
+    else
+        whole := (extract(year from day) - extract(year from zero)) * 12 + extract(month from day) - extract(month from zero);
+        if zero + whole * interval '1 month' > day then
+            whole := whole - 1;
+        end if;
+        whole := floor(whole::numeric / months) * months;
+        starts := zero + whole * interval '1 month';
+        ends := zero + (whole + months) * interval '1 month';
+    end if;
+end
+$$;
+
+-- The allowances of a consent with the period that `at` lies in and what was spent in it.
+create function consent.allowances(c consent.consent, at timestamptz,
+    out n int, out period_type text, out alignment text, out amount bigint, out spent bigint, out starts date, out ends date)
+returns setof record
+language sql stable security invoker
+begin atomic
+    select a.n, a.period_type, a.alignment, a.amount, coalesce(s.amount, 0), p.starts, p.ends
+      from consent.allowance a
+     cross join consent.period(a.period_type, a.alignment, consent.world_day((c).book, (c).valid_from),
+                               consent.world_day((c).book, at)) p
+      left join consent.spent s on s.book = a.book and s.consent = a.consent and s.n = a.n and s.period = p.starts
+     where a.book = (c).book and a.consent = (c).id
+     order by a.n;
+end;
+
+-- ---- payments ----
+
+-- Something a partner wants to spend under a consent. `outcome` is for settling: succeeded, failed, or null when it left
+-- no trace.
+create type consent.spending as (
+    n          int,         -- place in the batch
+    consent    text,
+    partner    text,
+    app        text,
+    debtor     text,
+    creditor   text,
+    amount     bigint,
+    currency   text,
+    at         timestamptz,
+    operation  text,
+    object     text,        -- id of the payment
+    request_id text,
+    outcome    text
+);
+
+-- What a consent says to a spending: code null = yes.
+create type consent.verdict as (
+    n       int,
+    code    text,
+    detail  text,
+    pointer text,
+    extra   jsonb
+);
+
+create function consent.refusal_detail(code text) returns text
+language sql immutable strict parallel safe security invoker
+return case code
+    when 'consent_revoked'  then 'the consent is not given any more'
+    when 'consent_expired'  then 'the consent has run out'
+    when 'consent_pending'  then 'the consent is not in force yet'
+    when 'consent_consumed' then 'the consent was for one payment, which was made' end;
+
+-- Allowed hours run from the first minute to before the last, by the clock on the world's walls; when the end is before
+-- the beginning they pass midnight.
+create function consent.within_hours(c consent.consent, at timestamptz) returns boolean
+language sql stable security invoker
+begin atomic
+    select (c).hour_from is null
+        or case when (c).hour_from < (c).hour_to then t.now >= (c).hour_from and t.now < (c).hour_to
+                else t.now >= (c).hour_from or t.now < (c).hour_to end
+      from (select (within_hours.at at time zone w.time_zone)::time as now
+              from bank.book b join bank.world w on w.id = b.world where b.book = (c).book) t;
+end;
+
+-- Whether a consent in force covers a spending, leaving aside what was spent already.
+create function consent.covers(c consent.consent, s consent.spending) returns consent.verdict
+language sql stable security invoker
+begin atomic
+    select row(s.n, v.code, v.detail, v.pointer, null)::consent.verdict
+      from (select case
+                when (c).type not in ('payment', 'mandate') then array['consent_mismatch', 'the consent is not one to pay', '']
+                when s.debtor <> (c).debtor
+                then array['consent_mismatch', 'the consent is for another debtor account', '/debtor_account']
+                when s.creditor <> all ((c).creditors)
+                then array['consent_mismatch', 'the consent does not name this creditor account', '/creditor_account']
+                when s.currency <> (c).currency
+                then array['consent_mismatch', 'the consent is in ' || (c).currency, '/amount/currency']
+                when s.amount <= 0 or (c).type = 'payment' and s.amount <> (c).amount
+                then array['consent_mismatch', 'the consent is for the amount of ' || (c).amount, '/amount/amount']
+                when s.amount > (c).amount
+                then array['consent_limit_exceeded', 'the consent allows no single payment above ' || (c).amount,
+                           '/amount/amount']
+                when not consent.within_hours(c, s.at)
+                then array['consent_mismatch', 'the consent allows payments from ' || to_char((c).hour_from, 'HH24:MI')
+                           || ' to ' || to_char((c).hour_to, 'HH24:MI') || ' only', '']
+                else array[null, null, null] end as w) j
+     cross join lateral (select j.w[1] as code, j.w[2] as detail, nullif(j.w[3], '') as pointer) v;
+end;
+
+-- Judges spendings in their order and takes from the allowances what each comes to. Invariants: a payment consent is
+-- drawn on once; no allowance is ever overdrawn, however many draw at once. What is drawn must be settled in the same
+-- transaction. Locks: the consents by id.
+create function consent.draw(book int, spendings consent.spending[]) returns setof consent.verdict
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    s    consent.spending;
+    c    consent.consent;
+    v    consent.verdict;
+    over record;
+begin
+    perform k.id from consent.consent k
+      where k.book = draw.book and k.id = any (array(select u.consent from unnest(spendings) u))
+      order by k.id for no key update;
+    foreach s in array spendings loop
+        select k.* into c from consent.consent k
+         where k.book = draw.book and k.id = s.consent and k.partner = s.partner and k.app = s.app;
+        v := row(s.n, consent.standing(c, s.at), null, null, null)::consent.verdict;
+        v.detail := consent.refusal_detail(v.code);
+        if v.code is null then
+            v := consent.covers(c, s);
+        end if;
+        if v.code is null then
+            select a.* into over from consent.allowances(c, s.at) a where a.spent + s.amount > a.amount limit 1;
+            if not found then
+                insert into consent.spent as t (book, n, amount, period, consent)
+                select draw.book, a.n, s.amount, a.starts, c.id from consent.allowances(c, s.at) a
+                on conflict (book, consent, n, period) do update set amount = t.amount + excluded.amount;
+            elsif c.type = 'payment' then
+                v.code := 'consent_consumed';
+                v.detail := consent.refusal_detail(v.code);
+            else
+                v.code := 'consent_limit_exceeded';
+                v.detail := format('the limit of the %s from %s to %s would be exceeded', lower(over.period_type),
+                                   over.starts, over.ends - 1);
+                v.pointer := '/amount/amount';
+                v.extra := jsonb_build_object('remaining', tb.money(over.amount - over.spent, c.currency)::jsonb);
+            end if;
+        end if;
+        return next v;
+    end loop;
+end
+$$;
+
+-- Settles what was drawn: what did not succeed is given back, what exists has a receipt, and a payment consent whose
+-- payment succeeded is used up. The consents are locked by consent.draw.
+create function consent.settle(book int, spendings consent.spending[]) returns void
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    s consent.spending;
+    c consent.consent;
+begin
+    foreach s in array spendings loop
+        select k.* into strict c from consent.consent k where k.book = settle.book and k.id = s.consent;
+        if s.outcome is distinct from 'succeeded' then
+            update consent.spent t set amount = t.amount - s.amount
+              from consent.allowances(c, s.at) a
+             where t.book = settle.book and t.consent = c.id and t.n = a.n and t.period = a.starts;
+        elsif c.type = 'payment' then
+            perform consent.move(book, c.id, 'COND', 'use', s.object, s.at);
+        end if;
+    end loop;
+    insert into consent.receipt (amount, at, book, version, consent, id, app, operation, outcome, account, object,
+                                 currency, request_id)
+    select u.amount, u.at, k.book, k.version, k.id, 'rct_' || right(u.object, 26), u.app, u.operation, u.outcome, u.debtor,
+           u.object, u.currency, u.request_id
+      from unnest(spendings) u join consent.consent k on k.book = settle.book and k.id = u.consent
+     where u.outcome is not null;
+end
+$$;
+
+-- ---- reading about consents ----
+
+-- A consent on the wire, as it stands at `at`. Whoever ended it is named by kind, a user or clerk not by name.
+create function consent.consent_json(c consent.consent, at timestamptz) returns text
+language sql stable security invoker
+begin atomic
+    select concat(
+        '{"id":"', (c).id, '","object":"consent","type":"', (c).type, '","status":"',
+        case when consent.standing(c, at) = 'consent_expired' then 'EXPD' else (c).status end,
+        '","version":', (c).version, ',"app":"', (c).app, '","subject":"', (c).subject, '","scope":', to_json((c).scope),
+        ',"details":' || (c).details::text,
+        ',"limits":' || (select '[' || string_agg(concat(
+                '{"period_type":"', a.period_type, '","period_alignment":"', a.alignment, '","amount":',
+                tb.money(a.amount, (c).currency), ',"spent":', tb.money(a.spent, (c).currency), ',"from":"', a.starts,
+                '","to":"', a.ends, '"}'), ',' order by a.n) || ']'
+            from consent.allowances(c, at) a where a.period_type <> 'Once'),
+        ',"approvals":{"required":', consent.approvals_wanted(c), ',"given":',
+        (select count(*) filter (where p.counts) from consent.approval p
+          where p.book = (c).book and p.consent = (c).id and p.version = (c).version),
+        '},"valid_from":"', tb.rfc3339((c).valid_from), '"',
+        case when (c).valid_to < 'infinity' then concat(',"valid_to":"', tb.rfc3339((c).valid_to), '"') end,
+        ',"created_at":"', tb.rfc3339((c).created_at), '","updated_at":"', tb.rfc3339((c).updated_at), '"',
+        ',"authorised_at":"' || tb.rfc3339((c).authorised_at) || '"',
+        ',"ended_at":"' || tb.rfc3339((c).ended_at) || '"',
+        ',"ended_by":"' || split_part((c).ended_by, ' ', 1) || '"',
+        '}');
+end;
+
+create function consent.receipt_json(r consent.receipt) returns text
+language sql stable security invoker
+return concat(
+    '{"id":"', (r).id, '","object":"receipt","consent":"', (r).consent, '","version":', (r).version, ',"app":"', (r).app,
+    '","operation":', to_json((r).operation), ',"outcome":"', (r).outcome, '"',
+    ',"account":"' || (r).account || '"', ',"payment":"' || (r).object || '"',
+    ',"amount":' || case when (r).amount is not null then tb.money((r).amount, (r).currency) end,
+    ',"request_id":' || to_json((r).request_id)::text,
+    ',"created_at":"', tb.rfc3339((r).at), '"}');
+
+-- GET /consents/v1/consents/{consent_id}; the bank reads with partner null. No row = not found.
+create function consent.read(book int, partner text, id text, at timestamptz) returns setof text
+language sql stable security invoker
+begin atomic
+    select consent.consent_json(c, at) from consent.consent c
+     where c.book = read.book and c.id = read.id and (read.partner is null or c.partner = read.partner);
+end;
+
+create function consent.listed(c consent.consent, status text, type text, at timestamptz) returns boolean
+language sql stable security invoker
+return (type is null or (c).type = type)
+   and (status is null or status = case when consent.standing(c, at) = 'consent_expired' then 'EXPD' else (c).status end);
+
+-- GET /consents/v1/consents, newest first; ids sort by the time they were made. Filters that are null do not filter.
+create function consent.list(book int, partner text, status text, type text, after text, before text, rows_n int,
+                             at timestamptz) returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan     -- so that only one branch is planned, with the filters there are
+as $$
+#variable_conflict use_column
+declare
+    backwards constant boolean := list.before is not null;
+    places    text[];
+    bodies    text[];
+begin
+    select coalesce(array_agg(l.id order by l.turn), '{}'), coalesce(array_agg(l.body order by l.turn), '{}')
+      into places, bodies
+      from (select (t.c).id, consent.consent_json(t.c, list.at) as body, row_number() over () as turn
+              from ((select c from consent.consent c
+                      where c.book = list.book and not backwards and (list.partner is null or c.partner = list.partner)
+                        and consent.listed(c, list.status, list.type, list.at)
+                        and (list.after is null or c.id < list.after)
+                      order by c.id desc limit list.rows_n + 1)
+                    union all
+                    (select c from consent.consent c
+                      where c.book = list.book and backwards and (list.partner is null or c.partner = list.partner)
+                        and consent.listed(c, list.status, list.type, list.at)
+                        and c.id > list.before
+                      order by c.id limit list.rows_n + 1)) t) l;
+    return next tb.page(places, bodies, list.rows_n, backwards);
+end
+$$;
+
+-- GET /consents/v1/consents/{consent_id}/receipts, newest first. No row when the consent is not found.
+create function consent.list_receipts(book int, partner text, id text, after text, before text, rows_n int)
+returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    backwards constant boolean := list_receipts.before is not null;
+    places    text[];
+    bodies    text[];
+begin
+    perform from consent.consent c
+      where c.book = list_receipts.book and c.id = list_receipts.id
+        and (list_receipts.partner is null or c.partner = list_receipts.partner);
+    if not found then
+        return;
+    end if;
+    select coalesce(array_agg(t.id order by t.turn), '{}'), coalesce(array_agg(t.body order by t.turn), '{}')
+      into places, bodies
+      from (select (q.r).id, consent.receipt_json(q.r) as body, row_number() over () as turn
+              from ((select r from consent.receipt r
+                      where r.book = list_receipts.book and r.consent = list_receipts.id and not backwards
+                        and (list_receipts.after is null or r.id < list_receipts.after)
+                      order by r.id desc limit list_receipts.rows_n + 1)
+                    union all
+                    (select r from consent.receipt r
+                      where r.book = list_receipts.book and r.consent = list_receipts.id and backwards
+                        and r.id > list_receipts.before
+                      order by r.id limit list_receipts.rows_n + 1)) q) t;
+    return next tb.page(places, bodies, list_receipts.rows_n, backwards);
+end
+$$;
+
+-- What a customer sees: the consents of the user's company, undecided ones first, then the newest, at most 200. Beside the
+-- wire's members: names of app and partner, the accounts with their names, whether this user's approval is missing, and
+-- how often it was used.
+create function consent.of_user(book int, user_id text, wall timestamptz) returns jsonb
+language sql stable strict security invoker
+begin atomic
+    select coalesce(jsonb_agg(l.body order by l.waits desc, l.id desc), '[]')
+      from (select c.id, c.status in ('AWAU', 'AWAF') as waits,
+                   consent.consent_json(c, t.at)::jsonb || jsonb_build_object(
+                       'app_name', a.name, 'partner_name', p.name, 'status_name', s.name,
+                       'accounts', coalesce((select jsonb_agg(jsonb_build_object('id', b.id, 'name', b.name,
+                                                                                 'currency', b.currency) order by b.id)
+                                               from bank.account b
+                                              where b.book = c.book
+                                                and b.id in (select unnest(v.accounts) from consent.version v
+                                                              where v.book = c.book and v.consent = c.id
+                                                                and v.version = c.version)), '[]'),
+                       'may_approve', c.status = 'AWAF' and t.at < c.ends_at and consent.within_limit(c, u.role)
+                                      and not exists (select from consent.approval v
+                                                       where v.book = c.book and v.consent = c.id
+                                                         and v.version = c.version and v.user_id = u.id),
+                       'may_revoke', not s.terminal and t.at < c.ends_at,
+                       'uses_n', r.uses_n, 'last_used_at', tb.rfc3339(r.last_at)) as body
+              from oauth.user_account u
+             cross join lateral (select consent.world_time(u.book, of_user.wall) as at) t
+              join consent.consent c on c.book = u.book and c.company = u.company
+              join consent.status s on s.status = c.status
+              join bank.app a on a.id = c.app
+              join bank.partner p on p.id = c.partner
+             cross join lateral (select count(*) as uses_n, max(x.at) as last_at from consent.receipt x
+                                  where x.book = c.book and x.consent = c.id) r
+             where u.id = of_user.user_id and u.book = of_user.book and u.state = 'active'
+             order by c.status in ('AWAU', 'AWAF') desc, c.id desc limit 200) l;
+end;
+
+-- The last receipts of a consent of the user's company, newest first.
+create function consent.receipts_of_user(book int, user_id text, id text, rows_n int) returns jsonb
+language sql stable strict security invoker
+begin atomic
+    select coalesce(jsonb_agg(consent.receipt_json(q.r)::jsonb order by (q.r).id desc), '[]')
+      from (select x as r from consent.consent c
+              join consent.receipt x on x.book = c.book and x.consent = c.id
+             where c.book = receipts_of_user.book and c.id = receipts_of_user.id
+               and consent.role_in(c.book, c.company, receipts_of_user.user_id) is not null
+             order by x.id desc limit receipts_of_user.rows_n) q (r);
+end;
