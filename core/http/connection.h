@@ -30,7 +30,7 @@ struct listener {
     struct tb_server *server;
     struct tb_watch watch;
     int fd;
-    bool tls;
+    enum tb_door door;
 };
 
 /** Accepting and leaving. */
@@ -54,8 +54,8 @@ struct tb_server {
     void *owner;
     h2o_globalconf_t global;
     h2o_context_t context;
-    h2o_accept_ctx_t tls_accept, plain_accept;
-    struct tb_tls *tls;
+    h2o_accept_ctx_t accept[TB_DOOR_PLAIN + 1]; /**< by kind of door */
+    struct tb_tls *tls[TB_DOOR_PLAIN];          /**< the same, where there is a certificate */
     h2o_iovec_t *hosts;
     size_t hosts_n;
     struct tb_str problem_base;

@@ -94,7 +94,7 @@ static void admit(struct listener *listener, int fd, const struct sockaddr_stora
     h2o_socket_t *socket = h2o_evloop_socket_create(server->context.loop, fd,
                                                     H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     struct connection *conn = connection_new(server, socket, fd);
-    conn->tls = listener->tls;
+    conn->tls = listener->door != TB_DOOR_PLAIN;
     write_peer(conn->peer, address);
     if (!tb_guard_accept(socket)) {
         server->stats.refused++;
@@ -102,7 +102,7 @@ static void admit(struct listener *listener, int fd, const struct sockaddr_stora
         return;
     }
     server->stats.accepted++;
-    h2o_accept(listener->tls ? &server->tls_accept : &server->plain_accept, socket);
+    h2o_accept(&server->accept[listener->door], socket);
 }
 
 /* ---- accepting ---- */
@@ -150,13 +150,13 @@ static void on_listener(struct tb_watch *watch, bool readable, bool writable)
     }
 }
 
-void tb_server_listen(struct tb_server *server, int fd, bool tls)
+void tb_server_listen(struct tb_server *server, int fd, enum tb_door door)
 {
-    TB_ASSERT(!tls || server->tls != NULL);
+    TB_ASSERT(door == TB_DOOR_PLAIN || server->tls[door] != NULL);
     struct listener *listener = tb_mem(sizeof *listener);
     listener->server = server;
     listener->fd = fd;
-    listener->tls = tls;
+    listener->door = door;
     listener->watch.ready = on_listener;
     listener->next = server->doors.listeners;
     server->doors.listeners = listener;

@@ -66,14 +66,34 @@ static bool open_tls(struct tb_server *server, const struct tb_http_setup *setup
 {
     if (setup->certificate == NULL)
         return true;
-    const struct tb_tls_files files = {
-        .certificate = setup->certificate,
-        .key = setup->key,
-        .client_ca = setup->client_ca,
-        .ask_for_certificate = setup->ask_for_certificate,
-    };
-    server->tls = tb_tls_new(&files, out_why);
-    return server->tls != NULL;
+    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN; door++) {
+        const struct tb_tls_files files = {
+            .certificate = setup->certificate,
+            .key = setup->key,
+            .client_ca = door == TB_DOOR_MTLS ? setup->client_ca : NULL,
+            .ask_for_certificate = door == TB_DOOR_MTLS,
+        };
+        server->tls[door] = tb_tls_new(&files, out_why);
+        if (server->tls[door] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void close_tls(struct tb_server *server)
+{
+    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN; door++)
+        tb_tls_free(server->tls[door]);
+}
+
+static void open_doors(struct tb_server *server)
+{
+    for (enum tb_door door = TB_DOOR_TLS; door <= TB_DOOR_PLAIN; door++) {
+        server->accept[door] = (h2o_accept_ctx_t){.ctx = &server->context,
+                                                  .hosts = server->global.hosts};
+        if (door != TB_DOOR_PLAIN && server->tls[door] != NULL)
+            server->accept[door].ssl_ctx = tb_tls_context(server->tls[door]);
+    }
 }
 
 struct tb_server *tb_server_open(struct tb_loop *loop, const struct tb_http_setup *setup,
@@ -86,6 +106,7 @@ struct tb_server *tb_server_open(struct tb_loop *loop, const struct tb_http_setu
         return NULL;
     struct tb_server *server = tb_mem(sizeof *server);
     if (!open_tls(server, setup, out_why)) {
+        close_tls(server);
         tb_mem_free(server);
         return NULL;
     }
@@ -105,11 +126,7 @@ struct tb_server *tb_server_open(struct tb_loop *loop, const struct tb_http_setu
     set_handlers(server, setup);
     h2o_context_init(&server->context, tb_loop_h2o(loop), &server->global);
     tb_guard_start(&server->context, &limits, counters);
-    server->plain_accept = (h2o_accept_ctx_t){.ctx = &server->context,
-                                              .hosts = server->global.hosts};
-    server->tls_accept = server->plain_accept;
-    if (server->tls != NULL)
-        server->tls_accept.ssl_ctx = tb_tls_context(server->tls);
+    open_doors(server);
     return server;
 }
 
@@ -121,7 +138,7 @@ void tb_server_free(struct tb_server *server)
     tb_guard_stop();
     h2o_context_dispose(&server->context);
     h2o_config_dispose(&server->global);
-    tb_tls_free(server->tls);
+    close_tls(server);
     for (size_t i = 0; i < server->hosts_n; i++)
         tb_mem_free(server->hosts[i].base);
     tb_mem_free(server->hosts);
@@ -131,10 +148,11 @@ void tb_server_free(struct tb_server *server)
 
 bool tb_server_reload_tls(struct tb_server *server, const char **out_why)
 {
-    if (server->tls != NULL)
-        return tb_tls_reload(server->tls, out_why);
     *out_why = "no TLS is configured";
-    return false;
+    bool reloaded = server->tls[TB_DOOR_TLS] != NULL;
+    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN && reloaded; door++)
+        reloaded = tb_tls_reload(server->tls[door], out_why);
+    return reloaded;
 }
 
 struct tb_http_stats tb_server_stats(const struct tb_server *server)

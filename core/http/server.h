@@ -68,8 +68,7 @@ struct tb_http_setup {
     const char *const *hosts;      /**< served authorities, "host" or "host:port", lower case */
     size_t hosts_n;                /**< at least 1 */
     const char *certificate, *key; /**< PEM files; NULL: no TLS listener is allowed */
-    const char *client_ca;         /**< PEM file or NULL */
-    bool ask_for_certificate;      /**< ask TLS clients for a certificate, which they may decline */
+    const char *client_ca;         /**< PEM file: whose certificates count as verified; or NULL */
     bool plain_h2;                 /**< HTTP/2 by prior knowledge on plain listeners */
     size_t body_bytes;             /**< largest request body */
     int64_t handshake_ms;          /**< from accept to the end of the TLS handshake */
@@ -97,10 +96,16 @@ struct tb_server *tb_server_new(struct tb_loop *loop, const struct tb_config *co
                                 const struct tb_http_owner *calls, void *owner,
                                 struct tb_guard_counters *counters, const char **out_why);
 
+/** How a listener receives its clients. Sessions of one kind cannot be resumed at another. */
+enum tb_door {
+    TB_DOOR_TLS,   /**< asks no client for a certificate */
+    TB_DOOR_MTLS,  /**< asks each for one, which it may decline and which need not be verified */
+    TB_DOOR_PLAIN, /**< HTTP/1.1 without TLS, for a loopback listener only */
+};
+
 /** Begin to accept on a listening, non-blocking socket (borrowed). Connections of all workers share
- * it.
- *  @param tls  false: plain HTTP/1.1, for a loopback listener only */
-void tb_server_listen(struct tb_server *server, int fd, bool tls);
+ * it. */
+void tb_server_listen(struct tb_server *server, int fd, enum tb_door door);
 
 /** Stop accepting, send GOAWAY / `connection: close`, and call `drained` once the last connection
  * is closed or the grace time is over; what is open then has been cut. */
@@ -109,7 +114,9 @@ void tb_server_drain(struct tb_server *server, int64_t grace_ms, void (*drained)
 /** Free a server whose connections are all closed and whose work is done (after `drained`). */
 void tb_server_free(struct tb_server *server);
 
-/** Load certificate and key again from the configured files; keeps the old ones on error. */
+/** Load certificate, key and client_ca again from the configured files; keeps the old ones on
+ * error.
+ */
 bool TB_NODISCARD tb_server_reload_tls(struct tb_server *server, const char **out_why);
 
 /** Answer. `body` and the headers' bytes must live until `gone` (the arena does). `content-length`

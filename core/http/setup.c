@@ -43,7 +43,6 @@ struct tb_server *tb_server_new(struct tb_loop *loop, const struct tb_config *co
         .certificate = or_null(config->tls_certificate),
         .key = or_null(config->tls_key),
         .client_ca = or_null(config->tls_client_ca),
-        .ask_for_certificate = config->tls_client_ca[0] != '\0',
         .body_bytes = (size_t)config->limits_body_max_bytes,
         .handshake_ms = config->guard_opening_ms,
         .head_ms = later(config->guard_header_ms, config->guard_body_ms),

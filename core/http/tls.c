@@ -224,7 +224,9 @@ static bool load(struct tb_tls *tls, SSL_CTX *context)
 
 static void configure(SSL_CTX *context, bool ask_for_certificate)
 {
-    static const unsigned char scope[] = "tongbao";
+    /* a session that began without the question must not stand in for an answer, nor the other way
+     */
+    const char *scope = ask_for_certificate ? "tongbao mtls" : "tongbao";
 
     TB_ASSERT(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1);
     TB_ASSERT(SSL_CTX_set_cipher_list(context, SUITES_12) == 1);
@@ -239,7 +241,8 @@ static void configure(SSL_CTX *context, bool ask_for_certificate)
     SSL_CTX_set_recv_max_early_data(context, 0);
 
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    TB_ASSERT(SSL_CTX_set_session_id_context(context, scope, sizeof scope - 1) == 1);
+    TB_ASSERT(SSL_CTX_set_session_id_context(context, (const unsigned char *)scope,
+                                             (unsigned int)strlen(scope)) == 1);
     SSL_CTX_set_timeout(context, TICKET_LIFE_S);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
 

@@ -14,7 +14,7 @@ enum {
 };
 
 /* Parameters of each statement: book, wall clock. World time is computed from the world's offset.
- */
+ * A statement for all books at once has the wall clock alone. */
 #define WORLD_TIME                                                                                  \
     "($2::timestamptz + (select w.clock_offset_ms from bank.world w join bank.book b on b.world = " \
     "w.id where b.book = $1) * interval '1 ms')"
@@ -23,11 +23,13 @@ static const struct task {
     const char *name;
     int64_t every_ms;
     const char *sql;
+    bool all_books;
 } TASKS[] = {
-    {"expire_holds", TURN_MS, "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)"},
-    {"seal", TURN_MS, "select bank.seal($1, $2)"},
+    {"expire_holds", TURN_MS, "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)",
+     false},
+    {"seal", TURN_MS, "select bank.seal($1, $2)", false},
     {"forget_keys", 60 * TURN_MS,
-     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)"},
+     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
 };
 
 struct clerk {
@@ -45,8 +47,10 @@ static const char SQL_BOOKS[] = "select book from bank.book order by book limit 
 /* A book whose task fails does not keep the others waiting. */
 static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task, int64_t book)
 {
+    const struct tb_param params[] = {TB_INT(book), TB_TIME(tb_now(req))};
     struct tb_rows *rows;
-    tb_err err = tb_query(req, &rows, task->sql, TB_INT(book), TB_TIME(tb_now(req)));
+    size_t from = task->all_books ? 1 : 0;
+    tb_err err = tb_query_params(req, &rows, task->sql, params + from, TB_COUNT(params) - from);
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "task_failed", TB_F_CSTR("task", task->name),
                     TB_F_INT("book", book), TB_F_CSTR("error", err->code));
@@ -63,8 +67,9 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
         if (now_ms < clerk->due_ms[t])
             continue;
         clerk->due_ms[t] = now_ms + TASKS[t].every_ms;
-        for (size_t b = 0; b < books->n && !clerk->draining; b++)
-            do_task(req, &TASKS[t], tb_cell_int(books, b, 0));
+        size_t times = TASKS[t].all_books ? 1 : books->n;
+        for (size_t b = 0; b < times && !clerk->draining; b++)
+            do_task(req, &TASKS[t], TASKS[t].all_books ? 0 : tb_cell_int(books, b, 0));
     }
     clerk->working = false;
     if (clerk->draining)

@@ -2,8 +2,11 @@
  * the same books and the same keys as a worker. */
 #include "main/parts.h"
 #include "bank/accounts.h"
+#include "base/assert.h"
 #include "gateway/platform.h"
 #include <stdio.h>
+
+enum { SCOPES_BYTES = 8192 };
 
 extern const struct tb_migration tb_bank_migrations[];
 extern const struct tb_migration tb_event_migrations[];
@@ -14,6 +17,12 @@ static const struct tb_registry *the_registry;
 tb_err tb_parts_error(struct tb_str code)
 {
     return tb_registry_error(the_registry, code);
+}
+
+void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_ADDRESS_ROOM])
+{
+    bool v6 = strchr(config->listen_host, ':') != NULL;
+    snprintf(out, TB_ADDRESS_ROOM, v6 ? "[%s]:%d" : "%s:%d", config->listen_host, (int)port);
 }
 
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)
@@ -74,6 +83,41 @@ bool tb_parts_secret(const struct tb_config *config, struct tb_secret *out, char
     if (bad != NULL)
         snprintf(why, why_bytes, "secret.file %s: %s", config->secret_file, bad);
     return bad == NULL;
+}
+
+static bool asked_before(struct tb_operation *const *operations, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (operations[i]->route->scope != NULL &&
+            strcmp(operations[i]->route->scope, operations[at]->route->scope) == 0)
+            return true;
+    return false;
+}
+
+void tb_parts_scopes(const struct tb_registry *registry, struct tb_text *out)
+{
+    size_t n;
+    struct tb_operation *const *operations = tb_registry_operations(registry, &n);
+    tb_text_add(out, TB_STR("openid"));
+    for (size_t i = 0; i < n; i++) {
+        const char *scope = operations[i]->route->scope;
+        if (scope == NULL || strcmp(scope, "openid") == 0 || asked_before(operations, i))
+            continue;
+        tb_text_add_char(out, ' ');
+        tb_text_add(out, tb_str(scope));
+    }
+}
+
+void tb_parts_oauth(const struct tb_registry *registry, const struct tb_oauth_parts *own)
+{
+    static char scopes[SCOPES_BYTES];
+    struct tb_oauth_parts parts = *own;
+    struct tb_text text;
+    tb_text_init_fixed(&text, scopes, sizeof(scopes));
+    tb_parts_scopes(registry, &text);
+    parts.scopes = tb_text_end(&text);
+    TB_ASSERT(parts.scopes.at != NULL);
+    tb_oauth_open(&parts);
 }
 
 struct tb_token_rules tb_parts_token_rules(const struct tb_config *config, struct tb_keystore *keys,

@@ -4,15 +4,20 @@
 
 #include "base/config.h"
 #include "oauth/keys.h"
+#include "oauth/server.h"
 #include "oauth/token.h"
 #include "plugin/registry.h"
 #include "store/migrate.h"
 #include "store/pool.h"
 
 enum {
-    TB_SETS_MAX = 80, /**< sets of migrations: rooms and plugins */
+    TB_ADDRESS_ROOM = 72, /**< an address to listen on, with its NUL */
+    TB_SETS_MAX = 80,     /**< sets of migrations: rooms and plugins */
     TB_WHY_BYTES = 640,
 };
+
+/** Write "host:port" of the configured host, "[v6]:port" where it is one of those. */
+void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_ADDRESS_ROOM]);
 
 /** Products, built in and loaded, with their `init` run.
  *  @return NULL with a sentence in `why` */
@@ -33,6 +38,14 @@ size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migrati
  *  @return false with a sentence when it cannot be read, is too short or readable by others */
 bool TB_NODISCARD tb_parts_secret(const struct tb_config *config, struct tb_secret *out, char *why,
                                   size_t why_bytes);
+
+/** Every scope that the products ask for, once, blank-separated, and "openid". */
+void tb_parts_scopes(const struct tb_registry *registry, struct tb_text *out);
+
+/** Open the authorization server of this process: everything behind core/oauth works from here on.
+ *  @param own  what the process has; `scopes` is filled in here; a command may leave `outbound`,
+ *              `tokens`, `proofs` and `revocations` NULL when it runs nothing that asks for them */
+void tb_parts_oauth(const struct tb_registry *registry, const struct tb_oauth_parts *own);
 
 /** The rules of access tokens as the configuration gives them. */
 struct tb_token_rules tb_parts_token_rules(const struct tb_config *config, struct tb_keystore *keys,

@@ -4,6 +4,7 @@
 #include "http/tls.h"
 #include "main/command.h"
 #include "main/master.h"
+#include "main/parts.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -28,14 +29,20 @@ static void first_words(struct tb_text *errors, char *why, size_t why_bytes)
     snprintf(why, why_bytes, "%.*s", (int)(text.n < INT_MAX ? text.n : INT_MAX), text.at);
 }
 
-/** "host:port"; to be freed. */
-static char *listen_address(const struct tb_config *config)
+/** Copied; to be freed. */
+static char *address(const struct tb_config *config, int64_t port)
 {
-    char text[300];
-    bool v6 = strchr(config->listen_host, ':') != NULL;
-    int n = snprintf(text, sizeof(text), v6 ? "[%s]:%d" : "%s:%d", config->listen_host,
-                     (int)config->listen_port);
-    return tb_mem_text(text, (size_t)n);
+    char text[TB_ADDRESS_ROOM];
+    tb_parts_address(config, port, text);
+    return tb_mem_text(text, strlen(text));
+}
+
+static bool ports_fit(const struct tb_config *config, char *why, size_t why_bytes)
+{
+    bool same = config->listen_mtls_port != 0 && config->listen_mtls_port == config->listen_port;
+    if (same)
+        snprintf(why, why_bytes, "listen.mtls_port: must be another than listen.port");
+    return !same;
 }
 
 static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t why_bytes)
@@ -50,10 +57,14 @@ static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t
     if (config == NULL)
         return false;
 
+    if (!ports_fit(config, why, why_bytes)) {
+        tb_config_free(config);
+        return false;
+    }
     unsigned workers = config->workers == 0 ? cores() : (unsigned)config->workers;
     *out = (struct tb_plan){
         .count = {[TB_SEAT_WORKER] = workers, [TB_SEAT_CLERK] = 1},
-        .listen = {listen_address(config)},
+        .listen = {address(config, config->listen_port)},
         .listen_n = 1,
         .start_ms = config->start_timeout_ms,
         .grace_ms = config->shutdown_grace_ms,
@@ -62,6 +73,8 @@ static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t
         .run_dir = config->run_directory,
         .config = config,
     };
+    if (config->listen_mtls_port != 0)
+        out->listen[out->listen_n++] = address(config, config->listen_mtls_port);
     out->regions_n = tb_worker_regions(config, workers, out->regions);
     return true;
 }
@@ -70,7 +83,8 @@ static void forget(struct tb_plan *p)
 {
     if (p->config == NULL)
         return;
-    tb_mem_free((char *)(uintptr_t)p->listen[0]);
+    for (size_t i = 0; i < p->listen_n; i++)
+        tb_mem_free((char *)(uintptr_t)p->listen[i]);
     tb_config_free((struct tb_config *)(uintptr_t)p->config);
     p->config = NULL;
 }

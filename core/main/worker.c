@@ -21,10 +21,13 @@
 enum {
     TRACES_LAYOUT = 1,
     REVOKED_LAYOUT = 1,
+    PROOFS_LAYOUT = 1,
     GUARD_LAYOUT = 1,
     REVOKED_MAX = 65536,
+    PROOFS_MAX = 1 << 20, /* DPoP proofs live 70 s: 15,000 a second fit */
     RINGS_MAX = 256,
     ACCESS_HOLD_BYTES = 32 * 1024,
+    KEYS_MS = 2000,       /* how often keys are read again */
     UPKEEP_MS = 250,      /* how often counters are published and the access log is written out */
     FIRST_KEYS_MS = 3000, /* a start waits so long for the books before it goes on without */
 };
@@ -36,9 +39,11 @@ struct worker {
     struct tb_registry *registry;
     struct tb_store *store;
     struct tb_secret secret;
-    struct tb_keystore *keystore;
+    struct tb_keystore *keystore;      /* of access tokens */
+    struct tb_keystore *response_keys; /* of what clients verify */
+    struct tb_client *outbound;
     struct tb_revocations revocations;
-    int64_t refresh_ms; /* when keys and revocations are read next; loop clock */
+    int64_t refresh_ms, keys_ms; /* when revocations and keys are read next; loop clock */
     bool refreshing;
     struct tb_token_checker *tokens;
     struct tb_worlds *worlds;
@@ -57,7 +62,7 @@ struct worker {
 
 /* ---- shared memory ---- */
 
-static void init_revoked(void *at, size_t bytes)
+static void init_jti_set(void *at, size_t bytes)
 {
     tb_jti_set_init(at, bytes);
 }
@@ -71,7 +76,8 @@ size_t tb_worker_regions(const struct tb_config *config, unsigned workers,
         {"metrics", tb_metrics_bytes(), tb_metrics_layout(), NULL},
         {"limits", tb_limiter_bytes(TB_LIMIT_BUCKETS), TB_LIMIT_LAYOUT, NULL},
         {"traces", workers * sizeof(struct tb_trace_ring), TRACES_LAYOUT, NULL},
-        {"revoked", tb_jti_set_bytes(REVOKED_MAX), REVOKED_LAYOUT, init_revoked},
+        {"revoked", tb_jti_set_bytes(REVOKED_MAX), REVOKED_LAYOUT, init_jti_set},
+        {"proofs", tb_jti_set_bytes(PROOFS_MAX), PROOFS_LAYOUT, init_jti_set},
     };
     for (size_t i = 0; i < TB_COUNT(wants); i++)
         out_regions[i] = wants[i];
@@ -138,6 +144,7 @@ static bool make_keys(struct worker *w)
     if (!tb_parts_secret(w->config, &w->secret, w->why, sizeof(w->why)))
         return false;
     w->keystore = tb_keystore_new(&w->secret);
+    w->response_keys = tb_keystore_new(&w->secret);
     w->revocations.set = tb_seat_region(w->seat, "revoked", NULL);
     struct tb_token_rules rules = tb_parts_token_rules(w->config, w->keystore, w->revocations.set);
     w->tokens = tb_token_checker_new(&rules);
@@ -149,6 +156,24 @@ static bool make_keys(struct worker *w)
     w->cursor_key = tb_hmac_new(TB_BYTES(derived, sizeof(derived)));
     explicit_bzero(derived, sizeof(derived));
     return true;
+}
+
+static void open_oauth(struct worker *w)
+{
+    w->outbound = tb_client_new(w->loop);
+    const struct tb_oauth_parts parts = {
+        .loop = w->loop,
+        .config = w->config,
+        .store = w->store,
+        .outbound = w->outbound,
+        .token_keys = w->keystore,
+        .response_keys = w->response_keys,
+        .tokens = w->tokens,
+        .proofs = tb_seat_region(w->seat, "proofs", NULL),
+        .revocations = &w->revocations,
+        .master = w->secret,
+    };
+    tb_parts_oauth(w->registry, &parts);
 }
 
 static void number_operations(struct worker *w)
@@ -210,14 +235,25 @@ static bool make_server(struct worker *w)
 
 /* ---- upkeep ---- */
 
-/* Keys and revocations as the books have them. Soon again when that failed or there is no key. */
+static tb_err TB_SUSPENDS refresh_keys(struct tb_req *req, struct worker *w, int64_t now_s)
+{
+    int64_t now_ms = tb_loop_now_ms(w->loop);
+    if (now_ms < w->keys_ms)
+        return NULL;
+    TB_TRY(tb_oauth_keys_refresh(req, w->keystore, TB_KEYS_OF_TOKENS, &tb_oauth_schedule, now_s));
+    TB_TRY(tb_oauth_keys_refresh(req, w->response_keys, TB_KEYS_OF_RESPONSES, &tb_oauth_schedule,
+                                 now_s));
+    w->keys_ms = now_ms + KEYS_MS;
+    return NULL;
+}
+
+/* Keys and revocations as the books have them. Soon again when that failed. */
 static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
 {
     struct worker *w = arg;
     int64_t now_s = tb_wall_ms() / 1000;
     tb_job_equip(req, w->store);
-    tb_err err = tb_oauth_keys_refresh(req, w->keystore, TB_KEYS_OF_TOKENS, &tb_oauth_schedule,
-                                       now_s);
+    tb_err err = refresh_keys(req, w, now_s);
     if (err == NULL)
         err = tb_revocations_refresh(req, &w->revocations, now_s);
     int64_t pause_ms = err == NULL ? (int64_t)TB_OAUTH_REVOKED_MS : UPKEEP_MS;
@@ -289,8 +325,13 @@ static void upkeep(struct tb_timer *timer)
 static void go(void *owner)
 {
     struct worker *w = owner;
-    for (size_t i = 0; i < w->seat->listeners_n; i++)
-        tb_server_listen(w->server, w->seat->listeners[i].fd, true);
+    char mtls[TB_ADDRESS_ROOM];
+    tb_parts_address(w->config, w->config->listen_mtls_port, mtls);
+    for (size_t i = 0; i < w->seat->listeners_n; i++) {
+        const struct tb_listener *at = &w->seat->listeners[i];
+        bool asks = w->config->listen_mtls_port != 0 && strcmp(at->address, mtls) == 0;
+        tb_server_listen(w->server, at->fd, asks ? TB_DOOR_MTLS : TB_DOOR_TLS);
+    }
 }
 
 static void drained(void *owner)
@@ -322,6 +363,7 @@ int tb_worker_main(struct tb_seat *seat)
     if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
         return tb_seat_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
+    open_oauth(&w);
     make_gateway(&w);
     if (!make_server(&w))
         return tb_seat_refuse(seat, "%s", w.why);

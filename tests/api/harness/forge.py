@@ -40,7 +40,7 @@ class Forger:
             master = opened.read().removesuffix(b"\n")
         connection = sandbox.db()
         with connection.cursor() as cursor:
-            cursor.execute("select kid, sealed from oauth.signing_key where alg = 'ES256' order by signs_from limit 1")
+            cursor.execute("select kid, sealed from oauth.signing_key where alg = 'ES256' and purpose = 'token' order by signs_from limit 1")
             self.kid, sealed = cursor.fetchone()
         connection.close()
         sealing = hmac.new(master, b"tongbao signing keys 1", hashlib.sha256).digest()

@@ -19,10 +19,19 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 START_TIMEOUT_S = 120
 
 
+def free_ports(n):
+    held = [socket.socket() for _ in range(n)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def wait_until(condition, seconds, what):
@@ -46,7 +55,7 @@ class Sandbox:
         self.home = tempfile.mkdtemp(prefix="tb-test-")
         os.chmod(self.home, 0o755)  # PostgreSQL's user must get through
         self.run_dir = os.path.join(self.home, "run")
-        self.port = free_port()
+        self.port, self.mtls_port = free_ports(2)
         self.env = {}
 
     @property
@@ -61,7 +70,8 @@ class Sandbox:
         return {**os.environ, "TB_SANDBOX_RUN": self.run_dir, "TB_SANDBOX_BUILD": self.build, **self.settings}
 
     def up(self):
-        done = subprocess.run([os.path.join(ROOT, "sandbox/up"), "-d", "--no-build", "--port", str(self.port)],
+        done = subprocess.run([os.path.join(ROOT, "sandbox/up"), "-d", "--no-build", "--port", str(self.port),
+                               "--mtls-port", str(self.mtls_port)],
                               env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, timeout=START_TIMEOUT_S, check=False)
         assert done.returncode == 0, done.stdout
@@ -74,7 +84,7 @@ class Sandbox:
             self.env = dict(word.split("=", 1) for word in shlex.split(opened.read()) if "=" in word)
         with open(self.env["TB_TOKEN"], encoding="utf-8") as opened:
             self.token = opened.read().strip()
-        self.url, self.ca = self.env["TB_URL"], self.env["TB_CA"]
+        self.url, self.mtls_url, self.ca = self.env["TB_URL"], self.env["TB_MTLS_URL"], self.env["TB_CA"]
         self.debtor, self.creditor = self.env["TB_DEBTOR"], self.env["TB_CREDITOR"]
 
     def down(self, wipe=False):
@@ -98,9 +108,10 @@ class Sandbox:
 
     # ---- hands on it ----
 
-    def client(self, token="demo", **options):
-        """A client with the demo partner's token, another one, or (None) none."""
-        return Client(self.url, self.ca, self.token if token == "demo" else token, **options)
+    def client(self, token="demo", mtls=False, **options):
+        """A client with the demo partner's token, another one, or (None) none; `mtls`: of the listener that asks for
+        certificates."""
+        return Client(self.mtls_url if mtls else self.url, self.ca, self.token if token == "demo" else token, **options)
 
     def db(self):
         connection = psycopg2.connect(self.env["TB_DB"])

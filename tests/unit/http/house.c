@@ -228,7 +228,6 @@ void house_open(struct house *house, const struct house_kind *kind)
         .certificate = house->paper.certificate,
         .key = house->paper.key,
         .client_ca = kind->trusts_ca ? house->ca.certificate : NULL,
-        .ask_for_certificate = kind->ask_for_certificate,
         .plain_h2 = true,
         .body_bytes = 1 << 20,
         .handshake_ms = 5000,
@@ -241,8 +240,9 @@ void house_open(struct house *house, const struct house_kind *kind)
     if (house->server == NULL)
         fprintf(stderr, "%s\n", why);
     TB_ASSERT(house->server != NULL);
-    tb_server_listen(house->server, house->tls_fd, true);
-    tb_server_listen(house->server, house->plain_fd, false);
+    tb_server_listen(house->server, house->tls_fd,
+                     kind->ask_for_certificate ? TB_DOOR_MTLS : TB_DOOR_TLS);
+    tb_server_listen(house->server, house->plain_fd, TB_DOOR_PLAIN);
 }
 
 static void on_drained(void *owner)
