@@ -1,8 +1,10 @@
-"""What the tests of the API share: one sandbox for the whole run, and hands on it."""
+"""What the tests of the API share: one sandbox for the whole run, hands on it, and clients of its authorization server."""
 
 import pytest
 
 from harness import Sandbox
+from harness.fapi import FapiClient, Server
+from harness.jose import Certificate
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,41 @@ def db(sandbox):
 def accounts(sandbox):
     """`accounts(2)`: so many fresh funded CNY accounts of the demo partner."""
     return sandbox.accounts
+
+
+# ---- clients of the authorization server, strangers who registered themselves ----
+
+@pytest.fixture(scope="session")
+def fapi(sandbox):
+    it = Server(sandbox)
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="session")
+def client(fapi):
+    """DPoP and private_key_jwt, the main variant."""
+    return FapiClient.register(fapi)
+
+
+@pytest.fixture(scope="session")
+def other_client(fapi):
+    """As `client`, of another partner in another world."""
+    return FapiClient.register(fapi)
+
+
+@pytest.fixture(scope="session")
+def signing_client(fapi):
+    """Signs its requests and gets signed responses."""
+    return FapiClient.register(fapi, alg="PS256", signed=True)
+
+
+@pytest.fixture(scope="session")
+def other_signing_client(fapi):
+    return FapiClient.register(fapi, alg="PS256", signed=True)
+
+
+@pytest.fixture(scope="session")
+def mtls_client(fapi, tmp_path_factory):
+    """Authenticates by a self-signed certificate, which its tokens are bound to."""
+    return FapiClient.register(fapi, certificate=Certificate(tmp_path_factory.mktemp("mtls")))
