@@ -42,3 +42,81 @@ create table oauth.login_throttle (
     blocked_until timestamptz not null
 );
 create index on oauth.login_throttle (counted_from);
+
+-- Count an attempt against a login and an address, unless one of them is blocked. Returns the seconds to wait, 0 when the
+-- attempt may be judged. A login is blocked after its fifth attempt without success, for one minute, then two, four,
+-- eight, at most fifteen; an address after its thirtieth within ten minutes, for five. Nobody is locked out for good:
+-- else anyone could do that to anyone. Locks are taken in the order of `subject`: an address comes before a login.
+create function oauth.login_attempt(p_login text, p_address text, p_at timestamptz) returns int
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    wait interval;
+begin
+    insert into oauth.login_throttle as t (subject, attempts_n, counted_from, blocked_until)
+    select s.subject, 0, p_at, p_at from unnest(array[p_address, p_login]) as s (subject) order by s.subject
+        on conflict (subject) do nothing;
+    select max(t.blocked_until) - p_at into wait
+      from (select x.blocked_until from oauth.login_throttle x
+             where x.subject in (p_address, p_login) order by x.subject for update) t;
+    if wait > interval '0' then
+        return ceil(extract(epoch from wait));
+    end if;
+    update oauth.login_throttle t
+       set attempts_n = 0, counted_from = p_at
+     where t.subject = p_address and t.counted_from <= p_at - interval '10 minutes'
+        or t.subject = p_login and t.blocked_until <= p_at - interval '1 hour' and t.counted_from <= p_at - interval '1 hour';
+    update oauth.login_throttle t
+       set attempts_n = t.attempts_n + 1,
+           blocked_until = case when t.attempts_n + 1 >= 5
+                                then p_at + least(60 * power(2, least(t.attempts_n - 4, 10)), 900) * interval '1 second'
+                                else t.blocked_until end
+     where t.subject = p_login;
+    update oauth.login_throttle t
+       set attempts_n = t.attempts_n + 1,
+           blocked_until = case when t.attempts_n + 1 >= 30 then p_at + interval '5 minutes' else t.blocked_until end
+     where t.subject = p_address;
+    return 0;
+end
+$$;
+
+-- The attempt was right: it does not count. When the login is complete, neither do the failures of the login before it;
+-- those of the address stay, or one account of his own would let a guesser go on.
+create function oauth.login_succeeded(p_login text, p_address text, p_complete boolean, p_at timestamptz) returns void
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+begin
+    perform from oauth.login_throttle t where t.subject in (p_address, p_login) order by t.subject for update;
+    update oauth.login_throttle t
+       set attempts_n = greatest(t.attempts_n - 1, 0), blocked_until = p_at
+     where t.subject in (p_address, p_login);
+    if p_complete then
+        delete from oauth.login_throttle t where t.subject = p_login;
+    end if;
+end
+$$;
+
+-- Forget sessions that have ended and counters that say nothing any more, at most `rows_n` of each.
+create function oauth.forget_sessions(at timestamptz, rows_n int) returns bigint
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    n     bigint;
+    total bigint;
+begin
+    delete from oauth.browser_session s
+     where s.digest in (select x.digest from oauth.browser_session x
+                         where x.expires_at < forget_sessions.at limit forget_sessions.rows_n);
+    get diagnostics total = row_count;
+    delete from oauth.login_throttle t
+     where t.subject in (select x.subject from oauth.login_throttle x
+                          where x.counted_from < forget_sessions.at - interval '1 day'
+                            and x.blocked_until < forget_sessions.at - interval '1 day' limit forget_sessions.rows_n);
+    get diagnostics n = row_count;
+    return total + n;
+end
+$$;
