@@ -55,11 +55,11 @@ create function oauth.audit() returns setof bank.violation
 language sql stable security invoker
 begin atomic
     select 'act_chain', w.n::text,
-           case when w.n <> w.place then concat('stands at place ', w.place)
+           case when w.n <> w.before_n + 1 then concat('comes after act ', w.before_n)
                 when w.prev <> w.before_hash then 'does not follow from the act before'
                 else 'was changed after it was written' end
-      from (select a.*, row_number() over o as place, coalesce(lag(a.hash) over o, '') as before_hash,
+      from (select a.*, coalesce(lag(a.n) over o, 0) as before_n, coalesce(lag(a.hash) over o, '') as before_hash,
                    oauth.act_hash(a) as recomputed
               from oauth.act a window o as (order by a.n)) w
-     where w.n <> w.place or w.prev <> w.before_hash or w.hash <> w.recomputed;
+     where w.n <> w.before_n + 1 or w.prev <> w.before_hash or w.hash <> w.recomputed;
 end;

@@ -31,8 +31,23 @@ begin
 end
 $$;
 
--- Certificates that clients authenticate with: those of their registered keys (x5c) and the last one each has shown.
--- `told` is the smallest number of days before the end that an event has told of.
+create function oauth.forget_registrations(at timestamptz) returns bigint
+language sql strict security invoker
+begin atomic
+    with gone as (delete from oauth.registration_rate r where r.whole_at < forget_registrations.at returning 1)
+    select count(*) from gone;
+end;
+
+-- The partner that an organisation of a directory has become by its first software statement.
+create table oauth.directory_partner (
+    issuer       text collate "C" not null,
+    organisation text collate "C" not null,
+    partner      text collate "C" not null references bank.partner,
+    primary key (issuer, organisation)
+);
+
+-- Certificates that clients authenticate with: those of their registered keys (x5c) and those they have shown. `told` is
+-- the smallest number of days before the end that an event has told of.
 create table oauth.certificate (
     client     text        collate "C" not null references bank.app,
     thumbprint text        collate "C" not null check (length(thumbprint) = 43),   -- x5t#S256
@@ -43,3 +58,151 @@ create table oauth.certificate (
     primary key (client, thumbprint)
 );
 create index on oauth.certificate (expires_at);
+
+create function oauth.keep_certificate(client text, thumbprint text, subject text, expires_at timestamptz, at timestamptz)
+returns void
+language sql strict security invoker
+begin atomic
+    insert into oauth.certificate (client, thumbprint, subject, expires_at, seen_at)
+    values (keep_certificate.client, keep_certificate.thumbprint, keep_certificate.subject,
+            keep_certificate.expires_at, keep_certificate.at)
+    on conflict (client, thumbprint) do update set seen_at = excluded.seen_at;
+end;
+
+-- An id for an event that no request made: UUIDv8 with time and book, as every id of ours (48 bits of milliseconds, 16 of
+-- the book, the rest random).
+create function oauth.event_id(book int, at timestamptz) returns text
+language sql volatile strict security invoker
+begin atomic
+    select 'evt_' || string_agg(substr('0123456789abcdefghjkmnpqrstvwxyz', substring(b.bits from 5 * i + 1 for 5)::int + 1, 1),
+                                '' order by i)
+      from (select B'00' || floor(extract(epoch from event_id.at) * 1000)::bigint::bit(48) || B'1000'
+                   || floor(random() * 4096)::int::bit(12) || B'10' || event_id.book::bit(16)
+                   || floor(random() * 70368744177664)::bigint::bit(46) as bits) b, generate_series(0, 25) i;
+end;
+
+-- Tell the partners of a book which certificates of their clients end within 60, 30, 7 and 1 days: one event each time,
+-- and only the nearest when several are overdue. A certificate that was not seen for half a year is no longer in use.
+create function oauth.tell_certificates(book int, at timestamptz) returns bigint
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    told bigint;
+begin
+    with due as (
+        select c.client, c.thumbprint, a.partner, (select min(d) from unnest(array[60, 30, 7, 1]) d
+                                                    where c.expires_at <= tell_certificates.at + d * interval '1 day') as days
+          from oauth.certificate c
+          join bank.app a on a.id = c.client
+          join bank.book b on b.world = a.world
+         where c.expires_at > tell_certificates.at and c.expires_at <= tell_certificates.at + interval '60 days'
+           and c.seen_at > tell_certificates.at - interval '180 days' and a.state <> 'revoked'
+           and b.book = (select min(o.book) from bank.book o where o.world = a.world) and b.book = tell_certificates.book),
+    marked as (
+        update oauth.certificate c set told = d.days from due d
+         where c.client = d.client and c.thumbprint = d.thumbprint and (c.told is null or c.told > d.days)
+        returning c.client, c.thumbprint, c.subject, c.expires_at, d.partner, d.days)
+    insert into event.outbox (at, book, id, partner, type, object, data)
+    select tell_certificates.at, tell_certificates.book, oauth.event_id(tell_certificates.book, tell_certificates.at),
+           m.partner, 'client.certificate_expiring', m.client,
+           jsonb_build_object('id', m.client, 'object', 'client', 'thumbprint', m.thumbprint, 'subject', m.subject,
+                              'expires_at', tb.rfc3339(m.expires_at), 'days', m.days)::text
+      from marked m;
+    get diagnostics told = row_count;
+    return told;
+end
+$$;
+
+-- ---- clients ----
+
+-- What the registered metadata says that the gateway must know.
+create function oauth.apply_metadata(app text, metadata jsonb) returns void
+language sql strict security invoker
+begin atomic
+    update bank.app a
+       set name = coalesce(apply_metadata.metadata ->> 'client_name', a.name),
+           plain_tokens = coalesce((apply_metadata.metadata ->> 'plain_bearer_tokens')::boolean, false)
+     where a.id = apply_metadata.app;
+end;
+
+-- Make an app a client. `digest` is that of the token that manages it; null: only the bank does.
+create function oauth.make_client(app text, metadata jsonb, digest text, who text, at timestamptz) returns void
+language plpgsql security invoker
+set search_path = pg_catalog
+as $$
+begin
+    insert into oauth.client (app, metadata, software_id, registration_digest, created_at, updated_at)
+    values (make_client.app, make_client.metadata, make_client.metadata ->> 'software_id', make_client.digest,
+            make_client.at, make_client.at);
+    perform oauth.apply_metadata(make_client.app, make_client.metadata);
+    perform oauth.record_act(make_client.who, 'client.register', make_client.app, null, make_client.metadata,
+                             make_client.at);
+end
+$$;
+
+-- Replace all a client says of itself. Secrets end when it does not authenticate by them any more, and certificates of
+-- the keys it had are forgotten. False when it is not a client any more.
+create function oauth.replace_client(app text, metadata jsonb, who text, at timestamptz) returns boolean
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    before jsonb;
+begin
+    select c.metadata into before from oauth.client c where c.app = replace_client.app for update;
+    if not found then
+        return false;
+    end if;
+    update oauth.client c
+       set metadata = replace_client.metadata, software_id = replace_client.metadata ->> 'software_id',
+           updated_at = replace_client.at
+     where c.app = replace_client.app;
+    delete from oauth.client_secret s
+     where s.app = replace_client.app
+       and replace_client.metadata ->> 'token_endpoint_auth_method' <> 'client_secret_basic';
+    delete from oauth.certificate c where c.client = replace_client.app;
+    perform oauth.apply_metadata(replace_client.app, replace_client.metadata);
+    perform oauth.record_act(replace_client.who, 'client.replace', replace_client.app, before, replace_client.metadata,
+                             replace_client.at);
+    return true;
+end
+$$;
+
+-- The end of an app: every consent and grant, every secret and request of it ends, and it never comes back. Its tokens
+-- stop at once where this machine's memory is told (the grants returned), elsewhere within a second by its state. The
+-- locks: consents in the order of their ids, each with its grants, then the remaining grants in theirs.
+create function oauth.end_app(app text, by_kind text, who text, at timestamptz) returns setof text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    one record;
+    was text;
+begin
+    select a.state into was from bank.app a where a.id = end_app.app for update;
+    if not found or was = 'revoked' then
+        return;
+    end if;
+    update bank.app a set state = 'revoked' where a.id = end_app.app;
+    for one in select c.book, c.id from consent.consent c join consent.status s on s.status = c.status
+                where c.app = end_app.app and not s.terminal order by c.book, c.id
+    loop
+        return query select consent.revoke(one.book, one.id, 'bank', end_app.who, end_app.at);
+    end loop;
+    for one in select g.id from oauth.grants g where g.client = end_app.app and g.ended_at is null order by g.id
+    loop
+        if oauth.end_grant(one.id, end_app.who, end_app.at) then
+            return next one.id;
+        end if;
+    end loop;
+    delete from oauth.pushed_request r where r.client = end_app.app and r.used_at is null;
+    delete from oauth.backchannel b where b.client = end_app.app and b.state = 'pending';
+    delete from oauth.certificate c where c.client = end_app.app;
+    delete from oauth.client c where c.app = end_app.app;
+    perform oauth.record_act(end_app.who, end_app.by_kind || '.revoke', end_app.app,
+                             jsonb_build_object('state', was), jsonb_build_object('state', 'revoked'), end_app.at);
+end
+$$;

@@ -1,0 +1,256 @@
+-- What operators do to partners, apps, entitlements, grants and consents. Each function is one act: it changes what it
+-- says, records the act with what was before, and answers with the new state, or with null when there is nothing of that
+-- id. Doing an act again changes nothing and records nothing.
+
+create function oauth.make_partner(id text, name text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+begin
+    insert into bank.partner (id, name, created_at) values (make_partner.id, make_partner.name, make_partner.at);
+    perform oauth.record_act(make_partner.who, 'partner.create', make_partner.id, null,
+                             jsonb_build_object('name', make_partner.name, 'state', 'active'), make_partner.at);
+    return 'active';
+end
+$$;
+
+-- Suspend a partner or let it act again; a revoked one stays revoked.
+create function oauth.set_partner(partner text, state text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    was text;
+begin
+    select p.state into was from bank.partner p where p.id = set_partner.partner for update;
+    if was is null or was = 'revoked' or was = set_partner.state then
+        return was;
+    end if;
+    update bank.partner p set state = set_partner.state where p.id = set_partner.partner;
+    perform oauth.record_act(set_partner.who, case set_partner.state when 'active' then 'partner.resume' else 'partner.suspend' end,
+                             set_partner.partner, jsonb_build_object('state', was),
+                             jsonb_build_object('state', set_partner.state), set_partner.at);
+    return set_partner.state;
+end
+$$;
+
+-- A partner's exit: all of its apps end with everything they hold, and it loses its access to accounts.
+create function oauth.end_partner(partner text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    was      text;
+    ended    text;
+    apps_n   int := 0;
+    grants_n int := 0;
+    access_n int;
+begin
+    select p.state into was from bank.partner p where p.id = end_partner.partner for update;
+    if was is null or was = 'revoked' then
+        return was;
+    end if;
+    update bank.partner p set state = 'revoked' where p.id = end_partner.partner;
+    for ended in select a.id from bank.app a where a.partner = end_partner.partner and a.state <> 'revoked' order by a.id
+    loop
+        apps_n := apps_n + 1;
+        grants_n := grants_n + (select count(*) from oauth.end_app(ended, 'app', end_partner.who, end_partner.at));
+    end loop;
+    delete from bank.account_access x where x.partner = end_partner.partner;
+    get diagnostics access_n = row_count;
+    perform oauth.record_act(end_partner.who, 'partner.revoke', end_partner.partner, jsonb_build_object('state', was),
+                             jsonb_build_object('state', 'revoked', 'apps', apps_n, 'grants', grants_n,
+                                                'accounts', access_n), end_partner.at);
+    return 'revoked';
+end
+$$;
+
+create function oauth.make_app(id text, partner text, world text, name text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+begin
+    perform from bank.partner p where p.id = make_app.partner and p.state <> 'revoked' for share;
+    if not found then
+        return null;
+    end if;
+    insert into bank.app (id, partner, world, name, created_at)
+    values (make_app.id, make_app.partner, make_app.world, make_app.name, make_app.at);
+    perform oauth.record_act(make_app.who, 'app.create', make_app.id, null,
+                             jsonb_build_object('partner', make_app.partner, 'world', make_app.world,
+                                                'name', make_app.name, 'state', 'active'), make_app.at);
+    return 'active';
+end
+$$;
+
+-- Suspend an app, or let it act: again, or for the first time when it has registered and waits for approval.
+create function oauth.set_app(app text, state text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    was text;
+begin
+    select a.state into was from bank.app a where a.id = set_app.app for update;
+    if was is null or was = 'revoked' or was = set_app.state then
+        return was;
+    end if;
+    update bank.app a set state = set_app.state where a.id = set_app.app;
+    perform oauth.record_act(set_app.who, case when set_app.state = 'suspended' then 'app.suspend'
+                                               when was = 'pending' then 'app.approve' else 'app.resume' end,
+                             set_app.app, jsonb_build_object('state', was), jsonb_build_object('state', set_app.state),
+                             set_app.at);
+    return set_app.state;
+end
+$$;
+
+-- Another secret for a client; the one it has stays good until `until`. With two that have not ended the older one ends
+-- now: null is the answer when there is no such client, or it does not authenticate by secrets.
+create function oauth.rotate_secret(app text, digest text, until timestamptz, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+begin
+    perform from oauth.client c where c.app = rotate_secret.app and c.auth = 'client_secret_basic' for update;
+    if not found then
+        return null;
+    end if;
+    delete from oauth.client_secret s
+     where s.app = rotate_secret.app
+       and s.digest not in (select l.digest from oauth.client_secret l
+                             where l.app = rotate_secret.app and (l.expires_at is null or l.expires_at > rotate_secret.at)
+                             order by l.created_at desc, l.digest limit 1);
+    update oauth.client_secret s set expires_at = least(s.expires_at, rotate_secret.until) where s.app = rotate_secret.app;
+    perform oauth.record_act(rotate_secret.who, 'app.secret', rotate_secret.app, null,
+                             jsonb_build_object('older_until', tb.rfc3339(rotate_secret.until)), rotate_secret.at);
+    return oauth.add_secret(rotate_secret.app, rotate_secret.digest, rotate_secret.at, null);
+end
+$$;
+
+-- ---- entitlements and stops ----
+
+-- In the environment of the app's world, the only one it can ever use it in.
+create function oauth.entitle(app text, product text, operation text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    place text;
+begin
+    select w.kind into place from bank.app a join bank.world w on w.id = a.world
+     where a.id = entitle.app and a.state <> 'revoked' for share of a;
+    if place is null then
+        return null;
+    end if;
+    insert into bank.entitlement (app, product, environment, operation, since)
+    values (entitle.app, entitle.product, place, entitle.operation, entitle.at)
+    on conflict do nothing;
+    if found then
+        perform oauth.record_act(entitle.who, 'entitlement.grant', entitle.app, null,
+                                 jsonb_build_object('product', entitle.product, 'environment', place,
+                                                    'operation', entitle.operation), entitle.at);
+    end if;
+    return place;
+end
+$$;
+
+create function oauth.withdraw(app text, product text, operation text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    place text;
+begin
+    delete from bank.entitlement e
+     where e.app = withdraw.app and e.product = withdraw.product and e.operation = withdraw.operation
+    returning e.environment into place;
+    if place is not null then
+        perform oauth.record_act(withdraw.who, 'entitlement.withdraw', withdraw.app,
+                                 jsonb_build_object('product', withdraw.product, 'environment', place,
+                                                    'operation', withdraw.operation), null, withdraw.at);
+    end if;
+    return place;
+end
+$$;
+
+create function oauth.stop_interface(product text, operation text, reason text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+begin
+    insert into bank.stop (product, operation, reason, since)
+    values (stop_interface.product, stop_interface.operation, stop_interface.reason, stop_interface.at)
+    on conflict do nothing;
+    if found then
+        perform oauth.record_act(stop_interface.who, 'interface.stop',
+                                 concat_ws(' ', stop_interface.product, nullif(stop_interface.operation, '')), null,
+                                 jsonb_build_object('reason', stop_interface.reason), stop_interface.at);
+    end if;
+    return 'stopped';
+end
+$$;
+
+create function oauth.start_interface(product text, operation text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    was text;
+begin
+    delete from bank.stop s where s.product = start_interface.product and s.operation = start_interface.operation
+    returning s.reason into was;
+    if was is null then
+        return null;
+    end if;
+    perform oauth.record_act(start_interface.who, 'interface.start',
+                             concat_ws(' ', start_interface.product, nullif(start_interface.operation, '')),
+                             jsonb_build_object('reason', was), null, start_interface.at);
+    return 'serving';
+end
+$$;
+
+-- ---- grants and consents ----
+
+create function oauth.admin_end_grant(id text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+begin
+    perform from oauth.grants g where g.id = admin_end_grant.id;
+    if not found then
+        return null;
+    end if;
+    if oauth.end_grant(admin_end_grant.id, admin_end_grant.who, admin_end_grant.at) then
+        perform oauth.record_act(admin_end_grant.who, 'grant.revoke', admin_end_grant.id, null, null, admin_end_grant.at);
+    end if;
+    return 'ended';
+end
+$$;
+
+create function oauth.admin_end_consent(id text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    c consent.consent;
+begin
+    select k.* into c from consent.consent k where k.id = admin_end_consent.id;
+    if c.id is null then
+        return null;
+    end if;
+    perform consent.revoke(c.book, c.id, 'bank', admin_end_consent.who, admin_end_consent.at);
+    if not (select s.terminal from consent.status s where s.status = c.status) then
+        perform oauth.record_act(admin_end_consent.who, 'consent.revoke', c.id, jsonb_build_object('status', c.status),
+                                 jsonb_build_object('status', 'CANC'), admin_end_consent.at);
+    end if;
+    return (select k.status from consent.consent k where k.book = c.book and k.id = c.id);
+end
+$$;
