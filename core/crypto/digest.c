@@ -167,7 +167,23 @@ static const unsigned char values[256] = {
     ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
 };
 
-bool tb_base64url_read(struct tb_str text, unsigned char *out, size_t *out_n)
+/* The same character in the alphabet of URLs; NUL, which is in neither, for one of that alone. */
+static unsigned char in_urls(unsigned char c)
+{
+    switch (c) {
+    case '+':
+        return '-';
+    case '/':
+        return '_';
+    case '-':
+    case '_':
+        return '\0';
+    default:
+        return c;
+    }
+}
+
+static inline bool decode(struct tb_str text, bool standard, unsigned char *out, size_t *out_n)
 {
     const unsigned char *in = (const unsigned char *)text.at;
     size_t tail = text.n % 4;
@@ -177,7 +193,7 @@ bool tb_base64url_read(struct tb_str text, unsigned char *out, size_t *out_n)
     unsigned held = 0;
     unsigned char *to = out;
     for (size_t i = 0; i < text.n; i++) {
-        unsigned value = values[in[i]];
+        unsigned value = values[standard ? in_urls(in[i]) : in[i]];
         if (value == 0)
             return false;
         bits = bits << 6 | (value - 1);
@@ -190,6 +206,19 @@ bool tb_base64url_read(struct tb_str text, unsigned char *out, size_t *out_n)
     }
     *out_n = (size_t)(to - out);
     return bits == 0;
+}
+
+bool tb_base64url_read(struct tb_str text, unsigned char *out, size_t *out_n)
+{
+    return decode(text, false, out, out_n);
+}
+
+bool tb_base64_read(struct tb_str text, unsigned char *out, size_t *out_n)
+{
+    size_t padding = 0;
+    while (padding < 2 && padding < text.n && text.at[text.n - 1 - padding] == '=')
+        padding++;
+    return text.n % 4 == 0 && decode((struct tb_str){text.at, text.n - padding}, true, out, out_n);
 }
 
 void tb_hex_write(char *out, struct tb_str data)

@@ -64,6 +64,9 @@ struct tb_str tb_base64url(struct tb_arena *arena, struct tb_str data);
  *  @return false when refused; `out` may then hold a part */
 bool TB_NODISCARD tb_base64url_read(struct tb_str text, unsigned char *out, size_t *out_n);
 
+/** The same of standard base64 with its padding (RFC 4648 §4), as HTTP Basic and x5c have it. */
+bool TB_NODISCARD tb_base64_read(struct tb_str text, unsigned char *out, size_t *out_n);
+
 /** Write 2 * data.n lower-case digits, no NUL. */
 void tb_hex_write(char *out, struct tb_str data);
 

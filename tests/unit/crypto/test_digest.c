@@ -123,6 +123,28 @@ static void reads_only_the_one_text_of_each_value(void **state)
     assert_false(tb_base64url_read((struct tb_str){"Zg\0A", 4}, bytes, &n));
 }
 
+static void reads_standard_base64_with_its_padding_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *bytes; /* NULL: refused */
+    } rows[] = {
+        {"", ""},         {"Zg==", "f"},   {"Zm8=", "fo"},  {"Zm9v", "foo"}, {"/+8A", "\xff\xef"},
+        {"Zg", NULL},     {"Zg=", NULL},   {"Zg===", NULL}, {"=", NULL},     {"====", NULL},
+        {"Zm9v=", NULL},  {"Zh==", NULL},  {"Z===", NULL},  {"_-8A", NULL},  {"Z=g=", NULL},
+        {"Zm9v\n", NULL}, {"Zm 9v", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        unsigned char bytes[16] = {0};
+        size_t n;
+        bool good = tb_base64_read(tb_str(rows[i].text), bytes, &n);
+        if (good != (rows[i].bytes != NULL))
+            fail_msg("%s", rows[i].text);
+        if (good)
+            assert_string_equal(bytes, rows[i].bytes);
+    }
+}
+
 static void base64url_of_random_bytes_comes_back(void **state)
 {
     (void)state;
@@ -173,6 +195,7 @@ int main(void)
         cmocka_unit_test(compares_secrets_whole),
         cmocka_unit_test(writes_and_reads_base64url),
         cmocka_unit_test(reads_only_the_one_text_of_each_value),
+        cmocka_unit_test(reads_standard_base64_with_its_padding_only),
         cmocka_unit_test(base64url_of_random_bytes_comes_back),
         cmocka_unit_test(reads_hexadecimal_digits_in_pairs),
         cmocka_unit_test(siphash_gives_the_authors_vectors),
