@@ -14,11 +14,6 @@ static const char SQL_LOOK[] =
     "from oauth.refresh r join oauth.grants g on g.id = r.grant_id "
     "where r.digest = $1 and r.client = $2 and r.expires_at > $3 and g.ended_at is null";
 
-static tb_err refused(struct tb_req *req)
-{
-    return tb_fail(req, TB_E_INVALID_GRANT, "the refresh token is not valid for this client");
-}
-
 static tb_err digest_of(struct tb_req *req, struct tb_str token, struct tb_str *out)
 {
     *out = tb_handle_digest(tb_run_of(req)->arena, token);
@@ -54,7 +49,9 @@ tb_err TB_SUSPENDS tb_refresh_use(struct tb_req *req, struct tb_str token, struc
     struct tb_str digest;
     TB_TRY(digest_of(req, token, &digest));
     TB_TRY(tb_query(req, &rows, SQL_USE, TB_TEXT(digest), TB_TEXT(client), now(req)));
-    return tb_granted_read(rows, out) ? NULL : refused(req);
+    if (!tb_granted_read(rows, out))
+        return tb_fail(req, TB_E_INVALID_GRANT, "the refresh token is not valid for this client");
+    return NULL;
 }
 
 tb_err TB_SUSPENDS tb_refresh_revoke(struct tb_req *req, struct tb_str token, struct tb_str client,
@@ -70,14 +67,14 @@ tb_err TB_SUSPENDS tb_refresh_revoke(struct tb_req *req, struct tb_str token, st
 }
 
 tb_err TB_SUSPENDS tb_refresh_look(struct tb_req *req, struct tb_str token, struct tb_str client,
-                                   struct tb_granted *out, int64_t *out_exp_s)
+                                   bool *out_found, struct tb_granted *out, int64_t *out_exp_s)
 {
     struct tb_rows *rows;
     struct tb_str digest;
     TB_TRY(digest_of(req, token, &digest));
     TB_TRY(tb_query(req, &rows, SQL_LOOK, TB_TEXT(digest), TB_TEXT(client), now(req)));
-    if (!tb_granted_read(rows, out))
-        return refused(req);
-    *out_exp_s = tb_cell_int(rows, 0, 15);
+    *out_found = tb_granted_read(rows, out);
+    if (*out_found)
+        *out_exp_s = tb_cell_int(rows, 0, 15);
     return NULL;
 }

@@ -26,9 +26,9 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_revoke(struct tb_req *req, struct tb_
                                                   struct tb_str client, bool *out_found);
 
 /** What introspection says of a refresh token: its grant and when it ends, without using it.
- *  @return NULL; TB_E_INVALID_GRANT (as tb_refresh_use); errors of tb_query. Waits: yes. */
+ *  @return NULL, with whether it counts in *out_found; errors of tb_query. Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_look(struct tb_req *req, struct tb_str token,
-                                                struct tb_str client, struct tb_granted *out,
-                                                int64_t *out_exp_s);
+                                                struct tb_str client, bool *out_found,
+                                                struct tb_granted *out, int64_t *out_exp_s);
 
 #endif

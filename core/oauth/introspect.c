@@ -1,0 +1,151 @@
+/* POST /oauth/introspect (RFC 7662): whether a token counts, and for what. A client may ask about
+ * its own tokens, a resource server about those of all apps of its world. Whatever else is asked
+ * about is inactive, and that is all that is said. A resource server that accepts
+ * application/token-introspection+jwt gets the answer signed (RFC 9701). */
+#include "base/json.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "oauth/auth.h"
+#include "oauth/endpoints.h"
+#include "oauth/errors.h"
+#include "oauth/refresh.h"
+#include "oauth/response.h"
+#include "oauth/server.h"
+#include "runtime/run.h"
+
+#define JWT_TYPE "token-introspection+jwt"
+
+static const char SQL_ACTIVE[] =
+    "select a.state = 'active' and p.state = 'active' from bank.app a join bank.partner p "
+    "on p.id = a.partner where a.id = $1";
+
+/* The claims of an access token that are told; those left out are for the bank's own edge. */
+static const char *const TOLD[] = {"iss", "aud",       "sub", "client_id", "exp",
+                                   "iat", "jti",       "cnf", "scope",     "authorization_details",
+                                   "acr", "auth_time", NULL};
+
+/* The claims of a token whose signature has been checked. */
+static json_t *claims_of(struct tb_arena *arena, struct tb_str token)
+{
+    const char *first = memchr(token.at, '.', token.n);
+    const char *last = memrchr(token.at, '.', token.n);
+    struct tb_str payload = {first + 1, (size_t)(last - first - 1)};
+    unsigned char *bytes = tb_arena_raw(arena, payload.n);
+    size_t n;
+    json_t *claims;
+    if (bytes == NULL || !tb_base64url_read(payload, bytes, &n) ||
+        tb_json_parse(arena, TB_BYTES(bytes, n), &tb_json_limits, &claims, NULL) != NULL)
+        return NULL;
+    return claims;
+}
+
+static bool may_ask(const struct tb_oauth_client *client, const struct tb_grant *grant)
+{
+    return tb_str_eq(grant->app, client->id) ||
+           (client->resource_server && grant->book == client->book);
+}
+
+/* *out stays absent when the token is not active, or not the caller's to know of. */
+static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oauth_client *client,
+                                         struct tb_str token, struct tb_str *out)
+{
+    struct tb_grant *grant;
+    struct tb_rows *rows;
+    struct tb_text text;
+    const char *why;
+    struct tb_arena *arena = tb_run_of(req)->arena;
+    if (tb_token_check(tb_oauth()->tokens, token, tb_oauth_now_s(req), &grant, &why) != NULL)
+        return NULL;
+    tb_arena_defer(arena, tb_grant_drop_any, grant);
+    if (!may_ask(client, grant))
+        return NULL;
+    TB_TRY(tb_query(req, &rows, SQL_ACTIVE, TB_TEXT(grant->app)));
+    if (rows->n == 0 || !tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t")))
+        return NULL;
+    const json_t *claims = claims_of(arena, token);
+    tb_text_init(&text, arena);
+    tb_text_add_format(&text, "{\"active\":true,\"token_type\":\"%s\"",
+                       grant->dpop.at != NULL ? "DPoP" : "Bearer");
+    for (const char *const *name = TOLD; *name != NULL; name++) {
+        const json_t *value = json_object_get(claims, *name);
+        if (value == NULL)
+            continue;
+        tb_text_add_format(&text, ",\"%s\":", *name);
+        tb_json_canonical(&text, value);
+    }
+    tb_text_add_char(&text, '}');
+    *out = tb_text_end(&text);
+    return out->at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
+}
+
+static tb_err TB_SUSPENDS look_at_refresh(struct tb_req *req, const struct tb_oauth_client *client,
+                                          struct tb_str token, struct tb_str *out)
+{
+    struct tb_granted granted;
+    struct tb_text text;
+    int64_t exp_s;
+    bool found;
+    TB_TRY(tb_refresh_look(req, token, client->id, &found, &granted, &exp_s));
+    if (!found)
+        return NULL;
+    tb_text_init(&text, tb_run_of(req)->arena);
+    tb_text_add_format(&text, "{\"active\":true,\"exp\":%lld,\"client_id\":", (long long)exp_s);
+    tb_text_add_json(&text, client->id);
+    tb_text_add(&text, TB_STR(",\"sub\":"));
+    tb_text_add_json(&text, granted.subject);
+    tb_text_add(&text, TB_STR(",\"scope\":"));
+    tb_text_add_json(&text, granted.scope);
+    if (granted.details.at != NULL) {
+        tb_text_add(&text, TB_STR(",\"authorization_details\":"));
+        tb_text_add(&text, granted.details);
+    }
+    tb_text_add_char(&text, '}');
+    *out = tb_text_end(&text);
+    return out->at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
+}
+
+static bool accepts_jwt(struct tb_req *req)
+{
+    static const char TYPE[] = "application/" JWT_TYPE;
+    struct tb_str accept = tb_header(req, "accept");
+    return accept.at != NULL && memmem(accept.at, accept.n, TYPE, sizeof TYPE - 1) != NULL;
+}
+
+static tb_err reply_signed(struct tb_req *req, const struct tb_oauth_client *client,
+                           struct tb_str answer)
+{
+    struct tb_text text;
+    struct tb_str jwt;
+    tb_text_init(&text, tb_run_of(req)->arena);
+    tb_text_add_format(&text, "{\"iat\":%lld,\"iss\":", (long long)tb_oauth_now_s(req));
+    tb_text_add_json(&text, tb_str(tb_oauth()->config->issuer));
+    tb_text_add(&text, TB_STR(",\"aud\":"));
+    tb_text_add_json(&text, client->id);
+    tb_text_add(&text, TB_STR(",\"token_introspection\":"));
+    tb_text_add(&text, answer);
+    tb_text_add_char(&text, '}');
+    TB_TRY(tb_response_sign(req, JWT_TYPE, tb_text_end(&text), &jwt));
+    return tb_reply_as(req, 200, "application/" JWT_TYPE, jwt);
+}
+
+tb_err TB_SUSPENDS tb_oauth_introspect(struct tb_req *req)
+{
+    struct tb_form form;
+    struct tb_oauth_client *client;
+    struct tb_str answer = TB_STR_NONE;
+    TB_TRY(tb_form_read(req, &form));
+    TB_TRY(tb_client_authenticate(req, &form, &client));
+    struct tb_str token = tb_form_get(&form, "token");
+    if (token.at == NULL)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "token is missing");
+    /* A JWT has dots, a refresh token has none: no hint is needed. */
+    if (memchr(token.at, '.', token.n) == NULL)
+        TB_TRY(look_at_refresh(req, client, token, &answer));
+    else
+        TB_TRY(look_at_access(req, client, token, &answer));
+    if (answer.at == NULL)
+        answer = TB_STR("{\"active\":false}");
+    if (client->resource_server && accepts_jwt(req))
+        return reply_signed(req, client, answer);
+    return tb_reply(req, 200, answer);
+}
