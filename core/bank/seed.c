@@ -39,7 +39,7 @@ static const char SQL_FIND[] =
     "select w.id, b.book, a.partner, a.id from bank.world w join bank.book b on b.world = w.id "
     "join bank.app a on a.world = w.id where w.name = $1 order by a.created_at, a.id limit 1";
 static const char SQL_FIND_ACCOUNTS[] =
-    "select min(a.id) from bank.account_access x join bank.account a on (a.book, a.id) = (x.book, "
+    "select min(a.id), a.party from bank.account_access x join bank.account a on (a.book, a.id) = (x.book, "
     "x.account) where x.book = $1 and x.partner = $2 and a.currency = 'CNY' group by a.party "
     "order by 1 limit 2";
 static const char SQL_WORLD[] =
@@ -163,8 +163,10 @@ static tb_err TB_SUSPENDS make_companies(struct work *w, size_t companies_n,
         for (size_t i = 0; i < TB_COUNT(COMPANY_ACCOUNTS); i++) {
             size_t currency = COMPANY_ACCOUNTS[i];
             struct tb_str id = new_id(w, "acc");
-            if (c == 0 && i == 0)
+            if (c == 0 && i == 0) {
                 keep(w->seed->debtor, id);
+                keep(w->seed->company, party);
+            }
             if (c == 0 ? i == 1 : c == 1 && i == 0) /* of the second company, if there is one */
                 keep(w->seed->creditor, id);
             add_account(&list, id, party, CURRENCIES[currency].code, COMPANIES[c],
@@ -245,6 +247,7 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
     if (rows->n < 2)
         return tb_fail(req, TB_E_CONFLICT, "the demo world has lost its accounts");
     keep(seed->debtor, tb_cell(rows, 0, 0));
+    keep(seed->company, tb_cell(rows, 0, 1));
     keep(seed->creditor, tb_cell(rows, 1, 0));
     return NULL;
 }

@@ -17,6 +17,7 @@ struct tb_seed {
     int32_t book;
     char world[TB_SEED_ID_BYTES], partner[TB_SEED_ID_BYTES], app[TB_SEED_ID_BYTES];
     char debtor[TB_SEED_ID_BYTES], creditor[TB_SEED_ID_BYTES]; /**< CNY accounts with ample funds */
+    char company[TB_SEED_ID_BYTES];                            /**< the debtor's holder, a party */
 };
 
 /** What a fresh world is to have. Texts are borrowed. */

@@ -59,6 +59,7 @@ static const struct member {
     {.name = "tls_client_certificate_bound_access_tokens", .form = FLAG},
     {.name = "dpop_bound_access_tokens", .form = FLAG},
     {.name = "plain_bearer_tokens", .form = FLAG},
+    {.name = "tongbao_resource_server", .form = FLAG},
     {.name = "require_signed_request_object", .form = FLAG},
     {.name = "require_pushed_authorization_requests", .form = FLAG},
     {.name = "request_object_signing_alg", .form = WORD, .words = SIGNING_ALGS},
@@ -374,6 +375,8 @@ static tb_err check_binding(struct tb_req *req, json_t *metadata, bool sandbox)
     bool plain = flag(metadata, "plain_bearer_tokens");
     if (plain && !sandbox)
         return wrong(req, "plain_bearer_tokens", "is for the sandbox only");
+    if (flag(metadata, "tongbao_resource_server") && !sandbox)
+        return wrong(req, "tongbao_resource_server", "is for the bank to decide here");
     if (by_certificate + by_key + plain > 1)
         return wrong(req, "dpop_bound_access_tokens",
                      "tls_client_certificate_bound_access_tokens and plain_bearer_tokens exclude "

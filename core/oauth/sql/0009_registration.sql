@@ -121,6 +121,10 @@ $$;
 create function oauth.apply_metadata(app text, metadata jsonb) returns void
 language sql strict security invoker
 begin atomic
+    update oauth.client c
+       set resource_server = c.resource_server
+                             or coalesce((apply_metadata.metadata ->> 'tongbao_resource_server')::boolean, false)
+     where c.app = apply_metadata.app;
     update bank.app a
        set name = coalesce(apply_metadata.metadata ->> 'client_name', a.name),
            plain_tokens = coalesce((apply_metadata.metadata ->> 'plain_bearer_tokens')::boolean, false)
