@@ -30,6 +30,7 @@ static const struct task {
     {"seal", TURN_MS, "select bank.seal($1, $2)", false},
     {"forget_keys", 60 * TURN_MS,
      "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
+    {"forget_expired", 10 * TURN_MS, "select oauth.forget_expired($1, 50000)", true},
 };
 
 struct clerk {

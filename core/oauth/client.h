@@ -55,6 +55,9 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_client_find(struct tb_req *req, struct 
 tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_client_find_any(struct tb_req *req, struct tb_str id,
                                                          struct tb_oauth_client **out);
 
+/** The JWK Set of the client nobody is: one key of each algorithm. */
+struct tb_str tb_client_nobodys_jwks(void);
+
 /** Whether the client has registered this grant type. None registered: authorization_code only
  *  (RFC 7591 §2). */
 bool tb_oauth_client_may(const struct tb_oauth_client *client, const char *grant_type);

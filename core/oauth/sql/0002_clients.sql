@@ -3,7 +3,8 @@
 
 create table oauth.client (
     app                 text        collate "C" primary key references bank.app,
-    metadata            jsonb       not null check (jsonb_typeof(metadata) = 'object'),  -- RFC 7591, effective values
+    metadata            jsonb       not null    -- RFC 7591, effective values
+        check (jsonb_typeof(metadata) = 'object' and octet_length(metadata::text) <= 131072),
     auth                text        collate "C" not null
         generated always as (coalesce(metadata ->> 'token_endpoint_auth_method', 'client_secret_basic')) stored
         check (auth in ('private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'client_secret_basic')),

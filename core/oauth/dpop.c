@@ -1,0 +1,234 @@
+/* The checks of RFC 9449 §4.3, in the order of their cost: form, key and signature in the verifier
+ * of tokens; then method, URL, nonce and token hash; last whether it was seen before, so that a
+ * proof that is refused takes no room in the set. */
+#include "oauth/dpop.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "crypto/jose.h"
+#include "crypto/seal.h"
+#include "http/server.h"
+#include "oauth/errors.h"
+#include "oauth/server.h"
+#include "runtime/run.h"
+#include <strings.h>
+
+enum {
+    HTU_MAX = 2048,
+    SLOT_S = 150,     /* a nonce is handed out for one slot and accepted in the next as well */
+    NONCE_CHARS = 22, /* base64url of 128 bits */
+};
+
+static struct tb_hmac *nonce_key;
+
+/* ---- nonces ---- */
+
+void tb_dpop_open(const struct tb_secret *master)
+{
+    struct tb_secret key = {0};
+    tb_secret_derive(&key, master, "tongbao dpop nonces 1");
+    tb_hmac_free(nonce_key);
+    nonce_key = tb_hmac_new(TB_BYTES(key.at, key.n));
+    tb_secret_wipe(&key);
+}
+
+bool tb_dpop_asks(void)
+{
+    return tb_oauth()->config->dpop_nonce;
+}
+
+void tb_dpop_nonce(int64_t now_s, char out[TB_DPOP_NONCE_ROOM])
+{
+    unsigned char code[TB_SHA256_BYTES];
+    char slot[24];
+    struct tb_str part = {slot, tb_text_int(slot, now_s / SLOT_S)};
+    tb_hmac_sha256(nonce_key, &part, 1, code);
+    out[tb_base64url_write(out, TB_BYTES(code, 16))] = '\0';
+}
+
+static bool nonce_good(struct tb_str nonce, int64_t now_s)
+{
+    char now[TB_DPOP_NONCE_ROOM], before[TB_DPOP_NONCE_ROOM];
+    tb_dpop_nonce(now_s, now);
+    tb_dpop_nonce(now_s - SLOT_S, before);
+    return tb_same_secret(nonce, (struct tb_str){now, NONCE_CHARS}) ||
+           tb_same_secret(nonce, (struct tb_str){before, NONCE_CHARS});
+}
+
+/* ---- the URL ---- */
+
+/* A URL as far as it must fit. */
+struct place {
+    struct tb_str scheme, authority, path;
+};
+
+static size_t find_any(struct tb_str text, const char *chars)
+{
+    size_t n = 0;
+    while (n < text.n && (text.at[n] == '\0' || strchr(chars, text.at[n]) == NULL))
+        n++;
+    return n;
+}
+
+/* Take a URL apart; its query and fragment do not count (RFC 9449 §4.3, check 9). */
+static bool read_place(struct tb_str url, struct place *out)
+{
+    size_t n = find_any(url, ":");
+    if (url.n < n + 3 || memcmp(url.at + n, "://", 3) != 0)
+        return false;
+    out->scheme = (struct tb_str){url.at, n};
+    struct tb_str rest = {url.at + n + 3, url.n - n - 3};
+    n = find_any(rest, "/?#");
+    out->authority = (struct tb_str){rest.at, n};
+    rest = (struct tb_str){rest.at + n, rest.n - n};
+    out->path = (struct tb_str){rest.at, find_any(rest, "?#")};
+    return out->authority.n > 0 && memchr(out->authority.at, '@', out->authority.n) == NULL;
+}
+
+static bool same_of_any_case(struct tb_str a, struct tb_str b)
+{
+    return a.n == b.n && strncasecmp(a.at, b.at, a.n) == 0;
+}
+
+/* RFC 3986 §6.2.3: the port that the scheme implies may be written or not. */
+static struct tb_str without_usual_port(struct place place)
+{
+    struct tb_str usual = place.scheme.n == 5 ? TB_STR(":443") : TB_STR(":80");
+    struct tb_str from = place.authority;
+    if (from.n > usual.n && memcmp(from.at + from.n - usual.n, usual.at, usual.n) == 0)
+        from.n -= usual.n;
+    return from;
+}
+
+/* Whether `raw`, once decoded, is `path`, which was decoded when it came in. */
+static bool same_path(struct tb_str raw, struct tb_str path)
+{
+    size_t at = 0;
+    if (raw.n == 0)
+        raw = TB_STR("/");
+    for (size_t i = 0; i < raw.n; i++, at++) {
+        unsigned char c = (unsigned char)raw.at[i];
+        if (c == '%') {
+            if (raw.n - i < 3 || !tb_hex_read((struct tb_str){raw.at + i + 1, 2}, &c))
+                return false;
+            i += 2;
+        }
+        if (at == path.n || (char)c != path.at[at])
+            return false;
+    }
+    return at == path.n;
+}
+
+/* Whether `url` is `path` under one of our own origins. What the request says of its authority is
+ * not asked: a proxy between may have its own idea of it. */
+static bool is_here(struct place url, const char *origin, struct tb_str path)
+{
+    struct place own;
+    return read_place(tb_str(origin), &own) && same_of_any_case(url.scheme, own.scheme) &&
+           same_of_any_case(without_usual_port(url), without_usual_port(own)) &&
+           same_path(url.path, path);
+}
+
+static bool url_good(struct tb_str htu, struct tb_str path)
+{
+    const struct tb_config *config = tb_oauth()->config;
+    struct place url;
+    return htu.n <= HTU_MAX && read_place(htu, &url) &&
+           (is_here(url, config->issuer, path) || is_here(url, config->mtls_origin, path));
+}
+
+/* ---- the proof ---- */
+
+/* The header's only value; false when it came again or not at all. */
+static size_t find_proof(const struct tb_incoming *in, struct tb_str *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in->headers_n; i++)
+        if (tb_str_eq(in->headers[i].name, TB_STR("dpop"))) {
+            *out = in->headers[i].value;
+            n++;
+        }
+    return n;
+}
+
+static bool token_hash_good(const json_t *claims, struct tb_str token)
+{
+    unsigned char digest[TB_SHA256_BYTES];
+    char text[TB_SHA256_BASE64URL];
+    tb_sha256(&token, 1, digest);
+    tb_base64url_write(text, TB_BYTES(digest, sizeof(digest)));
+    return tb_str_eq(tb_json_str(claims, "ath"), TB_BYTES(text, sizeof(text)));
+}
+
+static const char *check_claims(const struct tb_incoming *in, const struct tb_dpop_want *want,
+                                const json_t *claims)
+{
+    if (!tb_str_eq(tb_json_str(claims, "htm"), in->method))
+        return "htm is not the method of the request";
+    if (!url_good(tb_json_str(claims, "htu"), in->path))
+        return "htu is not the URL of the request";
+    if (want->token.at != NULL && !token_hash_good(claims, want->token))
+        return "ath is not the hash of the access token";
+    return NULL;
+}
+
+/* Once is enough: a proof is remembered as long as its iat would let it pass. */
+static tb_err use_up(struct tb_req *req, struct tb_str jkt, const json_t *claims, int64_t now_s)
+{
+    int64_t iat_s = 0;
+    bool good = tb_json_int(claims, "iat", &iat_s);
+    struct tb_str parts[] = {jkt, tb_run_of(req)->in->path, tb_json_str(claims, "jti")};
+    enum tb_jti seen = tb_jti_set_add(tb_oauth()->proofs, parts, sizeof(parts) / sizeof(parts[0]),
+                                      iat_s + TB_DPOP_AGE_S + 1, now_s);
+    if (!good || seen == TB_JTI_SEEN)
+        return tb_fail(req, TB_E_INVALID_DPOP_PROOF, "the DPoP proof was used before");
+    if (seen == TB_JTI_FULL)
+        return tb_fail(req, TB_E_OVERLOAD, "too many DPoP proofs at once");
+    return NULL;
+}
+
+static tb_err check(struct tb_req *req, const struct tb_dpop_want *want, struct tb_str proof,
+                    struct tb_jose *out)
+{
+    static const char *const types[] = {"dpop+jwt", NULL};
+    static const struct tb_jose_policy policy = {
+        .types = types,
+        .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+        .bytes_max = TB_JOSE_PROOF_BYTES_MAX,
+        .embedded_key = true,
+        .required = TB_CLAIM_IAT | TB_CLAIM_JTI,
+        .ahead_s = TB_JOSE_AHEAD_S,
+        .age_max_s = TB_DPOP_AGE_S,
+    };
+    const struct tb_run *run = tb_run_of(req);
+    int64_t now_s = tb_oauth_now_s(req);
+    if (tb_jose_verify(&policy, proof, now_s, run->arena, out) != NULL)
+        return tb_fail(req, TB_E_INVALID_DPOP_PROOF, "the DPoP proof: %s",
+                       tb_jose_reason_words(out->reason));
+    const char *why = check_claims(run->in, want, out->claims);
+    if (why != NULL)
+        return tb_fail(req, TB_E_INVALID_DPOP_PROOF, "the DPoP proof: %s", why);
+    if (want->nonce && !nonce_good(tb_json_str(out->claims, "nonce"), now_s))
+        return tb_fail(req, TB_E_USE_DPOP_NONCE,
+                       "the DPoP proof has no nonce of ours, or an old one");
+    return use_up(req, tb_key_thumbprint(out->key), out->claims, now_s);
+}
+
+tb_err tb_dpop_check(struct tb_req *req, const struct tb_dpop_want *want, struct tb_str *out_jkt)
+{
+    struct tb_str proof;
+    struct tb_jose verified;
+    *out_jkt = TB_STR_NONE;
+    size_t proofs = find_proof(tb_run_of(req)->in, &proof);
+    if (proofs == 0)
+        return NULL;
+    if (proofs > 1)
+        return tb_fail(req, TB_E_INVALID_DPOP_PROOF, "more than one DPoP proof");
+    TB_TRY(check(req, want, proof, &verified));
+    struct tb_str jkt = tb_key_thumbprint(verified.key);
+    char *kept = tb_arena_text(tb_run_of(req)->arena, jkt.at, jkt.n);
+    if (kept == NULL)
+        return tb_fail(req, TB_E_INTERNAL, "no memory left for the DPoP proof");
+    *out_jkt = (struct tb_str){kept, jkt.n};
+    return NULL;
+}
