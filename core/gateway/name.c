@@ -8,6 +8,8 @@ void tb_exchange_name(struct tb_exchange *x)
     tb_traceparent_make(x->traceparent, x->in.traceparent, x->request_id);
     memcpy(x->trace.request_id, x->request_id, TB_UUID_CHARS);
     tb_exchange_header(x, TB_STR("x-request-id"), (struct tb_str){x->request_id, TB_UUID_CHARS});
+    if (tb_interaction_id_fits(x->in.interaction_id))
+        tb_exchange_header(x, TB_STR("x-fapi-interaction-id"), x->in.interaction_id);
     tb_exchange_header(x, TB_STR("traceparent"),
                        (struct tb_str){x->traceparent, TB_TRACEPARENT_CHARS});
 }

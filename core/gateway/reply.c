@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 #include "http/problem.h"
 #include "oauth/errors.h"
+#include "oauth/page.h"
 
 /* What an answer carries when there is no memory left to write a better one. */
 static const char LAST_RESORT[] =
@@ -85,6 +86,15 @@ static struct tb_str problem_document(struct tb_exchange *x, tb_err err, struct 
     return tb_text_end(&text);
 }
 
+static struct tb_str page(struct tb_exchange *x, tb_err err, struct tb_str id)
+{
+    size_t n;
+    const struct tb_header *headers = tb_page_headers(&n);
+    for (size_t i = 0; i < n; i++)
+        tb_exchange_header(x, headers[i].name, headers[i].value);
+    return tb_page_error(&x->run.req, err, id);
+}
+
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
 {
     struct tb_str id = {x->request_id, sizeof(x->request_id) - 1}, type = TB_PROBLEM_TYPE, body;
@@ -102,6 +112,9 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
     if ((flags & TB_R_OAUTH) != 0) {
         type = TB_STR("application/json");
         body = tb_oauth_error_body(x->run.arena, err, x->run.problem.detail);
+    } else if ((flags & TB_R_HTML) != 0) {
+        type = TB_STR(TB_PAGE_TYPE);
+        body = page(x, err, id);
     } else {
         body = problem_document(x, err, id);
     }

@@ -29,9 +29,14 @@ static void write_hex(char *out, uint64_t bits)
         out[i] = digits[bits & 15];
 }
 
+bool tb_interaction_id_fits(struct tb_str sent)
+{
+    return sent.n == TB_UUID_CHARS && tb_uuid_check(sent);
+}
+
 void tb_request_id_make(char out[TB_UUID_CHARS + 1], struct tb_str sent)
 {
-    if (sent.n != TB_UUID_CHARS || !tb_uuid_check(sent)) {
+    if (!tb_interaction_id_fits(sent)) {
         tb_uuid_make(out);
         return;
     }

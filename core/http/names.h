@@ -13,6 +13,10 @@ enum { TB_TRACEPARENT_CHARS = 55 };
  *  Source: RFC 9562. */
 void tb_request_id_make(char out[TB_UUID_CHARS + 1], struct tb_str sent);
 
+/** Whether an x-fapi-interaction-id, which may be absent, is a UUID and so comes back as it was
+ * sent. Source: FAPI 1.0 Baseline §6.2.1. */
+bool tb_interaction_id_fits(struct tb_str sent);
+
 /** Our own span below the client's, or the head of a trace whose id is the request's.
  *  @param sent  the traceparent that came, may be absent or anything
  *  Source: W3C Trace Context, 3.2. */

@@ -133,7 +133,8 @@ static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const ch
         char problem[PROBLEM_BYTES];
     } *room = h2o_mem_alloc_pool(&req->pool, sizeof *room);
     struct tb_str id = sent(req, "x-request-id");
-    tb_request_id_make(room->request_id, id.at == NULL ? sent(req, "x-fapi-interaction-id") : id);
+    struct tb_str interaction_id = sent(req, "x-fapi-interaction-id");
+    tb_request_id_make(room->request_id, id.at == NULL ? interaction_id : id);
     tb_traceparent_make(room->traceparent, sent(req, "traceparent"), room->request_id);
     struct tb_problem problem = {.detail = tb_str(why),
                                  .retry_after_s = err->status == 503 ? 1 : 0};
@@ -144,14 +145,17 @@ static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const ch
     struct tb_text text;
     tb_text_init_fixed(&text, room->problem, PROBLEM_BYTES);
     tb_problem_write(&text, &of);
-    const struct tb_header headers[] = {
+    struct tb_header headers[6] = {
         {TB_STR("content-type"), TB_PROBLEM_TYPE},
         {TB_STR("cache-control"), TB_STR("no-store")},
         {TB_STR("x-request-id"), of.request_id},
         {TB_STR("traceparent"), tb_str(room->traceparent)},
-        {TB_STR("retry-after"), TB_STR("1")},
     };
-    size_t headers_n = sizeof headers / sizeof headers[0] - (err->status == 503 ? 0 : 1);
+    size_t headers_n = 4;
+    if (tb_interaction_id_fits(interaction_id))
+        headers[headers_n++] = (struct tb_header){TB_STR("x-fapi-interaction-id"), interaction_id};
+    if (err->status == 503)
+        headers[headers_n++] = (struct tb_header){TB_STR("retry-after"), TB_STR("1")};
     server->stats.rejected++;
     send_answer(req, err->status, headers, headers_n, tb_text_end(&text));
     return 0;
@@ -202,8 +206,7 @@ static void take_single(struct tb_incoming *in, struct tb_str *field, struct tb_
 }
 
 /* Note the fields the gateway looks at in every request. */
-static void take_usual(struct tb_incoming *in, const struct tb_header *header,
-                       struct tb_str *interaction_id)
+static void take_usual(struct tb_incoming *in, const struct tb_header *header)
 {
     struct tb_str name = header->name, value = header->value;
     switch (name.n) {
@@ -230,8 +233,8 @@ static void take_usual(struct tb_incoming *in, const struct tb_header *header,
             take_single(in, &in->idempotency_key, value);
         break;
     case sizeof "x-fapi-interaction-id" - 1:
-        if (interaction_id->at == NULL && memcmp(name.at, "x-fapi-interaction-id", name.n) == 0)
-            *interaction_id = value;
+        if (in->interaction_id.at == NULL && memcmp(name.at, "x-fapi-interaction-id", name.n) == 0)
+            in->interaction_id = value;
         break;
     default:
         break;
@@ -259,7 +262,6 @@ static struct tb_str method_of(h2o_iovec_t method)
 static void copy_headers(struct tb_incoming *in, const h2o_headers_t *from, struct tb_header *to,
                          char **text)
 {
-    struct tb_str interaction_id = TB_STR_NONE;
     in->headers = to;
     in->headers_n = from->size;
     for (size_t i = 0; i < from->size; i++, to++) {
@@ -267,10 +269,10 @@ static void copy_headers(struct tb_incoming *in, const h2o_headers_t *from, stru
         to->name = h2o_iovec_is_token(header->name) ? str_of(*header->name)
                                                     : copy(text, str_of(*header->name));
         to->value = copy(text, str_of(header->value));
-        take_usual(in, to, &interaction_id);
+        take_usual(in, to);
     }
     if (in->request_id.at == NULL)
-        in->request_id = interaction_id;
+        in->request_id = in->interaction_id;
 }
 
 /* Fill `in`. Everything it points to is constant or in one block of its arena.

@@ -41,6 +41,7 @@ struct tb_incoming {
     struct tb_str content_type;
     struct tb_str idempotency_key; /**< idempotency-key, else x-idempotency-key */
     struct tb_str request_id;      /**< x-request-id, else x-fapi-interaction-id; not checked */
+    struct tb_str interaction_id;  /**< x-fapi-interaction-id; not checked */
     struct tb_str traceparent;
     struct tb_str body;
     struct tb_str client_certificate;     /**< DER of the TLS client certificate, verified or not */

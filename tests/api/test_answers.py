@@ -83,6 +83,14 @@ def test_every_answer_has_the_name_the_client_gave(answer_of):
     assert answer_of(x_fapi_interaction_id=name).headers["x-request-id"] == name
 
 
+def test_every_answer_repeats_the_interaction_id(answer_of):
+    name = str(uuid.uuid4()).upper()
+    got = answer_of(x_fapi_interaction_id=name, x_request_id=str(uuid.uuid4())).headers
+    assert got["x-fapi-interaction-id"] == name and got["x-request-id"] != name.lower()
+    assert "x-fapi-interaction-id" not in answer_of().headers
+    assert "x-fapi-interaction-id" not in answer_of(x_fapi_interaction_id="7").headers
+
+
 def test_every_answer_stays_in_the_clients_trace(answer_of):
     trace = uuid.uuid4().hex
     got = answer_of(traceparent=f"00-{trace}-00f067aa0ba902b7-01").headers["traceparent"]

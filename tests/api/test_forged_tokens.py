@@ -36,12 +36,18 @@ def show(plain, token, scheme="Bearer "):
     return plain.get(PING, headers={"authorization": scheme + token})
 
 
+BEARER = 'Bearer error="invalid_token"'
+DPOP = 'DPoP error="invalid_token", algs="ES256 PS256 EdDSA"'
+
+
 def essence(answer):
-    """What is left of an answer without what names this very request."""
+    """What is left of an answer without what names this very request or the scheme it came by."""
     body = json.loads(answer.content)
     own = body.pop("request_id")
     assert body.pop("trace") == own and body.pop("instance") == "urn:uuid:" + own == "urn:uuid:" + answer.headers["x-request-id"]
-    headers = sorted((k, v) for k, v in answer.headers.items() if k not in ("date", "x-request-id", "traceparent"))
+    assert answer.headers["www-authenticate"] in (BEARER, DPOP)
+    headers = sorted((k, v) for k, v in answer.headers.items()
+                     if k not in ("date", "x-request-id", "traceparent", "www-authenticate"))
     return answer.status_code, body, headers
 
 
@@ -50,7 +56,7 @@ def refusal(plain):
     """The one answer."""
     answer = show(plain, "x.y.z")
     assert answer.status_code == 401 and answer.json()["code"] == "token_invalid"
-    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert answer.headers["www-authenticate"] == BEARER
     return essence(answer)
 
 
@@ -280,6 +286,13 @@ def test_another_way_to_show_a_good_token_gets_the_one_answer(plain, forger, ref
     assert essence(plain.get(PING, headers={"authorization": field.replace("TOKEN", forger.token())})) == refusal
 
 
+def test_the_scheme_that_was_used_or_is_needed_is_named(plain, forger):
+    """RFC 9449 §7.1: what is bound to a key is not shown under Bearer, and what is not, not under DPoP."""
+    assert show(plain, FORGED["bound to a DPoP key that is not shown"](forger)).headers["www-authenticate"] == DPOP
+    assert plain.get(PING, headers={"authorization": f"DPoP {forger.token()}"}).headers["www-authenticate"] == DPOP
+    assert plain.get(PING, headers={"authorization": f"bEARER {forger.token()}"}).status_code == 200
+
+
 def test_a_token_of_the_other_environment_is_told_so(plain, forger):
     answer = show(plain, other_environment(forger))
     assert answer.status_code == 401 and answer.json()["code"] == "environment_mismatch"
@@ -288,7 +301,7 @@ def test_a_token_of_the_other_environment_is_told_so(plain, forger):
 def test_no_token_is_another_answer(plain):
     answer = plain.get(PING)
     assert answer.status_code == 401 and answer.json()["code"] == "token_missing"
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers.get_list("www-authenticate") == ["Bearer", 'DPoP algs="ES256 PS256 EdDSA"']
 
 
 def test_a_token_in_the_query_is_no_token(plain, forger):
