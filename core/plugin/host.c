@@ -116,6 +116,8 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
         .path = x->match.params,
         .path_n = x->match.params_n,
         .body = x->in.body,
+        .consent = consent(req),
+        .request = tb_str(x->request_id),
     };
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     TB_TRY(tb_store_call(req, parts->store, out_answer, what, &context));

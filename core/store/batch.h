@@ -31,7 +31,9 @@ struct tb_call_context {
     struct tb_str fingerprint;  /**< of the request, 64 hexadecimal digits; with a key only */
     const struct tb_path_param *path;
     size_t path_n;
-    struct tb_str body; /**< JSON text, already checked; absent: null */
+    struct tb_str body;    /**< JSON text, already checked; absent: null */
+    struct tb_str consent; /**< that the effect is bound to; absent: the partner acts for itself */
+    struct tb_str request; /**< id of the request, for the consent's receipt */
 };
 
 enum {

@@ -50,6 +50,10 @@ static struct tb_str call_object(struct tb_req *req, const struct tb_call_contex
     member(&text, TB_STR(",\"key\":"), context->key);
     member(&text, TB_STR(",\"fp\":"), context->fingerprint);
     path_member(&text, context);
+    if (context->consent.at != NULL) {
+        member(&text, TB_STR(",\"consent\":"), context->consent);
+        member(&text, TB_STR(",\"request\":"), context->request);
+    }
     tb_text_add(&text, TB_STR(",\"body\":"));
     tb_text_add(&text, context->body.at == NULL ? TB_STR("null") : context->body);
     tb_text_add_char(&text, '}');

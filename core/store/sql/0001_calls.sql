@@ -26,7 +26,9 @@ create type tb.call as (
     key     text,           -- idempotency key, null when the call has none
     fp      text,           -- fingerprint of the request, 64 hexadecimal digits
     path    jsonb,          -- path parameters
-    body    jsonb           -- request body, checked against its schema
+    body    jsonb,          -- request body, checked against its schema
+    consent text,           -- the consent that the effect is bound to, null where the partner acts for itself
+    request text            -- id of the request, for the consent's receipt; null without one
 );
 
 -- What goes back. A 2xx has its body as compact JSON text that travels to the client unparsed; anything else has the
@@ -87,9 +89,10 @@ set search_path = pg_catalog
 as $$
 begin
     return array(
-        select row(c.n, right(c.id, 26), c.partner, c.app, c.now, c.route, c.key, c.fp, c.path, c.body)::tb.call
+        select row(c.n, right(c.id, 26), c.partner, c.app, c.now, c.route, c.key, c.fp, c.path, c.body, c.consent,
+                   c.request)::tb.call
           from jsonb_to_recordset(calls) as c (n int, id text, partner text, app text, now timestamptz, route text,
-                                               key text, fp text, path jsonb, body jsonb));
+                                               key text, fp text, path jsonb, body jsonb, consent text, request text));
 end
 $$;
 
@@ -137,8 +140,8 @@ begin
                     else row(c.n, 422, 'idempotency_key_reused', null, null, null, null, null, false)::tb.answer end
           from unnest(asked) c
           join tb.idempotency_key i on (i.book, i.partner, i.route, i.key) = (begin.book, c.partner, c.route, c.key));
-    select array_agg(row(t.n, t.stem, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body)::tb.call
-                     order by t.n) filter (where t.n = t.first),
+    select array_agg(row(t.n, t.stem, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body, t.consent,
+                         t.request)::tb.call order by t.n) filter (where t.n = t.first),
            array_agg(array[t.n, t.first] order by t.n) filter (where t.n <> t.first and t.fp = t.first_fp),
            answered || array_agg(row(t.n, 422, 'idempotency_key_reused', null, null, null, null, null, false)::tb.answer)
                        filter (where t.n <> t.first and t.fp is distinct from t.first_fp)
