@@ -1,37 +1,47 @@
--- What a partner sees of accounts. Every read is scoped by bank.account_access: an account without a row there is not
--- found. A page function returns no row when the cursor's place does not exist.
+-- What a partner sees of accounts. Every read is scoped: without a consent by bank.account_access, with one by
+-- bank.consent_access alone. An account without a row there is not found. A page function returns no row when the
+-- cursor's place does not exist.
 
--- What can be spent is what lies above the floor; an account without a floor shows its balance.
-create function bank.account_json(a bank.account) returns text
+-- What can be spent is what lies above the floor; an account without a floor shows its balance. Details and balances are
+-- left out where a consent does not open them.
+create function bank.account_json(a bank.account, details boolean, balances boolean) returns text
 language sql stable parallel safe security invoker
 return concat(
-    '{"id":"', a.id, '","object":"account","currency":"', a.currency, '","state":"', a.state,
-    '","name":', to_json(a.name),
-    ',"balances":{"ledger":', tb.money(a.balance, a.currency),
-    ',"available":', tb.money(a.balance - a.held - coalesce(a.floor, 0), a.currency),
-    ',"held":', tb.money(a.held, a.currency),
-    '},"opened_at":"', tb.rfc3339(a.opened_at), '"}');
+    '{"id":"', a.id, '","object":"account","currency":"', a.currency, '","state":"', a.state, '"',
+    case when details then concat(',"name":', to_json(a.name)) end,
+    case when balances then concat(
+        ',"balances":{"ledger":', tb.money(a.balance, a.currency),
+        ',"available":', tb.money(a.balance - a.held - coalesce(a.floor, 0), a.currency),
+        ',"held":', tb.money(a.held, a.currency), '}') end,
+    case when details then concat(',"opened_at":"', tb.rfc3339(a.opened_at), '"') end, '}');
 
-create function bank.entry_json(e bank.entry) returns text
+create function bank.entry_json(e bank.entry, balances boolean) returns text
 language sql stable parallel safe security invoker
 return concat(
     '{"object":"entry","sequence":', e.version, ',"transfer":"', e.transfer, '","kind":', to_json(e.kind),
-    ',"amount":', tb.money(e.amount, e.currency), ',"balance":', tb.money(e.balance, e.currency),
+    ',"amount":', tb.money(e.amount, e.currency),
+    case when balances then concat(',"balance":', tb.money(e.balance, e.currency)) end,
     ',"counterparty":"', e.counterparty, '","created_at":"', tb.rfc3339(e.at), '"}');
 
 -- GET /accounts/v1/accounts/{account_id}: no row = not found.
-create function bank.read_account(book int, partner text, account text) returns setof text
-language sql stable strict security invoker
+create function bank.read_account(book int, partner text, consent text, account text) returns setof text
+language sql stable security invoker
 begin atomic
-    select bank.account_json(a)
-      from bank.account_access x
-      join bank.account a on a.book = x.book and a.id = x.account
-     where x.book = read_account.book and x.partner = read_account.partner and x.account = read_account.account;
+    select bank.account_json(a, x.details, x.balances)
+      from (select p.account, true as details, true as balances from bank.account_access p
+             where read_account.consent is null and p.book = read_account.book and p.partner = read_account.partner
+               and p.account = read_account.account
+            union all
+            select c.account, c.can_read_details, c.can_read_balances from bank.consent_access c
+             where c.book = read_account.book and c.consent = read_account.consent
+               and c.account = read_account.account) x
+      join bank.account a on a.book = read_account.book and a.id = x.account;
 end;
 
 -- GET /accounts/v1/accounts, newest first. Ids are made when an account is opened and sort by time, so their order is
 -- the order (opened, id), straight from the index.
-create function bank.list_accounts(book int, partner text, after text, before text, rows_n int) returns setof tb.page
+create function bank.list_accounts(book int, partner text, consent text, after text, before text, rows_n int)
+returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -41,9 +51,12 @@ declare
     places text[];
     bodies text[];
 begin
-    if list_accounts.before is null then
+    if list_accounts.consent is not null then
+        return query select * from bank.list_consented(book, consent, after, before, rows_n);
+        return;
+    elsif list_accounts.before is null then
         select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.body), '{}') into places, bodies
-          from (select a.id, bank.account_json(a) as body
+          from (select a.id, bank.account_json(a, true, true) as body
                   from bank.account_access x
                   join bank.account a on a.book = x.book and a.id = x.account
                  where x.book = list_accounts.book and x.partner = list_accounts.partner
@@ -51,7 +64,7 @@ begin
                  order by x.account desc limit list_accounts.rows_n + 1) l;
     else
         select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.body), '{}') into places, bodies
-          from (select a.id, bank.account_json(a) as body
+          from (select a.id, bank.account_json(a, true, true) as body
                   from bank.account_access x
                   join bank.account a on a.book = x.book and a.id = x.account
                  where x.book = list_accounts.book and x.partner = list_accounts.partner
@@ -62,9 +75,35 @@ begin
 end
 $$;
 
+-- The same for a consent, which opens a hundred accounts at most: one sort serves both directions.
+create function bank.list_consented(book int, consent text, after text, before text, rows_n int) returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    backwards constant boolean := list_consented.before is not null;
+    places    text[];
+    bodies    text[];
+begin
+    select coalesce(array_agg(l.id order by l.turn), '{}'), coalesce(array_agg(l.body order by l.turn), '{}')
+      into places, bodies
+      from (select a.id, bank.account_json(a, x.can_read_details, x.can_read_balances) as body,
+                   row_number() over (order by case when backwards then a.id end, a.id desc) as turn
+              from bank.consent_access x
+              join bank.account a on a.book = x.book and a.id = x.account
+             where x.book = list_consented.book and x.consent = list_consented.consent
+               and (list_consented.after is null or x.account < list_consented.after)
+               and (list_consented.before is null or x.account > list_consented.before)) l
+     where l.turn <= list_consented.rows_n + 1;
+    return next tb.page(places, bodies, list_consented.rows_n, backwards);
+end
+$$;
+
 -- GET /accounts/v1/accounts/{account_id}/entries, newest first; a place is an entry's sequence number. No row when the
--- account is not found.
-create function bank.list_entries(book int, partner text, account text, after text, before text, rows_n int)
+-- account is not found, or a consent does not open its entries.
+create function bank.list_entries(book int, partner text, consent text, account text, after text, before text, rows_n int)
 returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
@@ -76,10 +115,17 @@ declare
     bodies text[];
     top    bigint;
     bottom bigint;
+    shown  boolean;     -- the balances
 begin
-    select a.version into top
-      from bank.account_access x join bank.account a on a.book = x.book and a.id = x.account
-     where x.book = list_entries.book and x.partner = list_entries.partner and x.account = list_entries.account;
+    select a.version, x.balances into top, shown
+      from (select p.account, true as balances from bank.account_access p
+             where list_entries.consent is null and p.book = list_entries.book and p.partner = list_entries.partner
+               and p.account = list_entries.account
+            union all
+            select c.account, c.can_read_balances from bank.consent_access c
+             where c.book = list_entries.book and c.consent = list_entries.consent and c.account = list_entries.account
+               and c.can_read_entries) x
+      join bank.account a on a.book = list_entries.book and a.id = x.account;
     if not found then
         return;
     end if;
@@ -93,7 +139,7 @@ begin
     end if;
     select coalesce(array_agg(l.version::text order by l.turn), '{}'), coalesce(array_agg(l.body order by l.turn), '{}')
       into places, bodies
-      from (select e.version, bank.entry_json(e) as body,
+      from (select e.version, bank.entry_json(e, shown) as body,
                    case when list_entries.before is null then -e.version else e.version end as turn
               from bank.entry e
              where e.book = list_entries.book and e.account = list_entries.account
