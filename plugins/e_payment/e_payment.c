@@ -12,13 +12,17 @@
 static const struct tb_call PAY = {"e_payment.pay"};
 static const struct tb_call REFUND = {"e_payment.refund"};
 
-static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3)";
+static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3, $4)";
 static const char SQL_PAYMENTS[] =
     "select data, has_more, first, last from e_payment.list_payments($1, $2, $3, $4, $5, $6, $7, "
-    "$8, $9)";
+    "$8, $9, $10)";
 static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4)";
 static const char SQL_REFUNDS[] =
     "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6)";
+
+/* The consent that the token stands for, whose payments alone it may see; NULL for all of the
+ * partner's. */
+#define CONSENT(req) TB_TEXT(tb_consent(req))
 
 static tb_err no_payment(struct tb_req *req)
 {
@@ -45,7 +49,7 @@ static tb_err TB_SUSPENDS create_payment(struct tb_req *req)
     TB_TRY(tb_call(req, &answer, &PAY));
     if (!answer.replayed || !tb_prefers_current(req))
         return tb_reply_answer(req, &answer);
-    TB_TRY(tb_query(req, &now, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req),
+    TB_TRY(tb_query(req, &now, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
                     TB_TEXT(tb_last_segment(answer.location))));
     return reply_replayed(req, &answer, now);
 }
@@ -54,7 +58,7 @@ static tb_err TB_SUSPENDS create_payment(struct tb_req *req)
 static tb_err TB_SUSPENDS get_payment(struct tb_req *req)
 {
     struct tb_rows *rows;
-    TB_TRY(tb_query(req, &rows, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req),
+    TB_TRY(tb_query(req, &rows, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
                     TB_PATH(req, "payment_id")));
     return rows->n == 0 ? no_payment(req) : tb_reply_row(req, 200, rows, 0);
 }
@@ -65,10 +69,10 @@ static tb_err TB_SUSPENDS list_payments(struct tb_req *req)
     struct tb_rows *rows;
     struct tb_page page;
     TB_TRY(tb_page(req, &page));
-    TB_TRY(tb_query(req, &rows, SQL_PAYMENTS, TB_BOOK(req), TB_PARTNER(req), TB_QUERY(req, "state"),
-                    TB_QUERY(req, "reference"), TB_QUERY(req, "created[gte]"),
-                    TB_QUERY(req, "created[lt]"), TB_TEXT(page.after), TB_TEXT(page.before),
-                    TB_INT(page.limit)));
+    TB_TRY(tb_query(req, &rows, SQL_PAYMENTS, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
+                    TB_QUERY(req, "state"), TB_QUERY(req, "reference"),
+                    TB_QUERY(req, "created[gte]"), TB_QUERY(req, "created[lt]"),
+                    TB_TEXT(page.after), TB_TEXT(page.before), TB_INT(page.limit)));
     return tb_reply_page(req, &page, rows);
 }
 
@@ -131,7 +135,8 @@ static const struct tb_route routes[] = {
      .flags = TB_R_KEY | TB_R_FINISH,
      .handler = create_payment,
      .summary = "Pay from one account to another, at once.",
-     .standard = "ISO 20022 pacs.008, synchronous"},
+     .standard = "ISO 20022 pacs.008, synchronous",
+     .consent = "payment|mandate"},
     {.method = "GET",
      .path = "/e-payment/v1/payments",
      .scope = "e-payment:read",
@@ -140,14 +145,16 @@ static const struct tb_route routes[] = {
      .query = payment_filters,
      .flags = TB_R_PAGE,
      .handler = list_payments,
-     .summary = "Your payments, newest first."},
+     .summary = "Your payments, newest first.",
+     .consent = "payment|mandate"},
     {.method = "GET",
      .path = "/e-payment/v1/payments/{payment_id:pay}",
      .scope = "e-payment:read",
      .level = TB_A2,
      .reply_schema = "payment",
      .handler = get_payment,
-     .summary = "One payment as it is now."},
+     .summary = "One payment as it is now.",
+     .consent = "payment|mandate"},
     {.method = "POST",
      .path = "/e-payment/v1/payments/{payment_id:pay}/refunds",
      .scope = "e-payment:write",

@@ -225,8 +225,9 @@ begin
     end if;
     delete from bank.consent_access x where x.book = move.book and x.consent = move.id;
     if c.status = 'AUTH' and c.type = 'account_information' then
-        insert into bank.consent_access (book, can_read_balances, can_read_entries, consent, account)
-        select c.book, c.details->'permissions' ? 'balances', c.details->'permissions' ? 'entries', c.id, a
+        insert into bank.consent_access (book, can_read_details, can_read_balances, can_read_entries, consent, account)
+        select c.book, c.details->'permissions' ? 'details', c.details->'permissions' ? 'balances',
+               c.details->'permissions' ? 'entries', c.id, a
           from jsonb_array_elements_text(c.details->'accounts') a;
     end if;
     return c;

@@ -167,6 +167,7 @@ create type consent.spending as (
     creditor   text,
     amount     bigint,
     currency   text,
+    reference  text,
     at         timestamptz,
     operation  text,
     object     text,        -- id of the payment
@@ -218,6 +219,8 @@ begin atomic
                 then array['consent_mismatch', 'the consent is in ' || (c).currency, '/amount/currency']
                 when s.amount <= 0 or (c).type = 'payment' and s.amount <> (c).amount
                 then array['consent_mismatch', 'the consent is for the amount of ' || (c).amount, '/amount/amount']
+                when (c).type = 'payment' and s.reference <> (c).details->>'reference'
+                then array['consent_mismatch', 'the consent is for another reference', '/reference']
                 when s.amount > (c).amount
                 then array['consent_limit_exceeded', 'the consent allows no single payment above ' || (c).amount,
                            '/amount/amount']
@@ -228,9 +231,22 @@ begin atomic
      cross join lateral (select j.w[1] as code, j.w[2] as detail, nullif(j.w[3], '') as pointer) v;
 end;
 
+-- Locks consents for the rest of the transaction, in the order of their ids.
+create function consent.lock(book int, consents text[]) returns void
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    perform k.id from consent.consent k
+      where k.book = lock.book and k.id = any (lock.consents) order by k.id for no key update;
+end
+$$;
+
 -- Judges spendings in their order and takes from the allowances what each comes to. Invariants: a payment consent is
 -- drawn on once; no allowance is ever overdrawn, however many draw at once. What is drawn must be settled in the same
--- transaction. Locks: the consents by id.
+-- transaction. The caller has locked the consents (consent.lock).
 create function consent.draw(book int, spendings consent.spending[]) returns setof consent.verdict
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
@@ -243,9 +259,6 @@ declare
     v    consent.verdict;
     over record;
 begin
-    perform k.id from consent.consent k
-      where k.book = draw.book and k.id = any (array(select u.consent from unnest(spendings) u))
-      order by k.id for no key update;
     foreach s in array spendings loop
         select k.* into c from consent.consent k
          where k.book = draw.book and k.id = s.consent and k.partner = s.partner and k.app = s.app;
@@ -277,7 +290,7 @@ end
 $$;
 
 -- Settles what was drawn: what did not succeed is given back, what exists has a receipt, and a payment consent whose
--- payment succeeded is used up. The consents are locked by consent.draw.
+-- payment succeeded is used up. The consents are locked.
 create function consent.settle(book int, spendings consent.spending[]) returns void
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog

@@ -32,8 +32,10 @@ create table e_payment.payment (
     failure          text        collate "C",
     purpose          text,
     metadata         jsonb,
+    consent          text        collate "C",   -- under which it was made; null: by the partner's own access
     check ((state = 'failed') = (failure is not null))
 ) with (fillfactor = 90);
+create index payment_consent on e_payment.payment (book, consent, created_at, id) where consent is not null;
 create index payment_list on e_payment.payment (book, partner, created_at, id);
 -- After the list's index, because of indexes that look equally good the planner takes the youngest (see bank.transfer).
 alter table e_payment.payment add primary key (book, id);
@@ -92,6 +94,7 @@ return concat(
     '","amount":', tb.money(p.amount, p.currency),
     ',"purpose":' || to_json(p.purpose)::text,
     ',"metadata":' || tb.compact(p.metadata),
+    ',"consent":"' || p.consent || '"',
     ',"refunded":', tb.money(p.refunded, p.currency),
     ',"created_at":"', tb.rfc3339(p.created_at), '","updated_at":"', tb.rfc3339(p.updated_at), '"',
     ',"failure":' || e_payment.failure_json(p.failure), '}');

@@ -16,8 +16,9 @@ return case code
 -- once per partner, whatever became of it; payment, transfer, event and answer commit together. A request that names
 -- what the partner cannot name leaves no trace and gets a 4xx; everything the bank declines is a failed payment (201).
 -- A currency is looked up only when something is wrong, because an account that was debited has a known one.
+-- `admitted`: consents have been drawn on for the calls that are bound to one; for these the debtor is the consent's.
 -- Locks: references by hash, then accounts by id (in bank.post).
-create function e_payment.pay(book int, calls tb.call[]) returns setof tb.answer
+create function e_payment.pay(book int, calls tb.call[], admitted boolean default false) returns setof tb.answer
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -32,6 +33,11 @@ declare
     refusal  text;
     o        record;
 begin
+    if not admitted and exists (select from unnest(calls) c where c.consent is not null) then
+        return query select * from e_payment.pay_by_consent(pay.book, calls);
+        return;
+    end if;
+
     select array_agg(k.hash) filter (where k.calls > 1), count(pg_advisory_xact_lock(k.hash)) into doubled, locks
       from (select tb.key_lock(pay.book, c.partner, 'e_payment.reference', c.body->>'reference') as hash, count(*) as calls
               from unnest(calls) c group by 1 order by 1) k;
@@ -40,7 +46,7 @@ begin
         select c.n, c.stem, c.partner, c.app, c.now, (c.body->'amount'->'amount')::bigint as amount,
                c.body->'amount'->>'currency' as currency, c.body->>'reference' as reference,
                c.body->>'debtor_account' as debtor, c.body->>'creditor_account' as creditor,
-               c.body->>'purpose' as purpose, c.body->'metadata' as metadata
+               c.body->>'purpose' as purpose, c.body->'metadata' as metadata, c.consent
           from unnest(calls) c),
     checked as (
         select t.*, case
@@ -61,8 +67,9 @@ begin
                          where f.book = pay.book and f.reference = a.reference
                            -- not "=": while nothing is known of the table, any index on the partner looks as good
                            and f.partner is not distinct from a.partner) as taken_by,
-                       (select x.can_debit from bank.account_access x
-                         where x.book = pay.book and x.partner = a.partner and x.account = a.debtor) as can_debit
+                       a.consent is not null
+                       or (select x.can_debit from bank.account_access x
+                            where x.book = pay.book and x.partner = a.partner and x.account = a.debtor) as can_debit
                   from ask a offset 0) t),
     judged as (
         select k.*, case when k.n <> t.first_n then 'duplicate_reference' end as repeats, t.first_id
@@ -73,7 +80,7 @@ begin
                  order by m.n limit 1) t on true)
     select coalesce(array_agg(row(j.amount, 0, j.now, j.now, pay.book, 'pay_' || j.stem, j.partner, j.app, j.reference,
                                   j.debtor, j.creditor, j.currency, 'succeeded', null, j.purpose,
-                                  j.metadata)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
+                                  j.metadata, j.consent)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
            coalesce(array_agg(e_payment.refuse_payment(j.n, coalesce(j.code, j.repeats), coalesce(j.taken_by, j.first_id)))
                     filter (where coalesce(j.code, j.repeats) is not null), '{}')
       into asked, refused
@@ -113,5 +120,63 @@ begin
       join unnest(calls) c on 'pay_' || c.stem = p.id;
 
     return query select * from unnest(refused);
+end
+$$;
+
+-- Pays where calls are bound to consents. Invariants: a payment under a consent exists only if the consent was in force
+-- and covered it; what the bank declines, or what is refused for another reason, takes nothing from the consent. Calls
+-- that a consent refuses only because of others in the batch that came to nothing have another turn, so the outcome is
+-- that of some order one after another.
+-- Locks: references by hash, consents by id, accounts by id; all before the first turn, as several may lock.
+create function e_payment.pay_by_consent(book int, calls tb.call[]) returns setof tb.answer
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+declare
+    asked    consent.spending[];
+    verdicts consent.verdict[];
+    turn     tb.call[];         -- whom the consents let pay now, and in the first turn all that need none
+    waiting  int[];             -- refused for now: calls by place
+    ended    text[];            -- consents that got something back
+begin
+    perform pg_advisory_xact_lock(k.hash)
+       from (select distinct tb.key_lock(pay_by_consent.book, c.partner, 'e_payment.reference', c.body->>'reference') as hash
+               from unnest(calls) c order by 1) k;
+    asked := array(
+        select row(c.n, c.consent, c.partner, c.app, c.body->>'debtor_account', c.body->>'creditor_account',
+                   (c.body->'amount'->'amount')::bigint, c.body->'amount'->>'currency', c.body->>'reference', c.now, c.route,
+                   'pay_' || c.stem, c.request, null)::consent.spending
+          from unnest(calls) c where c.consent is not null order by c.n);
+    perform consent.lock(pay_by_consent.book, array(select s.consent from unnest(asked) s));
+    perform bank.lock(pay_by_consent.book, array(select unnest(array[c.body->>'debtor_account', c.body->>'creditor_account'])
+                                                   from unnest(calls) c));
+    turn := array(select c from unnest(calls) c where c.consent is null order by c.n);
+
+    loop
+        verdicts := array(select v from consent.draw(pay_by_consent.book, asked) v);
+        turn := turn || array(select c from unnest(calls) c join unnest(verdicts) v on v.n = c.n and v.code is null
+                               order by c.n);
+        return query select * from e_payment.pay(pay_by_consent.book, turn, true);
+
+        asked := array(
+            select row(s.n, s.consent, s.partner, s.app, s.debtor, s.creditor, s.amount, s.currency, s.reference, s.at,
+                       s.operation, s.object, s.request_id, p.state)::consent.spending
+              from unnest(asked) s
+              left join e_payment.payment p on p.book = pay_by_consent.book and p.id = s.object
+             order by s.n);
+        perform consent.settle(pay_by_consent.book, array(
+            select s from unnest(asked) s join unnest(verdicts) v on v.n = s.n and v.code is null order by s.n));
+        ended := array(select s.consent from unnest(asked) s join unnest(verdicts) v on v.n = s.n and v.code is null
+                        where s.outcome is distinct from 'succeeded');
+        waiting := array(select v.n from unnest(verdicts) v join unnest(asked) s on s.n = v.n
+                          where v.code in ('consent_consumed', 'consent_limit_exceeded') and s.consent = any (ended));
+        return query
+        select v.n, 403, v.code, v.detail, v.pointer, null::text, null::text, v.extra, false
+          from unnest(verdicts) v where v.code is not null and v.n <> all (waiting);
+        exit when waiting = '{}';
+        asked := array(select s from unnest(asked) s where s.n = any (waiting) order by s.n);
+        turn := '{}';
+    end loop;
 end
 $$;

@@ -1,11 +1,13 @@
--- What a partner reads: its own payments and refunds, nobody else's. Pages run by (created_at, id), newest first.
+-- What a partner reads: its own payments and refunds, nobody else's; by a consent (null: none) only what was paid under
+-- it. Pages run by (created_at, id), newest first.
 
 -- GET /e-payment/v1/payments/{payment_id}: no row = not found.
-create function e_payment.read_payment(book int, partner text, id text) returns setof text
-language sql stable strict security invoker
+create function e_payment.read_payment(book int, partner text, consent text, id text) returns setof text
+language sql stable security invoker
 begin atomic
     select e_payment.payment_json(p) from e_payment.payment p
-     where p.book = read_payment.book and p.id = read_payment.id and p.partner = read_payment.partner;
+     where p.book = read_payment.book and p.id = read_payment.id and p.partner = read_payment.partner
+       and (read_payment.consent is null or p.consent = read_payment.consent);
 end;
 
 -- GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id}: no row = not found.
@@ -17,10 +19,54 @@ begin atomic
        and r.payment = read_refund.payment;
 end;
 
+-- The payments made under a consent. They are few, so one sort serves both directions.
+create function e_payment.list_consented(book int, partner text, consent text, state text, reference text,
+                                         created_gte timestamptz, created_lt timestamptz, after text, before text,
+                                         rows_n int) returns setof tb.page
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    backwards constant boolean := list_consented.before is not null;
+    place     e_payment.payment;
+    places    text[];
+    bodies    text[];
+begin
+    if coalesce(after, before) is not null then
+        select p.* into place from e_payment.payment p
+         where p.book = list_consented.book and p.id = coalesce(list_consented.after, list_consented.before)
+           and p.partner = list_consented.partner and p.consent = list_consented.consent;
+        if not found then
+            return;
+        end if;
+    end if;
+    select coalesce(array_agg((l.p).id order by l.turn), '{}'),
+           coalesce(array_agg(e_payment.payment_json(l.p) order by l.turn), '{}')
+      into places, bodies
+      from (select p, row_number() over (order by case when backwards then p.created_at end, case when backwards then p.id end,
+                                                  p.created_at desc, p.id desc) as turn
+              from e_payment.payment p
+             where p.book = list_consented.book and p.consent = list_consented.consent
+               and p.partner = list_consented.partner
+               and (list_consented.state is null or p.state = list_consented.state)
+               and (list_consented.reference is null or p.reference = list_consented.reference)
+               and (list_consented.created_gte is null or p.created_at >= list_consented.created_gte)
+               and (list_consented.created_lt is null or p.created_at < list_consented.created_lt)
+               and case when place.id is null then true
+                        when backwards then (p.created_at, p.id) > (place.created_at, place.id)
+                        else (p.created_at, p.id) < (place.created_at, place.id) end) l
+     where l.turn <= list_consented.rows_n + 1;
+    return next tb.page(places, bodies, list_consented.rows_n, backwards);
+end
+$$;
+
 -- GET /e-payment/v1/payments. Filters that are null do not filter; `after` and `before` are ids of payments and at most
 -- one of them is given. No row when that payment does not exist.
-create function e_payment.list_payments(book int, partner text, state text, reference text, created_gte timestamptz,
-                                        created_lt timestamptz, after text, before text, rows_n int)
+create function e_payment.list_payments(book int, partner text, consent text, state text, reference text,
+                                        created_gte timestamptz, created_lt timestamptz, after text, before text,
+                                        rows_n int)
 returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
@@ -33,6 +79,12 @@ declare
     places text[];
     bodies text[];
 begin
+    if list_payments.consent is not null then
+        return query
+        select * from e_payment.list_consented(book, partner, consent, state, reference, created_gte, created_lt, after,
+                                               before, rows_n);
+        return;
+    end if;
     select coalesce(list_payments.created_gte, '-infinity') as created_at, '' as id into low;
     select coalesce(list_payments.created_lt, 'infinity') as created_at, '' as id into high;
     if list_payments.before is not null then
