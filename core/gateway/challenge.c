@@ -19,6 +19,10 @@ static const char *code_of(tb_err err)
 {
     if (lacks_permission(err))
         return "insufficient_scope";
+    if (tb_is(err, TB_E_DPOP_PROOF))
+        return "invalid_dpop_proof";
+    if (tb_is(err, TB_E_DPOP_NONCE))
+        return "use_dpop_nonce";
     return err->status == 401 && !tb_is(err, TB_E_TOKEN_MISSING) ? "invalid_token" : NULL;
 }
 

@@ -3,7 +3,22 @@
  * this very request; bound to nobody it goes in a sandbox alone.
  * Source: RFC 8705 §3; RFC 9449 §7. */
 #include "gateway/gateway.h"
+#include "oauth/dpop.h"
+#include "oauth/errors.h"
 #include <stdio.h>
+
+/* The proof that must come with a token under the scheme DPoP. Its faults have names of their own
+ * here, where they are 401. */
+static tb_err read_proof(struct tb_exchange *x, struct tb_str *out_jkt)
+{
+    const struct tb_dpop_want want = {.token = x->token, .nonce = tb_dpop_asks()};
+    tb_err err = tb_dpop_check(&x->run.req, &want, out_jkt);
+    if (err == NULL && out_jkt->at == NULL)
+        return tb_fail(&x->run.req, TB_E_DPOP_PROOF, "there is no DPoP header");
+    if (tb_is(err, TB_E_INVALID_DPOP_PROOF))
+        return TB_E_DPOP_PROOF;
+    return tb_is(err, TB_E_USE_DPOP_NONCE) ? TB_E_DPOP_NONCE : err;
+}
 
 tb_err tb_stage_constrain(struct tb_exchange *x)
 {
@@ -13,6 +28,8 @@ tb_err tb_stage_constrain(struct tb_exchange *x)
     };
     if (x->grant == NULL)
         return NULL;
+    if (x->dpop_scheme && x->grant->dpop.n > 0)
+        TB_TRY(read_proof(x, &presented.dpop));
     const char *cause = tb_token_misused(x->grant, &presented);
     if (cause == NULL)
         return NULL;

@@ -2,6 +2,7 @@
  * its status. */
 #include "gateway/gateway.h"
 #include "http/problem.h"
+#include "oauth/dpop.h"
 #include "oauth/errors.h"
 #include "oauth/page.h"
 
@@ -27,6 +28,16 @@ static bool has_header(const struct tb_exchange *x, struct tb_str name)
     return false;
 }
 
+/* RFC 9449 §8.2, §9: a client that makes proofs learns of the next nonce in time. */
+static void add_nonce(struct tb_exchange *x)
+{
+    char *nonce = tb_dpop_asks() ? tb_arena_raw(x->run.arena, TB_DPOP_NONCE_ROOM) : NULL;
+    if (nonce == NULL)
+        return;
+    tb_dpop_nonce(tb_loop_wall_ms(x->run.loop) / 1000, nonce);
+    tb_exchange_header(x, TB_STR("dpop-nonce"), tb_str(nonce));
+}
+
 static void set_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body,
                       uint32_t flags)
 {
@@ -36,6 +47,8 @@ static void set_reply(struct tb_exchange *x, int status, struct tb_str type, str
         tb_exchange_header(x, TB_STR("content-type"), type);
     if (!has_header(x, TB_STR("cache-control")))
         tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
+    if (x->dpop_scheme || (flags & TB_R_OAUTH) != 0)
+        add_nonce(x);
     if ((flags & TB_R_OAUTH) != 0)
         tb_exchange_header(x, TB_STR("strict-transport-security"), TB_STR("max-age=31536000"));
 }

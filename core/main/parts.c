@@ -25,14 +25,21 @@ void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_
     snprintf(out, TB_ADDRESS_ROOM, v6 ? "[%s]:%d" : "%s:%d", config->listen_host, (int)port);
 }
 
+/* Served by every gateway, before the products that the configuration names. */
+static const struct tb_plugin *const BUILT_IN[] = {
+    &tb_platform_product,
+    &tb_traces_product,
+    &tb_accounts_product,
+};
+
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)
 {
     struct tb_registry *registry = tb_registry_new(config->schemas_directory);
     const char *sentence = NULL;
-    if (tb_registry_add(registry, &tb_platform_product, &sentence) &&
-        tb_registry_add(registry, &tb_traces_product, &sentence) &&
-        tb_registry_add(registry, &tb_accounts_product, &sentence) &&
-        tb_registry_load(registry, config, &sentence))
+    bool added = true;
+    for (size_t i = 0; i < TB_COUNT(BUILT_IN) && added; i++)
+        added = tb_registry_add(registry, BUILT_IN[i], &sentence);
+    if (added && tb_registry_load(registry, config, &sentence))
         return registry;
     snprintf(why, why_bytes, "%s", sentence);
     tb_registry_free(registry);

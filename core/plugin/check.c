@@ -56,6 +56,8 @@ static const char *check_scope(const struct check *c, const struct tb_route *rou
 {
     const char *name = c->plugin->name;
     size_t n = strlen(name);
+    if (c->builtin && route->scope != NULL && strcmp(route->scope, "openid") == 0)
+        return NULL; /* OpenID Connect's own */
     if (route->scope == NULL)
         return c->builtin
                    ? NULL
