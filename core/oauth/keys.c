@@ -22,7 +22,7 @@ static const char SQL_OFFER[] =
     "valid_until, sealed) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing";
 
 static const char SQL_ROTATE[] =
-    "select oauth.rotate_key($1, $2, $3 * interval '1 s', $4, $5, $6, $7, $8, $9)";
+    "select oauth.rotate_key($1, $2, $3, $4 * interval '1 s', $5, $6, $7, $8, $9, $10)";
 
 const char *tb_key_purpose_name(enum tb_key_purpose purpose)
 {
@@ -90,8 +90,8 @@ tb_err TB_SUSPENDS tb_oauth_keys_refresh(struct tb_req *req, struct tb_keystore 
 
 tb_err TB_SUSPENDS tb_oauth_keys_rotate(struct tb_req *req, struct tb_keystore *keys,
                                         enum tb_key_purpose purpose,
-                                        const struct tb_key_schedule *schedule, int64_t from_s,
-                                        int64_t now_s)
+                                        const struct tb_key_schedule *schedule, const char *who,
+                                        int64_t from_s, int64_t now_s)
 {
     struct tb_key_status live[TB_KEYSTORE_KEYS_MAX];
     struct tb_rows *rows;
@@ -103,9 +103,9 @@ tb_err TB_SUSPENDS tb_oauth_keys_rotate(struct tb_req *req, struct tb_keystore *
                        live_n);
     TB_TRY(make(req, keys, schedule, now_s, &row));
     int64_t until_s = from_s + schedule->period_s;
-    TB_TRY(tb_query(req, &rows, SQL_ROTATE, purpose_param(purpose), TB_TIME(from_s * 1000),
-                    TB_INT(schedule->overlap_s), TB_TEXT(row.kid), TB_TEXT(row.alg),
-                    TB_TIME(now_s * 1000), TB_TIME(until_s * 1000),
+    TB_TRY(tb_query(req, &rows, SQL_ROTATE, TB_TEXT(tb_str(who)), purpose_param(purpose),
+                    TB_TIME(from_s * 1000), TB_INT(schedule->overlap_s), TB_TEXT(row.kid),
+                    TB_TEXT(row.alg), TB_TIME(now_s * 1000), TB_TIME(until_s * 1000),
                     TB_TIME((until_s + schedule->overlap_s) * 1000), TB_TEXT(row.sealed)));
     return load(req, keys, purpose, now_s);
 }

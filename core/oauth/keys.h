@@ -41,6 +41,7 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_keys_refresh(struct tb_req *req, struct
 /** Let the next key sign from `from_s` on, ahead of the schedule: the one that is published
  * already, or a new one. Until then the present key signs; both are in the JWK Set until what the
  * present one signed has expired. Repeating it within the same second changes nothing.
+ *  @param who     for the record of acts: "operator:lan"
  *  @param from_s  far enough ahead for every verifier to read the JWK Set again
  *  @return NULL, with the keys as they are now in `keys`; TB_E_CONFLICT (so many are live that a
  *          store could not hold one more); else as tb_oauth_keys_refresh
@@ -48,6 +49,7 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_keys_refresh(struct tb_req *req, struct
 tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_keys_rotate(struct tb_req *req, struct tb_keystore *keys,
                                                      enum tb_key_purpose purpose,
                                                      const struct tb_key_schedule *schedule,
-                                                     int64_t from_s, int64_t now_s);
+                                                     const char *who, int64_t from_s,
+                                                     int64_t now_s);
 
 #endif

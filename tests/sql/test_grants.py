@@ -172,7 +172,7 @@ def test_what_time_has_made_useless_is_forgotten_and_nothing_else(grants):
 # ---- keys ----
 
 def rotate(books, purpose, at, kid):
-    return books.one("select oauth.rotate_key(%s, %s, interval '1 day', %s, 'ES256', %s, %s::timestamptz + interval '90 days', "
+    return books.one("select oauth.rotate_key('operator:test', %s, %s, interval '1 day', %s, 'ES256', %s, %s::timestamptz + interval '90 days', "
                      "%s::timestamptz + interval '91 days', 'sealed')", purpose, at, kid.ljust(43, "x"), NOW, at, at)
 
 

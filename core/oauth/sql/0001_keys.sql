@@ -24,21 +24,25 @@ create table oauth.signing_key (
 -- Let the next key of a purpose sign from `at` on, ahead of the schedule, and offer one if there is none. The key that
 -- signs now stops at that moment and stays published for `overlap` more, so that there are two live keys until then. A
 -- key that was still to come keeps its end. Returns the kid that will sign; null when a concurrent rotation came first.
+-- `who` is recorded in the chain of acts (oauth.record_act).
 create function oauth.rotate_key(
-    purpose text, at timestamptz, overlap interval, kid text, alg text, made_at timestamptz, signs_until timestamptz,
-    valid_until timestamptz, sealed text) returns text
+    who text, purpose text, at timestamptz, overlap interval, kid text, alg text, made_at timestamptz,
+    signs_until timestamptz, valid_until timestamptz, sealed text) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 declare
-    coming text;
+    present text;
+    coming  text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('oauth.rotate_key ' || rotate_key.purpose, 0));
     if exists (select from oauth.signing_key k
                 where k.purpose = rotate_key.purpose and k.signs_from = rotate_key.at) then
         return null;
     end if;
+    select k.kid into present from oauth.signing_key k
+     where k.purpose = rotate_key.purpose and k.signs_from < rotate_key.at and k.signs_until > rotate_key.at;
     -- First the one in use makes room, then the next moves into it: the exclusion holds after each statement.
     update oauth.signing_key k
        set signs_until = rotate_key.at, valid_until = rotate_key.at + rotate_key.overlap
@@ -55,6 +59,8 @@ begin
                 rotate_key.signs_until, rotate_key.valid_until, rotate_key.sealed)
         returning signing_key.kid into coming;
     end if;
+    perform oauth.record_act(rotate_key.who, 'key.rotate', rotate_key.purpose, jsonb_build_object('kid', present),
+                             jsonb_build_object('kid', coming, 'signs_from', rotate_key.at), rotate_key.made_at);
     return coming;
 end
 $$;

@@ -85,7 +85,8 @@ static tb_err TB_SUSPENDS refresh_job(struct tb_req *req, void *arg)
     req->host = &host;
     if (refresh->rotate_s != 0)
         refresh->err = tb_oauth_keys_rotate(req, refresh->keys, refresh->purpose,
-                                            &tb_oauth_schedule, refresh->rotate_s, refresh->now_s);
+                                            &tb_oauth_schedule, "operator:test", refresh->rotate_s,
+                                            refresh->now_s);
     else
         refresh->err = tb_oauth_keys_refresh(req, refresh->keys, refresh->purpose,
                                              &tb_oauth_schedule, refresh->now_s);
