@@ -34,6 +34,9 @@ struct tb_poll {
     struct tb_str grant_id; /**< of oauth.grants; with TB_POLLED_APPROVED only, once */
 };
 
+/** POST /oauth/backchannel: the handler. */
+tb_err TB_SUSPENDS tb_backchannel_post(struct tb_req *req);
+
 /** Poll a request by the client's `auth_req_id`. Approved is said to one caller only, however many
  *  ask at once: who gets it issues the tokens.
  *  @return NULL; errors of tb_query: it may have been used up all the same

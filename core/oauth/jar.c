@@ -1,0 +1,111 @@
+/* A request object is believed when its signature is the client's, and then still judged like a
+ * letter that may have been opened: for whom it is, how old it may be, and that it is not another
+ * kind of JWT of the same client. */
+#include "oauth/jar.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "crypto/jose.h"
+#include "oauth/errors.h"
+#include "oauth/server.h"
+#include "runtime/run.h"
+
+/* The type is recommended, not required (RFC 9101 §10.8); "" stands for none. */
+static const char *const TYPES[] = {"oauth-authz-req+jwt", "JWT", "", NULL};
+
+static tb_err refuse(struct tb_req *req, enum tb_jar_use use, const char *what)
+{
+    tb_err err = use == TB_JAR_PUSHED ? TB_E_INVALID_REQUEST_OBJECT : TB_E_INVALID_REQUEST;
+    return tb_fail(req, err, "request object: %s", what);
+}
+
+static tb_err TB_SUSPENDS verify(struct tb_req *req, const struct tb_oauth_client *client,
+                                 struct tb_str object, enum tb_jar_use use, struct tb_jose *out)
+{
+    struct tb_client_keys *keys;
+    TB_TRY(tb_oauth_client_keys(req, client, object, &keys));
+    const struct tb_jose_policy policy = {
+        .types = TYPES,
+        .algs = client->request_alg != 0 ? client->request_alg
+                                         : TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+        .bytes_max = TB_JOSE_BYTES_MAX,
+        .find = tb_client_keys_find,
+        .find_arg = keys,
+        .issuer = client->id,
+        .audience = tb_str(tb_oauth()->config->issuer),
+        .audience_list = true,
+        .required = TB_CLAIM_EXP | TB_CLAIM_NBF |
+                    (use == TB_JAR_BACKCHANNEL ? TB_CLAIM_IAT | TB_CLAIM_JTI : 0),
+        .ahead_s = TB_JOSE_AHEAD_S,
+    };
+    if (tb_jose_verify(&policy, object, tb_oauth_now_s(req), tb_run_of(req)->arena, out) != NULL)
+        return refuse(req, use, tb_jose_reason_words(out->reason));
+    return NULL;
+}
+
+/* Rules about claims that are there and well-formed. */
+static const char *judge(struct tb_req *req, const struct tb_oauth_client *client,
+                         const json_t *claims, enum tb_jar_use use)
+{
+    int64_t nbf_s = 0, exp_s = 0;
+    struct tb_str client_id = tb_json_str(claims, "client_id");
+    (void)(tb_json_int(claims, "nbf", &nbf_s) && tb_json_int(claims, "exp", &exp_s));
+    if (nbf_s < tb_oauth_now_s(req) - TB_JAR_LIFE_S)
+        return "nbf is more than 60 minutes ago";
+    if (exp_s - nbf_s > TB_JAR_LIFE_S)
+        return "exp is more than 60 minutes after nbf";
+    if (exp_s <= nbf_s)
+        return "exp is not after nbf";
+    if (json_object_get(claims, "request") != NULL ||
+        json_object_get(claims, "request_uri") != NULL)
+        return "request and request_uri have no place inside";
+    /* With sub = client_id it could be shown as a client assertion (RFC 9101 §10.8). */
+    if (tb_str_eq(tb_json_str(claims, "sub"), client->id))
+        return "sub must not be the client_id";
+    if (use == TB_JAR_PUSHED && client_id.at == NULL)
+        return "client_id is missing";
+    if (json_object_get(claims, "client_id") != NULL && !tb_str_eq(client_id, client->id))
+        return "client_id is another than the authenticated client's";
+    return NULL;
+}
+
+static bool is_claim_of_jwt(const char *name)
+{
+    static const char *const names[] = {"iss", "aud", "sub", "exp", "nbf", "iat", "jti"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* A value as it would stand in a form. */
+static struct tb_str form_text(struct tb_arena *arena, const json_t *value)
+{
+    struct tb_text text;
+    if (json_is_string(value))
+        return (struct tb_str){json_string_value(value), json_string_length(value)};
+    tb_text_init(&text, arena);
+    tb_json_canonical(&text, value);
+    return tb_text_end(&text);
+}
+
+tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client *client,
+                               struct tb_str object, enum tb_jar_use use, struct tb_form *out)
+{
+    struct tb_jose token;
+    const char *name;
+    json_t *value;
+    *out = (struct tb_form){0};
+    TB_TRY(verify(req, client, object, use, &token));
+    const char *wrong = judge(req, client, token.claims, use);
+    if (wrong != NULL)
+        return refuse(req, use, wrong);
+    json_object_foreach(token.claims, name, value)
+    {
+        struct tb_str text = form_text(tb_run_of(req)->arena, value);
+        if (text.at == NULL)
+            return tb_fail(req, TB_E_INTERNAL, "no memory left for the request object");
+        if (!is_claim_of_jwt(name) && tb_form_add(req, out, tb_str(name), text) != NULL)
+            return refuse(req, use, "a parameter is too long, or there are too many");
+    }
+    return NULL;
+}

@@ -1,0 +1,166 @@
+/* Each worker looks every second for notifications that are due and takes them one by one, a few at
+ * a time side by side, so that a client's slow server keeps nobody else waiting. What the answer
+ * means: any 2xx is done; 5xx, or no answer, is tried again a few times; everything else is final,
+ * redirects and 401 among it. */
+#include "oauth/ping.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "crypto/seal.h"
+#include "oauth/backchannel.h"
+#include "oauth/outbound.h"
+#include "oauth/server.h"
+#include "runtime/run.h"
+#include "store/query.h"
+#include <tongbao/plugin.h>
+
+enum {
+    TURN_MS = 1000,
+    SENDERS_MAX = 4,  /* fibers of a worker that send at once */
+    ROUNDS_MAX = 16,  /* notifications one of them sends before its memory is given back */
+    ANSWER_MS = 5000, /* less than the 30 s for which a notification is taken */
+    ANSWER_BYTES = 4096,
+};
+
+/* Before the second attempt, the third, … */
+static const int64_t PAUSES_MS[] = {2000, 10000, 60000};
+
+static const char SQL_TAKE[] = "select t.digest, t.notification, t.notified_n, "
+                               "c.metadata ->> 'backchannel_client_notification_endpoint' "
+                               "from oauth.take_notifications($1, interval '30 s', 1) t "
+                               "left join oauth.client c on c.app = t.client";
+
+static const char SQL_PUT[] = "select oauth.put_notification($1, $2)";
+
+static struct tb_secret seal_key;
+static struct tb_timer turn;
+static int senders;
+
+/** A notification that this worker has taken. */
+struct notice {
+    struct tb_str digest, sealed, endpoint;
+    int64_t attempt; /**< 1 for the first */
+};
+
+/* ---- what is sealed ---- */
+
+struct tb_str tb_ping_seal(struct tb_arena *arena, struct tb_str digest, struct tb_str auth_req_id,
+                           struct tb_str token)
+{
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    tb_text_add(&text, TB_STR("{\"auth_req_id\":"));
+    tb_text_add_json(&text, auth_req_id);
+    tb_text_add(&text, TB_STR(",\"token\":"));
+    tb_text_add_json(&text, token);
+    tb_text_add_char(&text, '}');
+    struct tb_str plain = tb_text_end(&text);
+    return plain.at == NULL ? TB_STR_NONE : tb_seal(&seal_key, digest, plain, arena);
+}
+
+static bool unseal(struct tb_arena *arena, const struct notice *notice, struct tb_str *out_id,
+                   struct tb_str *out_token)
+{
+    static const struct tb_json_limits sealed = {.bytes = 8192, .depth = 1, .members = 2};
+    struct tb_secret plain = {0};
+    json_t *json;
+    if (!tb_unseal(&seal_key, notice->digest, notice->sealed, &plain))
+        return false;
+    tb_err err = tb_json_parse(arena, TB_BYTES(plain.at, plain.n), &sealed, &json, NULL);
+    tb_secret_wipe(&plain);
+    if (err != NULL)
+        return false;
+    *out_id = tb_json_str(json, "auth_req_id");
+    *out_token = tb_json_str(json, "token");
+    return out_id->at != NULL && out_token->at != NULL;
+}
+
+/* ---- sending one ---- */
+
+/* Whether it should be tried again. */
+static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
+{
+    struct tb_arena *arena = tb_run_of(req)->arena;
+    struct tb_str id, token;
+    struct tb_reply reply;
+    if (notice->endpoint.at == NULL || !unseal(arena, notice, &id, &token)) {
+        tb_log(req, TB_LOG_WARN, "a notification has no endpoint, or does not open: dropped");
+        return false;
+    }
+    const struct tb_header headers[] = {
+        {TB_STR("content-type"), TB_STR("application/json")},
+        {TB_STR("authorization"), tb_arena_format(arena, "Bearer %.*s", (int)token.n, token.at)},
+    };
+    struct tb_outgoing out = {
+        .method = "POST",
+        .url = tb_arena_text(arena, notice->endpoint.at, notice->endpoint.n),
+        .headers = headers,
+        .headers_n = TB_COUNT(headers),
+        .body = tb_arena_format(arena, "{\"auth_req_id\":\"%.*s\"}", (int)id.n, id.at),
+        .timeout_ms = ANSWER_MS,
+        .answer_bytes = ANSWER_BYTES,
+    };
+    if (out.url == NULL || out.body.at == NULL || headers[1].value.at == NULL)
+        return true;
+    if (tb_oauth_call_out(req, &out, &reply) != NULL)
+        return true;
+    if (reply.status < 200 || reply.status > 299)
+        tb_log(req, TB_LOG_WARN, "%s answered a notification with %d", out.url, reply.status);
+    return reply.status >= 500;
+}
+
+/* Take one that is due and send it; *out_any is false when there was none. */
+static tb_err TB_SUSPENDS send_next(struct tb_req *req, bool *out_any)
+{
+    struct tb_store *store = tb_oauth()->store;
+    struct tb_loop *loop = tb_run_of(req)->loop;
+    struct tb_rows *rows;
+    TB_TRY(tb_store_query(req, store, &rows, SQL_TAKE, &TB_TIME(tb_loop_wall_ms(loop)), 1));
+    *out_any = rows->n > 0;
+    if (rows->n == 0)
+        return NULL;
+    struct notice notice = {.digest = tb_cell(rows, 0, 0),
+                            .sealed = tb_cell(rows, 0, 1),
+                            .attempt = tb_cell_int(rows, 0, 2),
+                            .endpoint = tb_cell(rows, 0, 3)};
+    bool again = deliver(req, &notice) && notice.attempt <= (int64_t)TB_COUNT(PAUSES_MS);
+    int64_t pause_ms = again ? PAUSES_MS[notice.attempt - 1] : 0;
+    const struct tb_param params[] = {TB_TEXT(notice.digest),
+                                      again ? TB_TIME(tb_loop_wall_ms(loop) + pause_ms) : TB_NULL};
+    return tb_store_query(req, store, &rows, SQL_PUT, params, TB_COUNT(params));
+}
+
+/* ---- when ---- */
+
+static tb_err TB_SUSPENDS send_all(struct tb_req *req, void *arg)
+{
+    bool any = true;
+    tb_err err = NULL;
+    (void)arg;
+    for (int i = 0; i < ROUNDS_MAX && any && err == NULL; i++)
+        err = send_next(req, &any);
+    senders--;
+    return err;
+}
+
+void tb_ping_soon(void)
+{
+    if (senders == SENDERS_MAX || !tb_store_ready(tb_oauth()->store))
+        return;
+    senders++;
+    if (tb_run_detached(tb_oauth()->loop, "notify", send_all, NULL, 0) != NULL)
+        senders--; /* no fiber is free: at the next turn */
+}
+
+static void on_turn(struct tb_timer *timer)
+{
+    tb_ping_soon();
+    tb_timer_start(tb_oauth()->loop, timer, TURN_MS);
+}
+
+void tb_ping_open(void)
+{
+    tb_secret_derive(&seal_key, &tb_oauth()->master, "tongbao notifications 1");
+    turn.fired = on_turn;
+    tb_timer_start(tb_oauth()->loop, &turn, TURN_MS);
+}

@@ -1,0 +1,208 @@
+/* Parameters that are JSON inside a form are parsed under tight limits before anything looks into
+ * them; texts are limited to what an answer or a page can carry on. */
+#include "oauth/request.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "oauth/details.h"
+#include "oauth/errors.h"
+#include "oauth/scope.h"
+#include "oauth/server.h"
+#include "runtime/run.h"
+#include <tongbao/plugin.h>
+
+static const struct tb_json_limits limits = {
+    .bytes = TB_FORM_VALUE_MAX, .depth = 8, .members = 512};
+
+/* ---- which parameters count ---- */
+
+static tb_err check_plain(struct tb_req *req, const struct tb_oauth_client *client,
+                          const struct tb_form *sent)
+{
+    struct tb_str client_id = tb_form_get(sent, "client_id");
+    if (tb_form_get(sent, "request_uri").at != NULL)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "request_uri is not accepted here");
+    if (client_id.at != NULL && !tb_str_eq(client_id, client->id))
+        return tb_fail(req, TB_E_INVALID_REQUEST,
+                       "client_id is another than the authenticated client's");
+    return NULL;
+}
+
+static bool must_sign(const struct tb_oauth_client *client, enum tb_jar_use use)
+{
+    return client->signed_requests ||
+           (use == TB_JAR_BACKCHANNEL &&
+            tb_json_str(client->metadata, "backchannel_authentication_request_signing_alg").at !=
+                NULL);
+}
+
+tb_err TB_SUSPENDS tb_request_open(struct tb_req *req, const struct tb_oauth_client *client,
+                                   const struct tb_form *sent, enum tb_jar_use use,
+                                   struct tb_form *out)
+{
+    struct tb_str object = tb_form_get(sent, "request");
+    TB_TRY(check_plain(req, client, sent));
+    if (object.at != NULL)
+        return tb_jar_open(req, client, object, use, out);
+    if (must_sign(client, use))
+        return tb_fail(req,
+                       use == TB_JAR_PUSHED ? TB_E_INVALID_REQUEST_OBJECT : TB_E_INVALID_REQUEST,
+                       "this client must send its requests signed, as a request object");
+    *out = *sent;
+    return NULL;
+}
+
+/* ---- params ---- */
+
+static void drop(void *json)
+{
+    json_decref(json);
+}
+
+json_t *tb_request_params(struct tb_req *req)
+{
+    json_t *params = json_object();
+    return tb_arena_defer(tb_run_of(req)->arena, drop, params) ? params : NULL;
+}
+
+static tb_err put(struct tb_req *req, json_t *params, const char *name, json_t *value)
+{
+    if (json_object_set_new(params, name, value) != 0)
+        return tb_fail(req, TB_E_INTERNAL, "no memory left for the request");
+    return NULL;
+}
+
+tb_err tb_request_put(struct tb_req *req, json_t *params, const char *name, struct tb_str value)
+{
+    return value.at == NULL ? NULL : put(req, params, name, json_stringn(value.at, value.n));
+}
+
+struct tb_str tb_request_json(struct tb_req *req, const json_t *params)
+{
+    struct tb_text text;
+    tb_text_init(&text, tb_run_of(req)->arena);
+    tb_json_canonical(&text, params);
+    return tb_text_end(&text);
+}
+
+/* ---- texts and numbers ---- */
+
+tb_err tb_request_text(struct tb_req *req, const struct tb_form *form, const char *name, size_t max,
+                       bool ascii, json_t *params)
+{
+    struct tb_str value = tb_form_get(form, name);
+    if (value.n > max)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "%s is longer than %zu bytes", name, max);
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.at[i];
+        if (c < ' ' || c == 0x7f || (ascii && c > 0x7f))
+            return tb_fail(req, TB_E_INVALID_REQUEST, "%s has a character that is not allowed",
+                           name);
+    }
+    return tb_request_put(req, params, name, value);
+}
+
+tb_err tb_request_number(struct tb_req *req, const struct tb_form *form, const char *name,
+                         int64_t min, int64_t max, json_t *params)
+{
+    struct tb_str value = tb_form_get(form, name);
+    int64_t number;
+    if (value.at == NULL)
+        return NULL;
+    if (!tb_text_to_int(value, &number) || number < min || number > max)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "%s must be a whole number from %lld to %lld",
+                       name, (long long)min, (long long)max);
+    return put(req, params, name, json_integer(number));
+}
+
+/* ---- authorization_details ---- */
+
+/* A client that registered types is held to them (RFC 9396 §10). */
+static bool type_allowed(const struct tb_oauth_client *client, const json_t *details)
+{
+    return json_object_get(client->metadata, "authorization_details_types") == NULL ||
+           tb_oauth_client_has(client, "authorization_details_types", tb_details_type(details));
+}
+
+tb_err tb_request_details(struct tb_req *req, const struct tb_oauth_client *client,
+                          const struct tb_form *form, json_t *params)
+{
+    struct tb_str text = tb_form_get(form, "authorization_details");
+    json_t *details;
+    if (text.at == NULL)
+        return NULL;
+    if (tb_json_parse(tb_run_of(req)->arena, text, &limits, &details, NULL) != NULL)
+        return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
+                       "authorization_details is not acceptable JSON");
+    TB_TRY(tb_details_check(req, details));
+    if (!type_allowed(client, details))
+        return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
+                       "/0/type is not one that the client has registered");
+    return put(req, params, "authorization_details", json_incref(details));
+}
+
+/* ---- scope ---- */
+
+tb_err tb_request_scope(struct tb_req *req, const struct tb_oauth_client *client,
+                        const struct tb_form *form, json_t *params)
+{
+    struct tb_str asked = tb_form_get(form, "scope");
+    struct tb_str implied = tb_details_scope(json_object_get(params, "authorization_details"));
+    if (asked.at == NULL && implied.at == NULL)
+        return tb_fail(req, TB_E_INVALID_SCOPE, "scope is missing");
+    if (asked.at != NULL && !tb_scope_good(asked))
+        return tb_fail(req, TB_E_INVALID_SCOPE, "scope must be names with one space between");
+    struct tb_str scope = tb_scope_join(tb_run_of(req)->arena, asked, implied);
+    if (!tb_scope_within(scope, client->scope) || !tb_scope_within(scope, tb_oauth()->scopes))
+        return tb_fail(req, TB_E_INVALID_SCOPE,
+                       "scope, with what the authorization details imply, goes beyond what the "
+                       "client has registered");
+    return tb_request_put(req, params, "scope", scope);
+}
+
+/* ---- claims ---- */
+
+/* What is asked of one claim: null, or an object that says how (OpenID Connect Core §5.5.1). */
+static bool claim_good(const json_t *how)
+{
+    const json_t *essential = json_object_get(how, "essential");
+    const json_t *values = json_object_get(how, "values");
+    return json_is_null(how) ||
+           (json_is_object(how) && (essential == NULL || json_is_boolean(essential)) &&
+            (values == NULL || (json_is_array(values) && json_array_size(values) > 0)));
+}
+
+static bool claims_good(json_t *member)
+{
+    const char *name;
+    json_t *how;
+    if (!json_is_object(member))
+        return false;
+    json_object_foreach(member, name, how) if (!claim_good(how)) return false;
+    return true;
+}
+
+tb_err tb_request_claims(struct tb_req *req, const struct tb_form *form, json_t *params)
+{
+    static const char *const MEMBERS[] = {"id_token", "userinfo"};
+    struct tb_str text = tb_form_get(form, "claims");
+    json_t *claims;
+    if (text.at == NULL)
+        return NULL;
+    if (tb_json_parse(tb_run_of(req)->arena, text, &limits, &claims, NULL) != NULL ||
+        !json_is_object(claims))
+        return tb_fail(req, TB_E_INVALID_REQUEST, "claims is not an acceptable JSON object");
+    json_t *kept = json_object();
+    TB_TRY(put(req, params, "claims", kept));
+    for (size_t i = 0; i < TB_COUNT(MEMBERS); i++) {
+        json_t *member = json_object_get(claims, MEMBERS[i]);
+        if (member == NULL || json_is_null(member))
+            continue;
+        if (!claims_good(member))
+            return tb_fail(req, TB_E_INVALID_REQUEST,
+                           "claims: %s must name claims, each with null or an object of "
+                           "essential, value, values",
+                           MEMBERS[i]);
+        TB_TRY(put(req, kept, MEMBERS[i], json_incref(member)));
+    }
+    return NULL;
+}
