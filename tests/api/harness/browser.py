@@ -56,6 +56,7 @@ class Form:
         self.method = attributes.get("method", "get").lower()
         self.action = urllib.parse.urljoin(base, attributes.get("action") or base)
         self.inputs, self.buttons, self.button_text = [], [], []
+        self.around = ""  # what the page says between the form before and the end of this one
 
     def kinds(self):
         return [i.get("type", "text") for i in self.inputs]
@@ -92,7 +93,7 @@ class Reader(html.parser.HTMLParser):
     def __init__(self, base):
         super().__init__()
         self.base, self.forms, self.form, self.said, self.in_button = base, [], None, [], False
-        self.option_of = None
+        self.option_of, self.since = None, 0
 
     def handle_starttag(self, tag, attrs):
         attributes = {name: value if value is not None else "" for name, value in attrs}
@@ -112,7 +113,8 @@ class Reader(html.parser.HTMLParser):
             self.option_of["value"] = attributes.get("value", "")
 
     def handle_endtag(self, tag):
-        if tag == "form":
+        if tag == "form" and self.form:
+            self.form.around, self.since = " ".join(" ".join(self.said[self.since:]).split()), len(self.said)
             self.form = None
         elif tag == "button":
             self.in_button = False
@@ -145,8 +147,8 @@ class Page:
                     return form
         return None
 
-    def asks_decision(self):
-        return next((f for f in self.forms if f.button(REFUSING) and f.button(APPROVING)), None)
+    def asks_decision(self, about=""):
+        return next((f for f in self.forms if about in f.around and f.button(REFUSING) and f.button(APPROVING)), None)
 
     def __repr__(self):
         return f"Page({self.status}, {self.text[:300]!r})"
@@ -242,3 +244,12 @@ class Browser:
         if not form:
             return page
         return self.login(self.submit(form, button=form.button(APPROVING if approve else REFUSING)), user)
+
+    def decide_waiting(self, url, user, about, approve=True):
+        """Decide a request that waits on the dashboard, found by a text beside its buttons; the Page that follows."""
+        page = self.login(self.open(url), user)
+        form = page.asks_decision(about)
+        assert form, f"nothing about {about!r}: {page}"
+        page = self.login(self.submit(form, button=form.button(APPROVING if approve else REFUSING)), user)
+        assert page.status == 200, page
+        return page

@@ -10,6 +10,7 @@ authorization through a browser, tokens, proofs of possession, CIBA. Clients are
     refused(pushed.answer, 401, "invalid_client")
 """
 
+import copy
 import json
 import re
 import secrets
@@ -164,6 +165,12 @@ class FapiClient:
         if self._browser is None:
             self._browser = Browser(self.server)
         return self._browser
+
+    def on_a_connection_of_its_own(self):
+        """The same client on another machine: same keys, new connections, so maybe another worker."""
+        twin = copy.copy(self)
+        twin.server = Server(self.server.sandbox)
+        return twin
 
     # ---- what a client signs ----
 
