@@ -4,6 +4,7 @@
 #include "bank/accounts.h"
 #include "base/assert.h"
 #include "gateway/platform.h"
+#include "oauth/register.h"
 #include <stdio.h>
 
 enum { SCOPES_BYTES = 8192 };
@@ -30,6 +31,7 @@ static const struct tb_plugin *const BUILT_IN[] = {
     &tb_platform_product,
     &tb_traces_product,
     &tb_accounts_product,
+    &tb_oauth_register_product,
 };
 
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)
