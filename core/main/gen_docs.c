@@ -3,34 +3,57 @@
  * not what this prints. */
 #include "base/config_impl.h"
 #include "base/metrics.h"
+#include "oauth/errors.h"
 #include <string.h>
 #include <tongbao/error.h>
 #include <unistd.h>
 
 /* ---- errors ---- */
 
-static const struct tb_error *const errors[] = {
-#define TB_ERROR(name, status, code, retryable, title, remedy) TB_E_##name,
+static const struct tb_error *const core_errors[] = {
+#define TB_ERROR(name, ...) TB_E_##name,
 #include <tongbao/errors.def>
 #undef TB_ERROR
 };
 
+static const struct tb_error *const oauth_errors[] = {
+#define TB_OAUTH_ERROR(name, ...) TB_E_##name,
+#include "oauth/oauth_errors.def"
+#undef TB_OAUTH_ERROR
+};
+
 static const char errors_head[] =
     "# Errors\n\n"
-    "<!-- Generated from core/include/tongbao/errors.def by tongbao-docs. -->\n\n"
+    "<!-- Generated from core/include/tongbao/errors.def and core/oauth/oauth_errors.def by "
+    "tongbao-docs. -->\n\n"
     "Every refusal is an `application/problem+json` document (RFC 9457). Program against `code`: codes\n"
     "are never renamed and never reused. `retryable` says that the same request may succeed later,\n"
     "unchanged and, for a money write, with the same `Idempotency-Key`. A declined payment is not an\n"
-    "error but a payment in state `failed`. Errors of a product are described with the product.\n\n"
-    "| code | status | retryable | meaning | what to do |\n|---|---|---|---|---|\n";
+    "error but a payment in state `failed`. Errors of a product are described with the product.\n\n";
+
+static const char oauth_head[] =
+    "\n## The authorization server\n\n"
+    "The endpoints below `/oauth/` that clients call fail as OAuth says (RFC 6749 §5.2):\n"
+    "`{\"error\": code, \"error_description\": words}`, by these codes of the OAuth registries. Where\n"
+    "one of the errors above stops such a request, `error` is `temporarily_unavailable` (429, 503,\n"
+    "504), `server_error` (other 5xx) or `invalid_request`.\n\n";
+
+static void write_table(struct tb_text *out, const struct tb_error *const *errors, size_t n)
+{
+    tb_text_add(out, TB_STR("| code | status | retryable | meaning | what to do |\n"
+                            "|---|---|---|---|---|\n"));
+    for (size_t i = 0; i < n; i++)
+        tb_text_add_format(out, "| `%s` | %d | %s | %s | %s |\n", errors[i]->code,
+                           (int)errors[i]->status, errors[i]->retryable ? "yes" : "no",
+                           errors[i]->title, errors[i]->remedy);
+}
 
 static void write_errors(struct tb_text *out)
 {
     tb_text_add(out, tb_str(errors_head));
-    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
-        tb_text_add_format(out, "| `%s` | %d | %s | %s | %s |\n", errors[i]->code,
-                           (int)errors[i]->status, errors[i]->retryable ? "yes" : "no",
-                           errors[i]->title, errors[i]->remedy);
+    write_table(out, core_errors, sizeof core_errors / sizeof core_errors[0]);
+    tb_text_add(out, tb_str(oauth_head));
+    write_table(out, oauth_errors, sizeof oauth_errors / sizeof oauth_errors[0]);
 }
 
 /* ---- configuration ---- */
