@@ -1,4 +1,4 @@
-/* The clerk: what is due by time rather than by a request. For each book it lets holds expire,
+/* The clerk: what is due by time rather than by a request. For each book it lets holds and consents expire,
  * seals the ledger and forgets old idempotency keys. Each task is one statement, a transaction of
  * its own, safe to run twice and by several clerks. */
 #include "base/log.h"
@@ -27,9 +27,12 @@ static const struct task {
 } TASKS[] = {
     {"expire_holds", TURN_MS, "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)",
      false},
+    {"expire_consents", TURN_MS, "select consent.expire($1, $2, 1000)"},
     {"seal", TURN_MS, "select bank.seal($1, $2)", false},
     {"forget_keys", 60 * TURN_MS,
      "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
+    {"forget_requests", 60 * TURN_MS, "select oauth.forget_requests($1, interval '1 day', 10000)",
+     true},
     {"forget_expired", 10 * TURN_MS, "select oauth.forget_expired($1, 50000)", true},
 };
 

@@ -12,6 +12,8 @@
 #include "http/guard.h"
 #include "main/master.h"
 #include "main/parts.h"
+#include "oauth/backchannel.h"
+#include "oauth/details.h"
 #include "oauth/revoke.h"
 #include "plugin/host.h"
 #include "plugin/job.h"
@@ -174,6 +176,7 @@ static void open_oauth(struct worker *w)
         .master = w->secret,
     };
     tb_parts_oauth(w->registry, &parts);
+    tb_backchannel_open();
 }
 
 static void number_operations(struct worker *w)
@@ -360,7 +363,8 @@ int tb_worker_main(struct tb_seat *seat)
     w.loop = tb_loop_new();
     tb_fiber_limit(w.loop, (size_t)w.config->limits_fibers);
     w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
-    if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
+    if (w.registry == NULL || !tb_details_open(w.config->schemas_directory, w.why, sizeof(w.why)) ||
+        !make_limits(&w) || !make_keys(&w))
         return tb_seat_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);
