@@ -31,7 +31,7 @@ struct tb_consent_use {
  *
  *  @param grant  the token's, already checked
  *  @return NULL; TB_E_CONSENT_REVOKED, TB_E_CONSENT_EXPIRED, TB_E_CONSENT_PENDING,
- *          TB_E_CONSENT_MISMATCH, TB_E_CONSENT_CONSUMED, TB_E_CONSENT_LIMIT; TB_E_NOT_FOUND (the
+ *          TB_E_CONSENT_MISMATCH, TB_E_CONSENT_LIMIT; TB_E_NOT_FOUND (the
  *          account is not one of the consent's); errors of tb_query
  *  Waits: yes, for tokens that stand for a customer: one statement.
  *  Source: FAPI 2.0 Security Profile §5.3.4; RFC 9396 §9; UK Open Banking v4 consent model. */

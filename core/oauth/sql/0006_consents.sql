@@ -467,25 +467,34 @@ $$;
 
 -- ---- ends ----
 
+-- Whether there is such a consent for who wants to end it: a user of its company ('customer'), its partner ('partner'), or
+-- anybody of the bank ('bank').
+create function consent.known(book int, id text, by_kind text, by text) returns boolean
+language sql stable strict security invoker
+begin atomic
+    select exists (select from consent.consent c
+                    where c.book = known.book and c.id = known.id
+                      and case known.by_kind when 'customer' then consent.role_in(c.book, c.company, known.by) is not null
+                                             when 'partner' then c.partner = known.by
+                                             else known.by_kind = 'bank' end);
+end;
+
 -- End a consent and all that was given under it; returns the grants that ended, for who keeps their tokens in memory.
--- `by` is a user of the company ('customer'), the partner ('partner'), or who of the bank ('bank'); anybody else finds no
--- such consent. A consent that is over already stays as it is, but what was given under it ends all the same.
+-- For whom there is no such consent, nothing happens. A consent that is over already stays as it is, but what was given
+-- under it ends all the same.
 create function consent.revoke(book int, id text, by_kind text, by text, wall timestamptz) returns setof text
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 declare
-    c consent.consent;
+    stands text;
 begin
-    select k.* into c from consent.consent k where k.book = revoke.book and k.id = revoke.id for no key update;
-    if c.id is null
-       or (case by_kind when 'partner' then c.partner <> revoke.by
-                        when 'customer' then consent.role_in(book, c.company, revoke.by) is null
-                        else by_kind <> 'bank' end) then
+    select k.status into stands from consent.consent k where k.book = revoke.book and k.id = revoke.id for no key update;
+    if not found or not consent.known(book, id, by_kind, revoke.by) then
         return;
     end if;
-    if not (select s.terminal from consent.status s where s.status = c.status) then
+    if not (select s.terminal from consent.status s where s.status = stands) then
         perform consent.move(book, id, 'CANC', by_kind, revoke.by, consent.world_time(book, wall));
     end if;
     return query select consent.end_grants(book, id, 'consent revoked by ' || by_kind, wall);
