@@ -1,6 +1,6 @@
-/* The clerk: what is due by time rather than by a request. For each book it lets holds and consents expire,
- * seals the ledger and forgets old idempotency keys. Each task is one statement, a transaction of
- * its own, safe to run twice and by several clerks. */
+/* The clerk: what is due by time rather than by a request. For each book it lets holds and consents
+ * expire, seals the ledger and forgets old idempotency keys. Each task is one statement, a
+ * transaction of its own, safe to run twice and by several clerks. */
 #include "base/log.h"
 #include "main/master.h"
 #include "main/parts.h"
@@ -27,7 +27,7 @@ static const struct task {
 } TASKS[] = {
     {"expire_holds", TURN_MS, "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)",
      false},
-    {"expire_consents", TURN_MS, "select consent.expire($1, $2, 1000)"},
+    {"expire_consents", TURN_MS, "select consent.expire($1, $2, 1000)", false},
     {"seal", TURN_MS, "select bank.seal($1, $2)", false},
     {"forget_keys", 60 * TURN_MS,
      "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
