@@ -6,6 +6,7 @@
 #include "gateway/platform.h"
 #include "oauth/consent.h"
 #include "oauth/par.h"
+#include "oauth/product.h"
 #include "oauth/register.h"
 #include <stdio.h>
 
@@ -30,9 +31,8 @@ void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_
 
 /* Served by every gateway, before the products that the configuration names. */
 static const struct tb_plugin *const BUILT_IN[] = {
-    &tb_platform_product,  &tb_traces_product,         &tb_accounts_product,
-    &tb_consents_product,
-    &tb_oauth_par_product, &tb_oauth_register_product,
+    &tb_platform_product, &tb_traces_product,    &tb_accounts_product,       &tb_consents_product,
+    &tb_oauth_product,    &tb_oauth_par_product, &tb_oauth_register_product,
 };
 
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)
