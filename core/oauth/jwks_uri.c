@@ -43,6 +43,7 @@ static struct tb_str TB_SUSPENDS ask(struct tb_req *req, struct tb_str uri)
     if (url == NULL)
         return TB_STR_NONE;
     uint16_t ports[TB_REACH_PORTS];
+    const char *ca = tb_oauth()->config->oauth_ca;
     struct tb_outgoing out = {
         .method = "GET",
         .url = url,
@@ -51,6 +52,7 @@ static struct tb_str TB_SUSPENDS ask(struct tb_req *req, struct tb_str uri)
         .timeout_ms = FETCH_MS,
         .answer_bytes = TB_JWKS_BYTES_MAX,
         .reach = tb_oauth_reach(url, ports),
+        .ca = ca[0] == '\0' ? NULL : ca,
     };
     tb_err err = tb_client_call(req, tb_oauth()->outbound, &out, &reply);
     if (err == NULL && reply.status == 200 && tb_jwks_formed(reply.body))

@@ -8,7 +8,7 @@
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "oauth/backchannel.h"
-#include "oauth/outbound.h"
+#include "oauth/reach.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include "store/query.h"
@@ -83,6 +83,7 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
     struct tb_arena *arena = tb_run_of(req)->arena;
     struct tb_str id, token;
     struct tb_reply reply;
+    uint16_t ports[TB_REACH_PORTS];
     if (notice->endpoint.at == NULL || !unseal(arena, notice, &id, &token)) {
         tb_log(req, TB_LOG_WARN, "a notification has no endpoint, or does not open: dropped");
         return false;
@@ -91,21 +92,31 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
         {TB_STR("content-type"), TB_STR("application/json")},
         {TB_STR("authorization"), tb_arena_format(arena, "Bearer %.*s", (int)token.n, token.at)},
     };
+    const char *url = tb_arena_text(arena, notice->endpoint.at, notice->endpoint.n);
+    const char *ca = tb_oauth()->config->oauth_ca;
+    if (url == NULL)
+        return true;
     struct tb_outgoing out = {
         .method = "POST",
-        .url = tb_arena_text(arena, notice->endpoint.at, notice->endpoint.n),
+        .url = url,
         .headers = headers,
         .headers_n = TB_COUNT(headers),
         .body = tb_arena_format(arena, "{\"auth_req_id\":\"%.*s\"}", (int)id.n, id.at),
         .timeout_ms = ANSWER_MS,
         .answer_bytes = ANSWER_BYTES,
+        .reach = tb_oauth_reach(url, ports),
+        .ca = ca[0] == '\0' ? NULL : ca,
     };
-    if (out.url == NULL || out.body.at == NULL || headers[1].value.at == NULL)
+    if (out.body.at == NULL || headers[1].value.at == NULL)
         return true;
-    if (tb_oauth_call_out(req, &out, &reply) != NULL)
+    if (tb_client_call(req, tb_oauth()->outbound, &out, &reply) != NULL) {
+        struct tb_str why = tb_run_of(req)->problem.detail;
+        tb_log(req, TB_LOG_WARN, "a notification did not reach %s: %.*s", url, (int)why.n, why.at);
+        tb_run_of(req)->problem = (struct tb_problem){0};
         return true;
+    }
     if (reply.status < 200 || reply.status > 299)
-        tb_log(req, TB_LOG_WARN, "%s answered a notification with %d", out.url, reply.status);
+        tb_log(req, TB_LOG_WARN, "%s answered a notification with %d", url, reply.status);
     return reply.status >= 500;
 }
 
