@@ -1,6 +1,7 @@
 /* tongbao world seed and fill: something to try the service with. */
 #include "bank/seed.h"
 #include "main/job.h"
+#include "oauth/demo.h"
 #include <jansson.h>
 #include <stdio.h>
 
@@ -18,29 +19,58 @@ static tb_err refuse_live(struct tb_req *req, const struct tb_command_job *job)
 static tb_err TB_SUSPENDS make_demo(struct tb_req *req, struct tb_command_job *job)
 {
     TB_TRY(refuse_live(req, job));
-    return tb_seed_demo(req, job->store, job->mine);
+    TB_TRY(tb_command_oauth(req, job));
+    return tb_demo_make(req, job->store, job->mine);
+}
+
+static void print_demo_json(const struct tb_demo *demo)
+{
+    const struct tb_seed *seed = &demo->seed;
+    json_t *users = json_array();
+    for (size_t i = 0; i < TB_DEMO_USERS; i++)
+        json_array_append_new(
+            users, json_pack("{s:s, s:s, s:s, s:s}", "login", demo->users.users[i].login, "role",
+                             demo->users.users[i].role, "password", demo->users.password,
+                             "totp_secret", demo->users.users[i].totp));
+    json_t *whole = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "world", seed->world,
+                              "book", seed->book, "partner", seed->partner, "app", seed->app,
+                              "debtor", seed->debtor, "creditor", seed->creditor, "client_id",
+                              seed->app, "client_secret", demo->secret, "users", users);
+    json_dumpf(whole, stdout, 0);
+    putchar('\n');
+    json_decref(whole);
+}
+
+static void print_demo(const struct tb_demo *demo)
+{
+    const struct tb_seed *seed = &demo->seed;
+    printf("world %s, book %d\npartner %s\napp %s\nCNY accounts %s and %s\n", seed->world,
+           seed->book, seed->partner, seed->app, seed->debtor, seed->creditor);
+    printf("client id %s\nclient secret %s\n", seed->app, demo->secret);
+    for (size_t i = 0; i < TB_DEMO_USERS; i++)
+        printf("user %s (%s), password %s, TOTP secret %s\n", demo->users.users[i].login,
+               demo->users.users[i].role, demo->users.password, demo->users.users[i].totp);
 }
 
 static int seed_world(struct tb_cli *cli)
 {
-    struct tb_seed seed = {.book = 0};
-    int exit_code = tb_command_job_run(cli, make_demo, &seed);
+    struct tb_demo demo = {.seed.book = 0};
+    int exit_code = tb_command_job_run(cli, make_demo, &demo);
     if (exit_code != TB_EXIT_OK)
         return exit_code;
     if (cli->json)
-        printf("{\"world\":\"%s\",\"book\":%d,\"partner\":\"%s\",\"app\":\"%s\",\"debtor\":\"%s\","
-               "\"creditor\":\"%s\"}\n",
-               seed.world, seed.book, seed.partner, seed.app, seed.debtor, seed.creditor);
+        print_demo_json(&demo);
     else
-        printf("world %s, book %d\npartner %s\napp %s\nCNY accounts %s and %s\n", seed.world,
-               seed.book, seed.partner, seed.app, seed.debtor, seed.creditor);
+        print_demo(&demo);
     return TB_EXIT_OK;
 }
 
 const struct tb_command tb_command_world_seed = {
     .name = "world seed",
-    .summary = "make the demo world: 20 companies, 100 accounts, a partner with an app",
-    .about = "Sandbox only. The second time it finds the world that is there.",
+    .summary = "make the demo world: 20 companies, 100 accounts, an OAuth client, two users",
+    .about =
+        "Sandbox only. The second time it finds the world that is there. Client secret, passwords\n"
+        "and second factors are derived from secret.file, so they are told again each time.",
     .example = "tongbao world seed --json",
     .run = seed_world,
 };

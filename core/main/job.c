@@ -2,7 +2,10 @@
 #include "main/job.h"
 #include "plugin/job.h"
 #include "runtime/run.h"
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { ERRORS_CAP = 256 * 1024, BOOKS_MS = 5000 };
 
@@ -68,4 +71,29 @@ int tb_command_job_run(struct tb_cli *cli,
     tb_registry_free(work.job.registry);
     tb_config_free(work.job.config);
     return exit_code;
+}
+
+void tb_command_operator(char out[TB_OPERATOR_BYTES])
+{
+    const char *name = getenv("SUDO_USER");
+    const struct passwd *user = name == NULL ? getpwuid(getuid()) : NULL;
+    if (user != NULL)
+        name = user->pw_name;
+    snprintf(out, TB_OPERATOR_BYTES, "operator:%s", name == NULL ? "unknown" : name);
+}
+
+tb_err tb_command_oauth(struct tb_req *req, const struct tb_command_job *job)
+{
+    static struct tb_secret secret; /* for as long as the process, as the room wants it */
+    char why[TB_WHY_BYTES];
+    if (!tb_parts_secret(job->config, &secret, why, sizeof(why)))
+        return tb_fail(req, TB_E_CONFLICT, "%s", why);
+    const struct tb_oauth_parts parts = {
+        .loop = tb_run_of(req)->loop,
+        .config = job->config,
+        .store = job->store,
+        .master = secret,
+    };
+    tb_parts_oauth(job->registry, &parts);
+    return NULL;
 }

@@ -29,4 +29,15 @@ struct tb_config *tb_command_config(const struct tb_cli *cli);
 int tb_command_job_run(struct tb_cli *cli,
                        tb_err (*work)(struct tb_req *req, struct tb_command_job *job), void *mine);
 
+enum { TB_OPERATOR_BYTES = 80 };
+
+/** Who runs this command, "operator:lan", for the record of acts: the login behind sudo, else the
+ *  user of the process. */
+void tb_command_operator(char out[TB_OPERATOR_BYTES]);
+
+/** Open the authorization server's room (core/oauth) for this command: what is derived from
+ *  secret.file can be made and opened. It has no keys, no checker and no shared memory.
+ *  @return NULL; TB_E_CONFLICT with a sentence (secret.file) */
+tb_err TB_NODISCARD tb_command_oauth(struct tb_req *req, const struct tb_command_job *job);
+
 #endif
