@@ -75,6 +75,7 @@ tb_err tb_stage_limit(struct tb_exchange *x);
 tb_err tb_stage_query(struct tb_exchange *x);
 tb_err tb_stage_body(struct tb_exchange *x);
 tb_err tb_stage_schema(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_consent(struct tb_exchange *x);
 tb_err tb_stage_idempotency(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x);
 tb_err tb_stage_reply_schema(struct tb_exchange *x);

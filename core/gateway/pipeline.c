@@ -17,6 +17,7 @@ static const struct {
     {"query", tb_stage_query},               /* query parameters of the right type */
     {"body", tb_stage_body},                 /* JSON of an acceptable size */
     {"schema", tb_stage_schema},             /* of the declared shape */
+    {"consent", tb_stage_consent},           /* within what the customer consented to */
     {"idempotency", tb_stage_idempotency},   /* key and fingerprint of a write */
     {"handler", tb_stage_handler},           /* the product's own code */
     {"reply", tb_stage_reply_schema},        /* its answer has the declared shape */

@@ -11,14 +11,22 @@ static const char *or_dash(const char *text)
     return text == NULL ? "–" : text;
 }
 
+/* "payment|mandate" as "payment, mandate": a bar would end the cell. */
+static void add_words(struct tb_text *out, const char *words)
+{
+    for (const char *c = or_dash(words); *c != '\0'; c++)
+        add(out, *c == '|' ? ", " : (char[]){*c, '\0'});
+}
+
 static void add_routes(struct tb_text *out, const struct tb_plugin *plugin)
 {
-    add(out, "## Operations\n\n| operation | scope | level | key | body | answer | |\n"
-             "|---|---|---|---|---|---|---|\n");
+    add(out, "## Operations\n\n| operation | scope | consent | level | key | body | answer | |\n"
+             "|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < plugin->routes_n; i++) {
         const struct tb_route *r = &plugin->routes[i];
-        tb_text_add_format(out, "| `%s %s` | `%s` | A%d | %s | %s | %s | %s |\n", r->method,
-                           r->path, or_dash(r->scope), (int)r->level,
+        tb_text_add_format(out, "| `%s %s` | `%s` | ", r->method, r->path, or_dash(r->scope));
+        add_words(out, r->consent);
+        tb_text_add_format(out, " | A%d | %s | %s | %s | %s |\n", (int)r->level,
                            (r->flags & TB_R_KEY) != 0 ? "required" : "–", or_dash(r->body_schema),
                            or_dash(r->reply_schema), r->summary == NULL ? "" : r->summary);
     }

@@ -9,7 +9,7 @@ from harness.partner import Partner
 
 PAYMENTS = "/e-payment/v1/payments"
 PING = "/example/v1/ping"
-STAGES = ["admit", "route", "authenticate", "constrain", "entitle", "limit", "query", "body", "schema", "idempotency", "handler", "reply"]
+STAGES = ["admit", "route", "authenticate", "constrain", "entitle", "limit", "query", "body", "schema", "consent", "idempotency", "handler", "reply"]
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,38 @@ static struct tb_router *filled(struct tb_operation operations[TB_COUNT(routes)]
     return router;
 }
 
+/* A failure takes its shape from them, also where the method is not known. */
+static void tells_the_flags_of_an_operation_and_of_a_path(void **state)
+{
+    (void)state;
+    static const struct tb_route flagged[] = {
+        {.method = "GET", .path = "/a", .handler = nothing, .flags = TB_R_HTML},
+        {.method = "POST", .path = "/a", .handler = nothing, .flags = TB_R_RAW},
+        {.method = "GET", .path = "/b", .handler = nothing},
+    };
+    static const struct {
+        const char *method, *path;
+        uint32_t flags;
+    } cases[] = {
+        {"GET", "/a", TB_R_HTML},
+        {"POST", "/a", TB_R_RAW},
+        {"PUT", "/a", TB_R_HTML | TB_R_RAW},
+        {"PUT", "/b", 0},
+    };
+    struct tb_operation operations[TB_COUNT(flagged)];
+    struct tb_router *router = tb_router_new();
+    for (size_t i = 0; i < TB_COUNT(flagged); i++) {
+        operations[i] = (struct tb_operation){.route = &flagged[i]};
+        assert_null(tb_router_add(router, &operations[i]));
+    }
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
+        struct tb_match match;
+        assert_true(tb_router_find(router, tb_str(cases[i].method), tb_str(cases[i].path), &match));
+        assert_int_equal(match.flags, cases[i].flags);
+    }
+    tb_router_free(router);
+}
+
 static void finds_operations_and_tells_404_from_405(void **state)
 {
     (void)state;
@@ -129,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_operations_and_tells_404_from_405),
+        cmocka_unit_test(tells_the_flags_of_an_operation_and_of_a_path),
         cmocka_unit_test(gives_the_parameters_and_the_methods_allowed),
         cmocka_unit_test(refuses_routes_that_cannot_be_served),
     };

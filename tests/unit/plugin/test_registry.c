@@ -20,8 +20,8 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         const char *file;
         const char *says[3]; /* parts of the sentence */
     } cases[] = {
-        {FIXTURE("wrong_major"), {"ABI 2.0", "this host has 1.0", "rebuild"}},
-        {FIXTURE("newer_minor"), {"needs ABI 1.1", "this host has 1.0", "update the host"}},
+        {FIXTURE("wrong_major"), {"ABI 2.0", "this host has 1.1", "rebuild"}},
+        {FIXTURE("newer_minor"), {"needs ABI 1.2", "this host has 1.1", "update the host"}},
         {FIXTURE("short_struct"), {"has 64 bytes", "TB_PLUGIN_HEAD"}},
         {FIXTURE("foreign_build"), {"jansson/9", "rebuild"}},
         {FIXTURE("no_symbol"), {"exports no tongbao_plugin", "TB_PLUGIN"}},
@@ -33,6 +33,8 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         {FIXTURE("taken_error"), {"not_found", "taken"}},
         {FIXTURE("foreign_call"), {"e_payment.pay", "own SQL schema"}},
         {FIXTURE("leaky_state"), {"closed of thing", "terminal"}},
+        {FIXTURE("built_in_flag"), {"GET /bad/v1/things", "built-in products"}},
+        {FIXTURE("bad_consent"), {"GET /bad/v1/things", "\"payment|mandate\""}},
         {FIXTURE("undefined_symbol"), {"cannot be opened", "somewhere_else"}},
         {FIXTURE("nowhere"), {"cannot be opened", "nowhere.so"}},
     };
@@ -45,6 +47,23 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
                 fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].file, why, cases[i].says[s]);
         tb_registry_free(registry);
     }
+}
+
+static void serves_a_plugin_of_an_older_abi(void **state)
+{
+    (void)state;
+    struct tb_registry *registry = tb_registry_new(SCHEMAS);
+    const char *why = NULL;
+    size_t n;
+    if (!tb_registry_open(registry, FIXTURE("older_minor"), &why))
+        fail_msg("%s", why);
+    struct tb_operation *const *operations = tb_registry_operations(registry, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(operations[1]->route->path, "/bad/v1/others");
+    assert_string_equal(operations[1]->route->standard, "none");
+    assert_null(operations[0]->route->consent);
+    assert_null(operations[1]->route->consent);
+    tb_registry_free(registry);
 }
 
 static struct tb_config *config_that_loads(const char *directory, const char *name)
@@ -153,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_each_bad_plugin_with_a_useful_sentence),
+        cmocka_unit_test(serves_a_plugin_of_an_older_abi),
         cmocka_unit_test(refuses_a_plugin_whose_init_fails),
         cmocka_unit_test(refuses_a_plugin_named_by_a_path),
         cmocka_unit_test(serves_the_shipped_products),
