@@ -27,9 +27,14 @@ void *tb_mem_try_raw(size_t n)
     return malloc(n == 0 ? 1 : n);
 }
 
+void *tb_mem_try_resize(void *at, size_t n)
+{
+    return realloc(at, n == 0 ? 1 : n);
+}
+
 void *tb_mem_resize(void *at, size_t n)
 {
-    void *moved = realloc(at, n == 0 ? 1 : n);
+    void *moved = tb_mem_try_resize(at, n);
     TB_ASSERT(moved != NULL);
     return moved;
 }

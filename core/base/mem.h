@@ -21,6 +21,9 @@ void *tb_mem_try_raw(size_t n);
 /** Resize; the new part is not zeroed; never NULL. */
 void *tb_mem_resize(void *at, size_t n);
 
+/** Resize, or NULL with `at` as it was. */
+void *tb_mem_try_resize(void *at, size_t n);
+
 /** A copy of `n` bytes with a NUL behind them; never NULL. */
 char *tb_mem_text(const char *at, size_t n);
 

@@ -1,0 +1,146 @@
+/* What a call may spend. Three things look at it: the count hook every so many instructions, the
+ * allocator when much was allocated between two looks, and library functions that loop in C. Once
+ * the budget is used up the hook is set to every instruction, so that whatever catches the error
+ * (pcall, a metamethod, an error handler) meets it again with its next step. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "runtime/loop.h"
+#include "runtime/ticks.h"
+#include "script/state.h"
+#include <time.h>
+
+static const char SPENT[] = "the budget of this call is used up";
+
+struct tb_script *tb_script_of(lua_State *lua)
+{
+    void *script;
+    lua_getallocf(lua, &script);
+    return script;
+}
+
+static int64_t thread_ns(void)
+{
+    struct timespec at;
+    TB_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at) == 0);
+    return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
+}
+
+static int pace(const struct tb_script *script)
+{
+    const struct tb_script_spend *spend = script->spend;
+    if (script->starved || spend == NULL || spend->spent)
+        return 1;
+    return script->large > 0 ? TB_SCRIPT_SLOW_PACE : TB_SCRIPT_PACE;
+}
+
+static void on_count(lua_State *lua, lua_Debug *where);
+
+static void set_pace(struct tb_script *script)
+{
+    if (script->lua != NULL) /* it is being made */
+        lua_sethook(script->lua, on_count, LUA_MASKCOUNT, pace(script));
+}
+
+/* ---- the clock ---- */
+
+/* The thread's clock costs a system call. It cannot have gone further than the processor's counter,
+ * so as long as that has not passed the budget there is nothing to ask. No processor of today
+ * counts slower than 1 GHz (x86-64) or 1 MHz (aarch64). */
+static uint64_t sure_ticks(int64_t ns)
+{
+#if defined(__x86_64__)
+    return (uint64_t)ns;
+#else
+    return (uint64_t)ns / 1000;
+#endif
+}
+
+static bool used_up(struct tb_script *script)
+{
+    struct tb_script_spend *spend = script->spend;
+    if (spend->spent)
+        return true;
+    if (tb_ticks() - spend->ticks_from < spend->ticks_sure)
+        return false;
+    int64_t left = spend->cpu_left_ns - (thread_ns() - spend->cpu_from_ns);
+    spend->ticks_from = tb_ticks();
+    spend->ticks_sure = left > 0 ? sure_ticks(left) : 0;
+    spend->spent = left <= 0;
+    return spend->spent;
+}
+
+/* Memory that was refused ends the call in the same way: what it had half built must not go on. */
+static void check(lua_State *lua, struct tb_script *script)
+{
+    if (script->spend == NULL)
+        return; /* the text is being read: nothing of it runs for long */
+    if (!script->starved && !used_up(script))
+        return;
+    set_pace(script);
+    luaL_error(lua, script->starved ? "not enough memory" : SPENT);
+}
+
+static void on_count(lua_State *lua, lua_Debug *where)
+{
+    (void)where;
+    struct tb_script *script = tb_script_of(lua);
+    script->churn = 0;
+    check(lua, script);
+    set_pace(script);
+}
+
+void tb_script_charge(lua_State *lua, size_t units)
+{
+    struct tb_script *script = tb_script_of(lua);
+    script->churn += units * 16;
+    if (script->churn < TB_SCRIPT_CHURN)
+        return;
+    script->churn = 0;
+    check(lua, script);
+}
+
+/* ---- memory ---- */
+
+void *tb_script_allocate(void *owner, void *at, size_t old_n, size_t n)
+{
+    struct tb_script *script = owner;
+    if (n > old_n && (n > script->limits->object_bytes ||
+                      script->bytes - old_n > script->limits->memory_bytes - n)) {
+        script->starved = true;
+        set_pace(script);
+        return NULL;
+    }
+    void *moved = NULL;
+    if (n == 0)
+        tb_mem_free(at);
+    else if ((moved = tb_mem_try_resize(at, n)) == NULL)
+        return NULL;
+    script->bytes += n - old_n;
+    script->large += n > TB_SCRIPT_LARGE ? 1 : 0;
+    script->large -= old_n > TB_SCRIPT_LARGE ? 1 : 0;
+    script->churn += n > old_n ? n - old_n : 0;
+    if (script->churn >= TB_SCRIPT_CHURN || (n > TB_SCRIPT_LARGE && script->lua != NULL)) {
+        script->churn = 0;
+        lua_sethook(script->lua, on_count, LUA_MASKCOUNT, 1);
+    }
+    return moved;
+}
+
+/* ---- slices ---- */
+
+void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
+{
+    TB_ASSERT(script->spend == NULL);
+    script->spend = spend;
+    spend->cpu_from_ns = thread_ns();
+    spend->ticks_from = tb_ticks();
+    spend->ticks_sure = sure_ticks(spend->cpu_left_ns);
+    set_pace(script);
+}
+
+void tb_script_slice_end(struct tb_script *script)
+{
+    struct tb_script_spend *spend = script->spend;
+    spend->cpu_left_ns -= thread_ns() - spend->cpu_from_ns;
+    script->spend = NULL;
+}

@@ -1,0 +1,102 @@
+/* Inside of a script: the Lua state, what it has taken and what the running call has spent. */
+#ifndef TB_SCRIPT_STATE_H
+#define TB_SCRIPT_STATE_H
+
+#include "script/script.h"
+#include <lauxlib.h>
+#include <lua.h>
+
+enum {
+    TB_SCRIPT_PACE = 100,    /**< instructions between two looks at the clock */
+    TB_SCRIPT_SLOW_PACE = 8, /**< the same while large objects are about: one instruction may then
+                                  take half a millisecond */
+    TB_SCRIPT_LARGE = 64 * 1024,
+    TB_SCRIPT_CHURN = 256 * 1024, /**< bytes allocated until the clock is looked at out of turn */
+    TB_SCRIPT_PATTERNS = 32,      /**< compiled ones a state remembers */
+    TB_SCRIPT_HOOKS = 8,
+};
+
+struct tb_pattern;
+
+/** What one call of a hook has spent. It lives in the runner's frame. */
+struct tb_script_spend {
+    int64_t cpu_left_ns; /**< of the budget, at the beginning of this slice */
+    int64_t cpu_from_ns; /**< the thread's clock at the beginning of this slice */
+    int64_t wall_until_ms;
+    uint64_t ticks_from, ticks_sure; /**< within so many ticks no clock needs to be asked */
+    uint64_t random;                 /**< state of tb.random */
+    int64_t now_ms;
+    bool spent;
+};
+
+struct tb_script {
+    const struct tb_script_limits *limits;
+    lua_State *lua;
+    size_t bytes;
+    size_t churn;
+    uint32_t large; /**< objects above TB_SCRIPT_LARGE */
+    uint32_t calls; /**< so far */
+    uint32_t running;
+    bool starved; /**< memory was refused: the state is not to be trusted with another call */
+    struct tb_script_spend *spend; /**< of the call whose slice it is; NULL between slices */
+    struct tb_pattern *patterns[TB_SCRIPT_PATTERNS];
+    uint32_t patterns_n;
+    char hooks[TB_SCRIPT_HOOKS][TB_SCRIPT_HOOK_BYTES];
+    uint32_t hooks_n;
+};
+
+struct tb_script *tb_script_of(lua_State *lua);
+
+/* ---- budget.c ---- */
+
+/** lua_Alloc: counts, and refuses what is above the limits. */
+void *tb_script_allocate(void *script, void *at, size_t old_n, size_t n);
+
+/** Begin a slice of a call on this thread, and end it. */
+void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend);
+void tb_script_slice_end(struct tb_script *script);
+
+/** Work that was done in one go beside the instructions, in units of about 10 ns: raises when the
+ *  budget is used up. For library functions that loop. */
+void tb_script_charge(lua_State *lua, size_t units);
+
+/* ---- library ---- */
+
+/** Leave in the state what a script may use and nothing else. Raises only for want of memory. */
+void tb_script_library(lua_State *lua);
+
+/** Register functions as the namespace `name`: a value that can be indexed but neither changed nor
+ *  listed. They must be on the stack as a table, which is taken. */
+void tb_script_namespace(lua_State *lua, const char *name);
+
+/** Run our own Lua, which gets the originals named in `given` (NULL at the end) as its arguments,
+ * and push what it returns. */
+void tb_script_lua(lua_State *lua, const char *text, const char *name, const char *const *given);
+
+void tb_script_open_string(lua_State *lua);
+void tb_script_open_table(lua_State *lua);
+void tb_script_open_tb(lua_State *lua);
+
+/* ---- pattern.c ---- */
+
+void tb_script_patterns_free(struct tb_script *script);
+int tb_script_match(lua_State *lua);
+int tb_script_find(lua_State *lua);
+int tb_script_replace(lua_State *lua);
+
+/* ---- convert.c ---- */
+
+/** Push `json` as plain Lua values: raises for want of memory. */
+void tb_script_push(lua_State *lua, const json_t *json);
+
+/** The value at `index` as JSON, with a reference for the caller; NULL with a reason in *out_why
+ * when it cannot be told so. Raises nothing. nil gives NULL with no reason. */
+json_t *tb_script_read(lua_State *lua, int index, const char **out_why);
+
+/** The mark of a table that is an array even when it is empty, in the registry. */
+void tb_script_mark_array(lua_State *lua, int index);
+
+/** What stands for null. */
+extern const char tb_script_null;
+
+#endif
