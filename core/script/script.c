@@ -233,6 +233,7 @@ static int resume(struct running *running, int arguments)
     return status;
 }
 
+/* Set the hook up and run it, in one slice. */
 static int start(struct running *running)
 {
     lua_State *thread = running->thread;
@@ -240,8 +241,10 @@ static int start(struct running *running)
     lua_pushcfunction(thread, begin);
     lua_pushlightuserdata(thread, (void *)(uintptr_t)running->call);
     int status = lua_pcall(thread, 1, 3, 0);
+    if (status == 0)
+        status = lua_resume(thread, 2);
     tb_script_slice_end(running->script);
-    return status == 0 ? resume(running, 2) : status;
+    return status;
 }
 
 /* Put what a lookup gave where the waiting script expects it. */
@@ -335,9 +338,28 @@ static tb_err TB_SUSPENDS run_to_end(struct tb_req *req, struct running *running
     return NULL;
 }
 
+/* A thread that ended well is used again: making one takes as long as a small hook. */
 static bool open_thread(struct running *running)
 {
-    return lua_cpcall(running->script->lua, make_thread, running) == 0;
+    struct tb_script *script = running->script;
+    if (script->spare == NULL)
+        return lua_cpcall(script->lua, make_thread, running) == 0;
+    running->thread = script->spare;
+    running->anchor = script->spare_anchor;
+    script->spare = NULL;
+    return true;
+}
+
+static void close_thread(struct running *running)
+{
+    struct tb_script *script = running->script;
+    if (running->out->end != TB_SCRIPT_DONE || script->spare != NULL) {
+        luaL_unref(script->lua, LUA_REGISTRYINDEX, running->anchor);
+        return;
+    }
+    lua_settop(running->thread, 0);
+    script->spare = running->thread;
+    script->spare_anchor = running->anchor;
 }
 
 tb_err TB_SUSPENDS tb_script_run(struct tb_req *req, struct tb_script *script,
@@ -365,6 +387,6 @@ tb_err TB_SUSPENDS tb_script_run(struct tb_req *req, struct tb_script *script,
     if (err != NULL)
         out->end = TB_SCRIPT_ENDED;
     out->cpu_ns = script->limits->cpu_us * 1000 - running.spend.cpu_left_ns;
-    luaL_unref(script->lua, LUA_REGISTRYINDEX, running.anchor);
+    close_thread(&running);
     return err;
 }

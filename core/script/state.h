@@ -43,6 +43,8 @@ struct tb_script {
     uint32_t patterns_n;
     char hooks[TB_SCRIPT_HOOKS][TB_SCRIPT_HOOK_BYTES];
     uint32_t hooks_n;
+    lua_State *spare; /**< a thread for the next call; NULL: none */
+    int spare_anchor; /**< its place in the registry */
 };
 
 struct tb_script *tb_script_of(lua_State *lua);
