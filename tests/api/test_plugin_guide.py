@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness.sandbox import ROOT, free_port
+from harness.sandbox import ROOT, free_ports
 
 BUILD = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build")
 GUIDE = os.path.join(ROOT, "docs/plugin-guide.md")
@@ -35,8 +35,9 @@ def tree(tmp_path):
 
 
 def test_every_command_of_the_guide_works_in_order(tree):
-    port = free_port()
-    script = "set -euo pipefail\n" + "\n".join(blocks("sh")).replace("sandbox/up -d", f"sandbox/up -d --port {port}")
+    port, mtls_port = free_ports(2)
+    script = "set -euo pipefail\n" + "\n".join(blocks("sh")).replace("sandbox/up -d",
+                                                                    f"sandbox/up -d --port {port} --mtls-port {mtls_port}")
     done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=580, check=False,
                           stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if not k.startswith("TB_")})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -71,7 +71,7 @@ def test_another_port_is_refused_while_it_runs(sandbox):
     assert f"it is up on port {sandbox.port}" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "70000"], ["--port"], ["--prot", "1"], ["x"]])
+@pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "70000"], ["--port"], ["--mtls-port", "x"], ["--prot", "1"], ["x"]])
 def test_refuses_arguments_that_make_no_sense(sandbox, arguments):
     assert up(sandbox, *arguments).returncode in (1, 2)
 
