@@ -33,6 +33,7 @@ static const struct task {
      "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
     {"forget_requests", 60 * TURN_MS, "select oauth.forget_requests($1, interval '1 day', 10000)",
      true},
+    {"forget_sessions", 10 * TURN_MS, "select oauth.forget_sessions($1, 10000)", true},
     {"forget_expired", 10 * TURN_MS, "select oauth.forget_expired($1, 50000)", true},
 };
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "gateway/platform.h"
 #include "oauth/consent.h"
+#include "oauth/page.h"
 #include "oauth/par.h"
 #include "oauth/product.h"
 #include "oauth/register.h"
@@ -31,8 +32,9 @@ void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_
 
 /* Served by every gateway, before the products that the configuration names. */
 static const struct tb_plugin *const BUILT_IN[] = {
-    &tb_platform_product, &tb_traces_product,    &tb_accounts_product,       &tb_consents_product,
-    &tb_oauth_product,    &tb_oauth_par_product, &tb_oauth_register_product,
+    &tb_platform_product,       &tb_traces_product,      &tb_accounts_product,
+    &tb_consents_product,       &tb_oauth_product,       &tb_oauth_par_product,
+    &tb_oauth_register_product, &tb_oauth_pages_product,
 };
 
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)

@@ -41,7 +41,7 @@ enum tb_lang tb_page_lang(struct tb_req *req, struct tb_str asked, struct tb_str
 
 static void add_session(struct tb_html *html, const struct tb_session *session)
 {
-    if (session == NULL || (!session->whole && !session->half))
+    if (session == NULL || !session->whole)
         return;
     tb_html_raw(html, "<form class=\"who\" method=\"post\" action=\"/oauth/logout\">\n");
     tb_page_form_fields(html, session);
@@ -75,17 +75,16 @@ void tb_page_begin(struct tb_req *req, struct tb_html *html, enum tb_lang lang,
     tb_html(html, "</header>\n<main id=\"content\">\n<h1>$</h1>\n", head->title);
 }
 
-void tb_page_problem(struct tb_html *html, struct tb_str sentence, const char *field)
+void tb_page_problem(struct tb_html *html, struct tb_str sentence, struct tb_str field)
 {
     tb_html(html,
             "<div class=\"problem\" role=\"alert\" aria-labelledby=\"problem-title\">\n"
             "<h2 id=\"problem-title\">$</h2>\n",
             tb_word(html, TB_W_PROBLEM));
-    if (field == NULL)
+    if (field.at == NULL)
         tb_html(html, "<p>$</p>\n</div>\n", sentence);
     else
-        tb_html(html, "<ul>\n<li><a href=\"#$\">$</a></li>\n</ul>\n</div>\n", tb_str(field),
-                sentence);
+        tb_html(html, "<ul>\n<li><a href=\"#$\">$</a></li>\n</ul>\n</div>\n", field, sentence);
 }
 
 void tb_page_form_fields(struct tb_html *html, const struct tb_session *session)

@@ -55,8 +55,8 @@ void tb_page_begin(struct tb_req *req, struct tb_html *html, enum tb_lang lang,
                    const struct tb_page_head *head);
 
 /** The box above a form that was not accepted: a sentence that leads to the field to correct.
- *  @param field  id of the field; NULL: no link */
-void tb_page_problem(struct tb_html *html, struct tb_str sentence, const char *field);
+ *  @param field  id of the field; absent: no link */
+void tb_page_problem(struct tb_html *html, struct tb_str sentence, struct tb_str field);
 
 /** The hidden fields every form of ours has: the token of the session and the language. */
 void tb_page_form_fields(struct tb_html *html, const struct tb_session *session);

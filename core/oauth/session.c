@@ -10,7 +10,8 @@
 static const char SQL_FIND[] =
     "with s as (update oauth.browser_session set idle_until = least($3, expires_at) "
     "where digest = $1 and idle_until > $2 and expires_at > $2 returning *) "
-    "select " TB_USER_COLUMNS ", s.state, s.acr, extract(epoch from s.auth_time)::bigint "
+    "select " TB_USER_COLUMNS ", s.state, s.acr, extract(epoch from s.auth_time)::bigint, "
+    "extract(epoch from ($2 at time zone w.time_zone) - ($2 at time zone 'UTC'))::bigint "
     "from " TB_USER_TABLES " join s on s.user_id = u.id where u.state = 'active'";
 
 static const char SQL_OPEN[] =
@@ -88,6 +89,7 @@ tb_err TB_SUSPENDS tb_session_find(struct tb_req *req, struct tb_session *out_se
     out_session->half = !out_session->whole;
     out_session->acr = tb_cell(rows, 0, TB_USER_COLUMNS_N + 1);
     out_session->auth_time_s = tb_cell_int(rows, 0, TB_USER_COLUMNS_N + 2);
+    out_session->zone_s = tb_cell_int(rows, 0, TB_USER_COLUMNS_N + 3);
     return NULL;
 }
 

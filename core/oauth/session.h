@@ -28,6 +28,7 @@ struct tb_session {
     bool half, whole;     /**< password shown; second factor, too. Neither: nobody is logged in */
     struct tb_user *user; /**< of half and whole ones */
     int64_t auth_time_s;  /**< when the login was complete */
+    int64_t zone_s;       /**< what the clocks of the user's world show beyond UTC */
     struct tb_str acr;    /**< what it is worth: TB_ACR_SCA; absent on half ones */
 };
 

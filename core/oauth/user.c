@@ -151,6 +151,8 @@ tb_err TB_SUSPENDS tb_user_login(struct tb_req *req, struct tb_str login, struct
     struct checking checking = {.password = password, .hash = TB_STR_NONE};
     struct tb_str spelled = spell(req, login);
     *out_user = NULL;
+    if (password.at == NULL)
+        checking.password = TB_STR("");
     if (spelled.at == NULL)
         spelled = TB_STR(""); /* of nobody: looked up and checked like any other */
     TB_TRY(tb_query(req, &rows, SQL_LOGIN, TB_TEXT(spelled)));

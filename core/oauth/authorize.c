@@ -1,0 +1,41 @@
+/* GET /oauth/authorize: the customer's browser arrives from the partner with nothing but a
+ * client_id and a request_uri. Opening the page changes nothing: it may be a preview of the link,
+ * and may be opened again until the customer has decided. */
+#include "base/json.h"
+#include "oauth/answer.h"
+#include "oauth/ask.h"
+#include "oauth/login.h"
+#include "oauth/server.h"
+
+tb_err TB_SUSPENDS tb_authorize_get(struct tb_req *req)
+{
+    struct tb_form query;
+    struct tb_asked asked;
+    struct tb_session session;
+    tb_err refusal;
+    TB_TRY(tb_form_query(req, &query));
+    TB_TRY(tb_asked_pushed(req, tb_form_get(&query, "client_id"),
+                           tb_form_get(&query, "request_uri"), &asked));
+    TB_TRY(tb_session_find(req, &session));
+    enum tb_lang lang = tb_page_lang(req, tb_form_get(&query, "lang"),
+                                     tb_json_str(asked.params, "ui_locales"));
+    switch (tb_asked_judge(&asked, &session, tb_oauth_now_s(req), &refusal)) {
+    case TB_ASKED_LOGIN:
+        return tb_login_reply(req,
+                              &(struct tb_login){.asked = &asked,
+                                                 .session = &session,
+                                                 .lang = lang,
+                                                 .login = tb_json_str(asked.params, "login_hint")});
+    case TB_ASKED_CODE:
+        return tb_login_reply(
+            req, &(struct tb_login){
+                     .asked = &asked, .session = &session, .lang = lang, .wants_code = true});
+    case TB_ASKED_DECIDE:
+        return tb_ask_reply(
+            req,
+            &(struct tb_ask){.asked = &asked, .session = &session, .lang = lang, .status = 200});
+    case TB_ASKED_REFUSED:
+        break;
+    }
+    return tb_answer_error(req, &asked, refusal);
+}
