@@ -304,6 +304,53 @@ def test_a_head_beyond_its_bounds_is_refused(sandbox, headers):
         client.get(PING, headers=dict(h.lower().split(": ") for h in headers))
 
 
+# ---- the shape of a failure is that of its path ----
+
+def assert_oauth_error(answer, status, error):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json" and answer.headers["cache-control"] == "no-store"
+    assert answer.headers["strict-transport-security"].startswith("max-age=") and UUID.match(answer.headers["x-request-id"])
+    body = answer.json()
+    assert body["error"] == error and set(body) == {"error", "error_description"}
+    assert re.fullmatch(r"[ !#-\[\]-~]+", body["error_description"])
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def test_a_method_the_authorization_server_does_not_take_is_refused_in_its_shape(plain):
+    answer = plain.http.put("/oauth/token", content=b"x=y", headers=FORM)
+    assert_oauth_error(answer, 405, "invalid_request")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("content, headers, status", [
+    (b"grant_type=x&client_id=" + b"y" * 70000, FORM, 413), (b"{}", {"content-type": "application/json"}, 415), (b"a=1&a=2", FORM, 400)],
+    ids=["too large", "no form", "twice"])
+def test_a_body_the_authorization_server_does_not_take_is_refused_in_its_shape(plain, content, headers, status):
+    assert_oauth_error(plain.http.post("/oauth/token", content=content, headers=headers), status, "invalid_request")
+
+
+def test_what_is_refused_before_the_path_is_looked_at_has_its_shape_too(plain):
+    twice = [("authorization", "Basic eDp5"), ("authorization", "Basic eDp5"), *FORM.items()]
+    assert_oauth_error(plain.http.post("/oauth/token", content=b"a=1", headers=twice), 400, "invalid_request")
+
+
+def test_the_query_of_an_unjudged_route_is_its_handlers(plain):
+    """RFC 6749 §3.1: parameters nobody knows are ignored."""
+    assert_oauth_error(plain.http.post("/oauth/token?a=%zz&b&b", content=b"grant_type=x", headers=FORM), 401, "invalid_client")
+
+
+def test_a_client_that_is_not_recognised_is_challenged(plain):
+    answer = plain.http.post("/oauth/token", content=b"grant_type=x", headers={"authorization": "Basic eDp5", **FORM})
+    assert_oauth_error(answer, 401, "invalid_client")
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+def test_an_answer_may_be_kept_where_its_handler_says_so(plain):
+    assert plain.get("/oauth/jwks").headers.get_list("cache-control") == ["public, max-age=300"]
+
+
 # ---- scopes ----
 
 @pytest.mark.parametrize("scope, method, path", [
