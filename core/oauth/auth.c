@@ -86,7 +86,7 @@ static const char *read_claim(struct tb_req *req, const struct tb_form *form, st
     } else {
         why = in->client_certificate.at == NULL ? "no method at all" : NULL;
     }
-    if (why == NULL && out->client_id.at == NULL)
+    if (why == NULL && out->client_id.n == 0)
         why = "no client_id";
     return why;
 }
@@ -100,16 +100,16 @@ static const char SQL_USE_JTI[] =
 struct finding {
     struct tb_client_keys *keys, *nobodys;
     enum tb_alg alg; /* registered; 0: any */
+    bool missed;     /* out: the client has no such key */
 };
 
 /* The client's key, or nobody's: the signature is checked in any case. */
 static struct tb_key *find_key(void *arg, struct tb_str kid, enum tb_alg alg)
 {
-    const struct finding *finding = arg;
-    struct tb_key *key = NULL;
-    if (finding->alg == 0 || finding->alg == alg)
-        key = tb_client_keys_find(finding->keys, kid, alg);
-    return key != NULL ? key : tb_client_keys_find(finding->nobodys, TB_STR_NONE, alg);
+    struct finding *finding = arg;
+    struct tb_key *key = tb_client_keys_find(finding->keys, kid, alg);
+    finding->missed = key == NULL || (finding->alg != 0 && finding->alg != alg);
+    return finding->missed ? tb_client_keys_find(finding->nobodys, TB_STR_NONE, alg) : key;
 }
 
 static const char *check_assertion(struct tb_req *req, const struct tb_oauth_client *client,
@@ -132,8 +132,9 @@ static const char *check_assertion(struct tb_req *req, const struct tb_oauth_cli
         .life_max_s = TB_ASSERTION_LIFE_S + TB_JOSE_AHEAD_S,
     };
     if (tb_jose_verify(&policy, assertion, tb_oauth_now_s(req), tb_run_of(req)->arena, out) != NULL)
-        return tb_jose_reason_words(out->reason);
-    return NULL;
+        return finding->missed ? "an assertion by a key or algorithm it has not registered"
+                               : tb_jose_reason_words(out->reason);
+    return finding->missed ? "an assertion by nobody's key" : NULL;
 }
 
 static tb_err TB_SUSPENDS by_assertion(struct tb_req *req, const struct tb_oauth_client *client,
