@@ -34,6 +34,7 @@ static const struct task {
     {"forget_requests", 60 * TURN_MS, "select oauth.forget_requests($1, interval '1 day', 10000)",
      true},
     {"forget_sessions", 10 * TURN_MS, "select oauth.forget_sessions($1, 10000)", true},
+    {"forget_grants", 60 * TURN_MS, "select oauth.forget_grants($1, 10000)", true},
     {"forget_expired", 10 * TURN_MS, "select oauth.forget_expired($1, 50000)", true},
 };
 
