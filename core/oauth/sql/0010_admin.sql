@@ -105,6 +105,16 @@ begin
 end
 $$;
 
+create function oauth.revoke_app(app text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+begin
+    perform oauth.end_app(revoke_app.app, 'app', revoke_app.who, revoke_app.at);
+    return (select a.state from bank.app a where a.id = revoke_app.app);
+end
+$$;
+
 -- Another secret for a client; the one it has stays good until `until`. With two that have not ended the older one ends
 -- now: null is the answer when there is no such client, or it does not authenticate by secrets.
 create function oauth.rotate_secret(app text, digest text, until timestamptz, who text, at timestamptz) returns text
