@@ -259,6 +259,58 @@ static void a_revoked_token_ends_at_once(void **state)
     assert_string_equal(check(sandbox, (struct shown){.token = other.token}, NOW), "ok");
 }
 
+static struct tb_token_order customers_order(const char *family)
+{
+    struct tb_token_order order = usual_order();
+    order.subject = TB_STR("usr_1");
+    order.family = tb_str(family);
+    order.consent = TB_STR("cns_1");
+    order.details = TB_STR("[{\"type\":\"payment\",\"amount\":1}]");
+    order.acr = TB_STR("urn:bank:sca");
+    order.auth_time_s = NOW - 60;
+    return order;
+}
+
+static void a_customers_token_says_what_was_granted(void **state)
+{
+    (void)state;
+    struct tb_token_order order = customers_order("grn_1");
+    struct tb_str token = mint(sandbox, &order).token;
+    struct tb_grant *grant;
+    const char *why;
+    for (int again = 0; again < 2; again++) {
+        assert_null(tb_token_check(sandbox, token, NOW, &grant, &why));
+        assert_true(tb_str_eq(grant->subject, TB_STR("usr_1")));
+        assert_true(tb_str_eq(grant->family, TB_STR("grn_1")));
+        assert_true(tb_str_eq(grant->consent, TB_STR("cns_1")));
+        assert_true(tb_str_eq(grant->details, /* in canonical form */
+                              TB_STR("[{\"amount\":1,\"type\":\"payment\"}]")));
+        tb_grant_drop(grant);
+    }
+    order = usual_order();
+    token = mint(sandbox, &order).token;
+    assert_null(tb_token_check(sandbox, token, NOW, &grant, &why));
+    assert_null(grant->family.at);
+    assert_null(grant->consent.at);
+    assert_null(grant->details.at);
+    tb_grant_drop(grant);
+}
+
+static void all_tokens_of_a_grant_end_with_it(void **state)
+{
+    (void)state;
+    struct tb_token_order order = customers_order("grn_1"), others = customers_order("grn_2");
+    struct shown seen = {.token = mint(sandbox, &order).token};
+    struct shown unseen = {.token = mint(sandbox, &order).token};
+    struct shown other = {.token = mint(sandbox, &others).token};
+    assert_string_equal(check(sandbox, seen, NOW), "ok");
+    assert_string_equal(check(sandbox, other, NOW), "ok");
+    assert_int_equal(tb_jti_set_add(revoked, &TB_STR("grn_1"), 1, NOW + 600, NOW), TB_JTI_NEW);
+    assert_string_equal(check(sandbox, seen, NOW), "token_invalid");
+    assert_string_equal(check(sandbox, unseen, NOW), "token_invalid");
+    assert_string_equal(check(sandbox, other, NOW), "ok");
+}
+
 static void a_withdrawn_key_takes_its_tokens_along(void **state)
 {
     (void)state;
@@ -319,6 +371,10 @@ static void refuses_claims_by_table(void **state)
         "\"client_id\":\"a\",\"partner\":\"p\",\"book\":1,\"env\":\"sandbox\",\"scope\":\" x\"," TAIL,
         HEAD
         "\"client_id\":\"a\",\"partner\":\"p\",\"book\":1,\"env\":\"sandbox\",\"scope\":[\"x\"]," TAIL,
+        HEAD GOOD "\"grant\":7," TAIL,
+        HEAD GOOD "\"grant\":\"\"," TAIL,
+        HEAD GOOD "\"consent\":null," TAIL,
+        HEAD GOOD "\"authorization_details\":{}," TAIL,
         HEAD GOOD "\"cnf\":{}," TAIL,
         HEAD GOOD "\"cnf\":null," TAIL,
         HEAD GOOD "\"cnf\":\"" THUMB_A "\"," TAIL,
@@ -427,6 +483,8 @@ int main(void)
         TEST(a_bound_token_counts_for_its_holder_alone),
         TEST(a_token_of_the_other_environment_is_told_so),
         TEST(a_revoked_token_ends_at_once),
+        TEST(a_customers_token_says_what_was_granted),
+        TEST(all_tokens_of_a_grant_end_with_it),
         TEST(a_withdrawn_key_takes_its_tokens_along),
         TEST(refuses_claims_by_table),
         TEST(refuses_a_token_of_another_key),
