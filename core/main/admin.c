@@ -162,6 +162,14 @@ static tb_err TB_SUSPENDS perform(struct tb_req *req, struct tb_command_job *job
     return NULL;
 }
 
+/* Named by the command's first word. */
+static int no_such(const struct tb_cli *cli, const char *id)
+{
+    const char *name = cli->command->name;
+    return tb_cli_fail(cli, TB_EXIT_FOUND, "there is no such %.*s: %s", (int)strcspn(name, " "),
+                       name, id);
+}
+
 /* What an act has come to, in words or as an object. */
 static int tell(struct tb_cli *cli, const struct work *work)
 {
@@ -169,7 +177,7 @@ static int tell(struct tb_cli *cli, const struct work *work)
                      : cli->arguments_n == 0 ? ""
                                              : cli->arguments[0];
     if (work->state[0] == '\0')
-        return tb_cli_fail(cli, TB_EXIT_FOUND, "there is no %s", id);
+        return no_such(cli, id);
     if (work->verb->wanted != NULL && strcmp(work->state, work->verb->wanted) != 0)
         return tb_cli_fail(cli, TB_EXIT_FOUND, "%s is %s", id, work->state);
     if (cli->json)
@@ -188,7 +196,7 @@ static int finish(struct tb_cli *cli, struct work *work)
         return TB_EXIT_OK;
     }
     if (json_array_size(work->list) == 0)
-        return tb_cli_fail(cli, TB_EXIT_FOUND, "there is no %s", cli->arguments[0]);
+        return no_such(cli, cli->arguments[0]);
     tb_admin_print_one(cli, json_incref(json_array_get(work->list, 0)));
     return TB_EXIT_OK;
 }
