@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness.browser import Browser, Landing, Page
+from harness.browser import APPROVING, Browser, Landing, Page
 from harness.fapi import RESOURCE, SCOPE, granted, refused, token_of
 from harness.jose import sha256
 
@@ -409,7 +409,8 @@ def test_ensure_server_handles_non_matching_intent_id(client, other_client):
         if isinstance(outcome, Landing):
             assert outcome.parameters.get("error") in ("access_denied", "invalid_request"), outcome
         else:
-            assert 400 <= outcome.status < 500, outcome
+            assert other_client.accounts[0] not in outcome.text, outcome
+            assert not any(form.button(APPROVING) for form in outcome.forms), "nothing here could be approved"
     else:
         refused(authorization.answer, 400, "invalid_authorization_details", "invalid_request")
     ours = client.tokens()["access_token"]

@@ -56,7 +56,6 @@ class Form:
         self.method = attributes.get("method", "get").lower()
         self.action = urllib.parse.urljoin(base, attributes.get("action") or base)
         self.inputs, self.buttons, self.button_text = [], [], []
-        self.around = ""  # what the page says between the form before and the end of this one
 
     def kinds(self):
         return [i.get("type", "text") for i in self.inputs]
@@ -93,11 +92,19 @@ class Reader(html.parser.HTMLParser):
     def __init__(self, base):
         super().__init__()
         self.base, self.forms, self.form, self.said, self.in_button = base, [], None, [], False
+        self.links = []  # (address, what the page says between the link or form before and this one)
         self.option_of, self.since = None, 0
+
+    def said_since(self):
+        """What the page said since this was asked last."""
+        text, self.since = " ".join(" ".join(self.said[self.since:]).split()), len(self.said)
+        return text
 
     def handle_starttag(self, tag, attrs):
         attributes = {name: value if value is not None else "" for name, value in attrs}
-        if tag == "form":
+        if tag == "a" and "href" in attributes:
+            self.links.append((urllib.parse.urljoin(self.base, attributes["href"]), self.said_since()))
+        elif tag == "form":
             self.form = Form(attributes, self.base)
             self.forms.append(self.form)
         elif self.form and (tag == "button" or tag == "input" and attributes.get("type") == "submit"):
@@ -113,8 +120,8 @@ class Reader(html.parser.HTMLParser):
             self.option_of["value"] = attributes.get("value", "")
 
     def handle_endtag(self, tag):
-        if tag == "form" and self.form:
-            self.form.around, self.since = " ".join(" ".join(self.said[self.since:]).split()), len(self.said)
+        if tag == "form":
+            self.said_since()
             self.form = None
         elif tag == "button":
             self.in_button = False
@@ -135,7 +142,7 @@ class Page:
         reader = Reader(str(answer.url))
         if "html" in answer.headers.get("content-type", ""):
             reader.feed(answer.text)
-        self.forms, self.text = reader.forms, " ".join(" ".join(reader.said).split())
+        self.forms, self.links, self.text = reader.forms, reader.links, " ".join(" ".join(reader.said).split())
 
     def asks_password(self):
         return next((f for f in self.forms if "password" in f.kinds()), None)
@@ -147,8 +154,8 @@ class Page:
                     return form
         return None
 
-    def asks_decision(self, about=""):
-        return next((f for f in self.forms if about in f.around and f.button(REFUSING) and f.button(APPROVING)), None)
+    def asks_decision(self):
+        return next((f for f in self.forms if f.button(REFUSING) and f.button(APPROVING)), None)
 
     def __repr__(self):
         return f"Page({self.status}, {self.text[:300]!r})"
@@ -246,10 +253,13 @@ class Browser:
         return self.login(self.submit(form, button=form.button(APPROVING if approve else REFUSING)), user)
 
     def decide_waiting(self, url, user, about, approve=True):
-        """Decide a request that waits on the dashboard, found by a text beside its buttons; the Page that follows."""
+        """Decide a request that waits on the dashboard, found by a text beside the link to it; the Page that follows."""
         page = self.login(self.open(url), user)
-        form = page.asks_decision(about)
-        assert form, f"nothing about {about!r}: {page}"
+        found = [address for address, around in page.links if about in around]
+        assert found, f"nothing about {about!r}: {page}"
+        page = self.login(self.open(found[0]), user)
+        form = page.asks_decision()
+        assert form and about in page.text, page
         page = self.login(self.submit(form, button=form.button(APPROVING if approve else REFUSING)), user)
         assert page.status == 200, page
         return page

@@ -210,8 +210,9 @@ class FapiClient:
         one, a text is sent as it is, a list as several headers. `certificate`: another than the client's own, or None."""
         certificate = self.certificate if certificate is NEW else certificate
         url = self.server.endpoint(endpoint, self.certificate)
-        pairs = list(form.items()) if isinstance(form, dict) else list(form)
-        pairs += (self.credentials() if auth is NEW else auth or {}).items()
+        auth = self.credentials() if auth is NEW else auth or {}
+        pairs = [pair for pair in (form.items() if isinstance(form, dict) else form) if pair not in auth.items()]
+        pairs += auth.items()
         if proof is NEW:
             proof = self.proof("POST", url) if self.dpop else None
         fields = [(name, value) for name, value in (headers or {}).items()]

@@ -33,13 +33,14 @@ class SecretsSeen:
 
     def pairs(self, text, where):
         for name, value in urllib.parse.parse_qsl(text):
-            if name in NAMES:
+            # On the dashboard a request goes by its digest; elsewhere it is a signed object.
+            if name in NAMES and (name != "request" or value.count(".") == 2):
                 self.note(value, f"{where} {name}")
 
     def members(self, value, where):
         if isinstance(value, dict):
             for name, member in value.items():
-                if name in NAMES and isinstance(member, str):
+                if name in NAMES - {"code"} and isinstance(member, str):  # in JSON, `code` names an error
                     self.note(member, f"{where} {name}")
                 self.members(member, where)
         elif isinstance(value, list):
