@@ -1,6 +1,7 @@
-/* The clerk: what is due by time rather than by a request. For each book it lets holds and consents
- * expire, seals the ledger and forgets old idempotency keys. Each task is one statement, a
- * transaction of its own, safe to run twice and by several clerks. */
+/* The clerk: what is due by time rather than by a request. It lets holds and consents expire, seals
+ * the ledger, tells of certificates that end and forgets what is over. Each task is one statement,
+ * a transaction of its own, safe to run twice and by several clerks. A sandbox has thousands of
+ * books and few in which something is due, so a task first asks which those are. */
 #include "base/log.h"
 #include "main/master.h"
 #include "main/parts.h"
@@ -13,29 +14,49 @@ enum {
     TASK_MS = 60 * 1000, /* a task that takes longer is given up and tried again */
 };
 
-/* Parameters of each statement: book, wall clock. World time is computed from the world's offset.
- * A statement for all books at once has the wall clock alone. */
+/* Parameters of each statement: book, wall clock; of `books`, and of a statement without it, which
+ * is for all books at once: the wall clock alone. World time is computed from the world's offset.
+ */
 #define WORLD_TIME                                                                                  \
     "($2::timestamptz + (select w.clock_offset_ms from bank.world w join bank.book b on b.world = " \
     "w.id where b.book = $1) * interval '1 ms')"
 
+#define BOOKS_WHERE "select b.book from bank.book b join bank.world w on w.id = b.world where "
+#define BOOKS_TIME  "$1::timestamptz + w.clock_offset_ms * interval '1 ms'"
+#define BOOKS_MOST  " order by b.book limit 4096"
+
 static const struct task {
     const char *name;
     int64_t every_ms;
+    const char *books; /* those it is due for; NULL: one statement is for all */
     const char *sql;
-    bool all_books;
 } TASKS[] = {
-    {"expire_holds", TURN_MS, "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)",
-     false},
-    {"expire_consents", TURN_MS, "select consent.expire($1, $2, 1000)", false},
-    {"seal", TURN_MS, "select bank.seal($1, $2)", false},
-    {"forget_keys", 60 * TURN_MS,
-     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
-    {"forget_requests", 60 * TURN_MS, "select oauth.forget_requests($1, interval '1 day', 10000)",
-     true},
-    {"forget_sessions", 10 * TURN_MS, "select oauth.forget_sessions($1, 10000)", true},
-    {"forget_grants", 60 * TURN_MS, "select oauth.forget_grants($1, 10000)", true},
-    {"forget_expired", 10 * TURN_MS, "select oauth.forget_expired($1, 50000)", true},
+    {"expire_holds", TURN_MS,
+     BOOKS_WHERE "exists (select from bank.hold h where h.book = b.book and h.state = 'open' "
+                 "and h.expires_at <= " BOOKS_TIME ")" BOOKS_MOST,
+     "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)"},
+    {"expire_consents", TURN_MS,
+     BOOKS_WHERE "exists (select from consent.consent c where c.book = b.book and c.status in "
+                 "('AWAU', 'AWAF', 'AUTH') and c.ends_at <= " BOOKS_TIME ")" BOOKS_MOST,
+     "select consent.expire($1, $2, 1000)"},
+    {"seal", TURN_MS,
+     BOOKS_WHERE "$1::timestamptz is not null and (exists (select from bank.transfer t where "
+                 "t.book = b.book and t.block = b.block) or (b.block > 1 and not exists (select "
+                 "from bank.seal s where s.book = b.book and s.block = b.block - 1)))" BOOKS_MOST,
+     "select bank.seal($1, $2)"},
+    {"forget_keys", 60 * TURN_MS, BOOKS_WHERE "$1::timestamptz is not null" BOOKS_MOST,
+     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)"},
+    {"tell_certificates", 3600 * TURN_MS,
+     BOOKS_WHERE "exists (select from oauth.certificate c join bank.app a on a.id = c.client where "
+                 "a.world = b.world and c.expires_at between $1::timestamptz and "
+                 "$1::timestamptz + interval '60 days')" BOOKS_MOST,
+     "select oauth.tell_certificates($1, $2)"},
+    {"forget_requests", 60 * TURN_MS, NULL,
+     "select oauth.forget_requests($1, interval '1 day', 10000)"},
+    {"forget_sessions", 10 * TURN_MS, NULL, "select oauth.forget_sessions($1, 10000)"},
+    {"forget_grants", 60 * TURN_MS, NULL, "select oauth.forget_grants($1, 10000)"},
+    {"forget_expired", 10 * TURN_MS, NULL, "select oauth.forget_expired($1, 50000)"},
+    {"forget_registrations", 600 * TURN_MS, NULL, "select oauth.forget_registrations($1)"},
 };
 
 struct clerk {
@@ -48,39 +69,51 @@ struct clerk {
     bool working, draining;
 };
 
-static const char SQL_BOOKS[] = "select book from bank.book order by book limit 4096";
+static void complain(const struct task *task, int64_t book, tb_err err)
+{
+    tb_log_with(TB_LOG_WARN, "task_failed", TB_F_CSTR("task", task->name), TB_F_INT("book", book),
+                TB_F_CSTR("error", err->code));
+}
 
 /* A book whose task fails does not keep the others waiting. */
-static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task, int64_t book)
+static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task,
+                                const struct clerk *clerk)
 {
-    const struct tb_param params[] = {TB_INT(book), TB_TIME(tb_now(req))};
-    struct tb_rows *rows;
-    size_t from = task->all_books ? 1 : 0;
-    tb_err err = tb_query_params(req, &rows, task->sql, params + from, TB_COUNT(params) - from);
+    struct tb_param params[] = {TB_NULL, TB_TIME(tb_now(req))};
+    struct tb_rows *books, *rows;
+    tb_err err;
+    if (task->books == NULL) {
+        err = tb_query_params(req, &rows, task->sql, params + 1, 1);
+        if (err != NULL)
+            complain(task, 0, err);
+        return;
+    }
+    err = tb_query_params(req, &books, task->books, params + 1, 1);
     if (err != NULL)
-        tb_log_with(TB_LOG_WARN, "task_failed", TB_F_CSTR("task", task->name),
-                    TB_F_INT("book", book), TB_F_CSTR("error", err->code));
+        complain(task, 0, err);
+    for (size_t b = 0; err == NULL && b < books->n && !clerk->draining; b++) {
+        params[0] = TB_INT(tb_cell_int(books, b, 0));
+        tb_err failed = tb_query_params(req, &rows, task->sql, params, TB_COUNT(params));
+        if (failed != NULL)
+            complain(task, params[0].integer, failed);
+    }
 }
 
 static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
 {
     struct clerk *clerk = arg;
-    struct tb_rows *books;
     tb_job_equip(req, clerk->store);
-    tb_err err = tb_query_params(req, &books, SQL_BOOKS, NULL, 0);
-    for (size_t t = 0; err == NULL && t < TB_COUNT(TASKS); t++) {
+    for (size_t t = 0; t < TB_COUNT(TASKS) && !clerk->draining; t++) {
         int64_t now_ms = tb_loop_now_ms(clerk->loop);
         if (now_ms < clerk->due_ms[t])
             continue;
         clerk->due_ms[t] = now_ms + TASKS[t].every_ms;
-        size_t times = TASKS[t].all_books ? 1 : books->n;
-        for (size_t b = 0; b < times && !clerk->draining; b++)
-            do_task(req, &TASKS[t], TASKS[t].all_books ? 0 : tb_cell_int(books, b, 0));
+        do_task(req, &TASKS[t], clerk);
     }
     clerk->working = false;
     if (clerk->draining)
         tb_seat_drained(clerk->seat);
-    return err;
+    return NULL;
 }
 
 static void turn(struct tb_timer *timer)

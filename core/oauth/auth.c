@@ -8,6 +8,7 @@
 #include "crypto/jose.h"
 #include "crypto/x509.h"
 #include "http/server.h"
+#include "oauth/certificate.h"
 #include "oauth/errors.h"
 #include "oauth/jwks.h"
 #include "oauth/scope.h"
@@ -320,6 +321,8 @@ tb_err TB_SUSPENDS tb_client_authenticate(struct tb_req *req, const struct tb_fo
     const char *why = read_claim(req, form, &claim);
     if (why == NULL)
         TB_TRY(judge(req, &claim, out, &why));
+    if (why == NULL && claim.method == BY_CERTIFICATE)
+        tb_certificate_seen(req, (*out)->id, tb_run_of(req)->in->client_certificate);
     if (why == NULL)
         return NULL;
     *out = NULL;
