@@ -27,6 +27,8 @@ function totp(secret) {
   return String((mac.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, '0')
 }
 
+const said = (page) => page.body.textContent.replace(/\s+/g, ' ')
+
 export class Customer {
   constructor({ login, password, totp_secret: secret }, home) {
     Object.assign(this, { login, password, secret, home: new URL(home).origin, fetch: wire(), cookies: new Map() })
@@ -82,17 +84,29 @@ export class Customer {
     return at
   }
 
+  press(at, decision) {
+    const button = at.page.querySelector(`button[value="${decision}"]`)
+    if (!button) throw new Error(`no button to ${decision}: ${at.response.status} ${said(at.page)}`)
+    for (const box of button.form.querySelectorAll('input[type="checkbox"]')) box.checked = true
+    for (const group of new Set([...button.form.querySelectorAll('input[type="radio"]')].map((radio) => radio.name)))
+      button.form.querySelector(`input[type="radio"][name="${group}"]`).checked = true
+    return this.submit(button.form, button)
+  }
+
   // Decide on what the client asks for and return the URL the browser is sent to.
   async decide(url, decision = 'approve') {
     const at = await this.enter(url)
     if (at.away) return at.away
-    const button = at.page.querySelector(`button[value="${decision}"]`)
-    if (!button) throw new Error(`no button to ${decision}: ${at.response.status} ${at.page.body.textContent.replace(/\s+/g, ' ')}`)
-    for (const box of button.form.querySelectorAll('input[type="checkbox"]')) box.checked = true
-    for (const group of new Set([...button.form.querySelectorAll('input[type="radio"]')].map((radio) => radio.name)))
-      button.form.querySelector(`input[type="radio"][name="${group}"]`).checked = true
-    const left = await this.submit(button.form, button)
-    if (!left.away) throw new Error(`still with the bank: ${left.response.status} ${left.page.body.textContent.replace(/\s+/g, ' ')}`)
+    const left = await this.press(at, decision)
+    if (!left.away) throw new Error(`still with the bank: ${left.response.status} ${said(left.page)}`)
     return left.away
+  }
+
+  // Decide, on the dashboard, on the request that says `about`.
+  async decideWaiting(about, decision = 'approve') {
+    const dashboard = await this.enter(new URL('/oauth/dashboard', this.home))
+    const card = [...dashboard.page.querySelectorAll('article')].find((article) => article.textContent.includes(about))
+    if (!card) throw new Error(`nothing waits that says ${about}: ${said(dashboard.page)}`)
+    await this.press(await this.go(new URL(card.querySelector('a').href, this.home)), decision)
   }
 }

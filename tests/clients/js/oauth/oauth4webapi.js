@@ -102,7 +102,7 @@ const scenarios = {
     const key = await signingKey()
     const at = await partner(signedMessages(key), keyed(key))
     const dpop = await proof(at)
-    const { tokens } = await authorize(at, { more: details(at), dpop, jar: key })
+    const { tokens } = await authorize(at, { more: { ...details(at), response_mode: 'jwt' }, dpop, jar: key })
     return { paid: await pay(at, tokens, 4200, dpop) }
   },
 
@@ -134,10 +134,7 @@ const scenarios = {
     const begun = await oauth.processBackchannelAuthenticationResponse(at.as, at.client, await oauth.backchannelAuthenticationRequest(at.as, at.client, at.authentication, parameters, to))
     const poll = () => oauth.backchannelAuthenticationGrantRequest(at.as, at.client, at.authentication, begun.auth_req_id, { ...to, DPoP: dpop })
     const early = await oauth.processBackchannelAuthenticationGrantResponse(at.as, at.client, await poll()).catch((error) => error.error)
-    const customer = new Customer(user, issuer)
-    const dashboard = await customer.enter(new URL('/oauth/dashboard', issuer))
-    const button = dashboard.page.querySelector('button[value="approve"]')
-    await customer.submit(button.form, button)
+    await new Customer(user, issuer).decideWaiting('Order 18')
     await new Promise((done) => setTimeout(done, begun.interval * 1000 + 200))
     const tokens = await oauth.processBackchannelAuthenticationGrantResponse(at.as, at.client, await poll())
     return { early, token_type: tokens.token_type, paid: await pay(at, tokens, 4200, dpop) }

@@ -124,11 +124,7 @@ const scenarios = {
       scope: 'openid', login_hint: user.login, binding_message: 'Order 17', ...details(config),
     })
     const polling = client.pollBackchannelAuthenticationGrant(config, begun, undefined, { DPoP: dpop })
-    const customer = new Customer(user, issuer)
-    const dashboard = await customer.enter(new URL('/oauth/dashboard', issuer))
-    const button = dashboard.page.querySelector('button[value="approve"]')
-    if (!button || !dashboard.page.body.textContent.includes('Order 17')) throw new Error(dashboard.page.body.textContent)
-    await customer.submit(button.form, button)
+    await new Customer(user, issuer).decideWaiting('Order 17')
     const tokens = await polling
     return { interval: begun.interval, token_type: tokens.token_type, id_token: tokens.claims() !== undefined, paid: await pay(config, tokens, 4200, dpop), grant: CIBA }
   },

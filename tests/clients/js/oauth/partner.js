@@ -52,7 +52,7 @@ export const signedMessages = (key) =>
 
 export const CIBA = 'urn:openid:params:grant-type:ciba'
 export const decoupled = (key) =>
-  byKey(key, { grant_types: [CIBA, 'refresh_token'], backchannel_token_delivery_mode: 'poll' })
+  byKey(key, { grant_types: [CIBA, 'refresh_token'], response_types: [], redirect_uris: undefined, backchannel_token_delivery_mode: 'poll' })
 
 // A payment out of the world that came with the registration, as an authorization detail (RFC 9396).
 export function paymentDetail(world, amount) {
