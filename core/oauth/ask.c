@@ -159,13 +159,8 @@ static struct tb_str available(struct tb_html *html, const struct tb_rows *accou
 {
     struct tb_money money = {tb_cell_int(accounts, i, 3), ""};
     struct tb_str currency = tb_cell(accounts, i, 2);
-    struct tb_text text;
     memcpy(money.currency, currency.at, currency.n < 3 ? currency.n : 3);
-    tb_text_init(&text, html->text.arena);
-    tb_text_add(&text, currency);
-    tb_text_add_char(&text, ' ');
-    tb_money_write_major(&text, money);
-    return tb_text_end(&text);
+    return tb_fact_sum(html, money);
 }
 
 /* One account to pay from is a choice among buttons, accounts to read are boxes, none of them

@@ -1,22 +1,42 @@
 #include "oauth/facts.h"
 #include "base/json.h"
-#include "base/money.h"
 #include "base/time.h"
 #include "oauth/scope.h"
 
 /* ---- values ---- */
 
+/* Digits in groups of three before the point: people compare sums at a glance. */
+static void add_grouped(struct tb_text *text, struct tb_str major)
+{
+    const char *point = memchr(major.at, '.', major.n);
+    size_t whole = point == NULL ? major.n : (size_t)(point - major.at);
+    for (size_t i = 0; i < major.n; i++) {
+        bool digits_before = i > 0 && major.at[i - 1] != '-';
+        if (i < whole && digits_before && (whole - i) % 3 == 0)
+            tb_text_add_char(text, ',');
+        tb_text_add_char(text, major.at[i]);
+    }
+}
+
+struct tb_str tb_fact_sum(struct tb_html *html, struct tb_money money)
+{
+    char room[64];
+    struct tb_text major, text;
+    tb_text_init_fixed(&major, room, sizeof(room));
+    tb_money_write_major(&major, money);
+    tb_text_init(&text, html->text.arena);
+    tb_text_add(&text, tb_str(money.currency));
+    tb_text_add_char(&text, ' ');
+    add_grouped(&text, tb_text_end(&major));
+    return tb_text_end(&text);
+}
+
 struct tb_str tb_fact_money(struct tb_html *html, const json_t *money)
 {
     struct tb_money value;
-    struct tb_text text;
     if (money == NULL || tb_money_parse(money, &value) != NULL)
         return TB_STR_NONE;
-    tb_text_init(&text, html->text.arena);
-    tb_text_add(&text, tb_str(value.currency));
-    tb_text_add_char(&text, ' ');
-    tb_money_write_major(&text, value);
-    return tb_text_end(&text);
+    return tb_fact_sum(html, value);
 }
 
 struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zone_s)

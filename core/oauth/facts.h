@@ -3,6 +3,7 @@
 #ifndef TB_OAUTH_FACTS_H
 #define TB_OAUTH_FACTS_H
 
+#include "base/money.h"
 #include "oauth/html.h"
 #include <jansson.h>
 
@@ -30,7 +31,10 @@ void tb_fact(struct tb_html *html, enum tb_word term, struct tb_str value);
 void tb_facts_begin(struct tb_html *html);
 void tb_facts_end(struct tb_html *html);
 
-/** "CNY 123.45" of {"amount": 12345, "currency": "CNY"}; absent when it is none. In the arena. */
+/** "CNY 1,234,567.89", in the arena; */
+struct tb_str tb_fact_sum(struct tb_html *html, struct tb_money money);
+
+/** of {"amount": 123456789, "currency": "CNY"}; absent when it is none. */
 struct tb_str tb_fact_money(struct tb_html *html, const json_t *money);
 
 /** An instant as the world's clocks show it, "2027-01-15 08:00 (UTC+08:00)"; absent when `text` is
