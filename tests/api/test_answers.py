@@ -347,6 +347,17 @@ def test_a_client_that_is_not_recognised_is_challenged(plain):
     assert answer.headers["www-authenticate"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("method, headers, status", [
+    ("GET", [], 400), ("PUT", [], 405), ("GET", [("authorization", "x"), ("authorization", "y")], 400)],
+    ids=["the handler", "the method", "before the path"])
+def test_where_people_read_a_failure_is_a_page(plain, method, headers, status):
+    answer = plain.http.request(method, "/oauth/authorize", headers=[("accept-language", "en"), *headers])
+    assert answer.status_code == status and answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<html lang="en"' in answer.text and answer.headers["x-request-id"] in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["strict-transport-security"] and answer.headers["cache-control"] == "no-store"
+
+
 def test_an_answer_may_be_kept_where_its_handler_says_so(plain):
     assert plain.get("/oauth/jwks").headers.get_list("cache-control") == ["public, max-age=300"]
 
