@@ -31,8 +31,8 @@ int counter_close(void **state)
 int counter_empty(void **state)
 {
     (void)state;
-    pg_do(&desk.pg, "truncate oauth.used_jti, oauth.jwks; delete from oauth.client; "
-                    "delete from bank.app; update bank.partner set state = 'active'");
+    pg_do(&desk.pg, "truncate oauth.used_jti, oauth.jwks, bank.app cascade; "
+                    "update bank.partner set state = 'active'");
     return 0;
 }
 
