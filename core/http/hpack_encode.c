@@ -26,6 +26,7 @@ enum {
     KEPT = 0x40,         /**< with incremental indexing; name index with 6 bits */
     TABLE_SIZE_0 = 0x20, /**< dynamic table size update to 0 */
     PASSING = 0x00,      /**< without indexing; name index with 4 bits */
+    NEVER = 0x10,        /**< the same, and nobody on the way may index it */
     NAME_STATUS = 8,     /**< indexes of names in the static table */
     NAME_CONTENT_LENGTH = 28,
 };
@@ -137,11 +138,18 @@ static bool repeats(const h2o_iovec_t *name, bool token)
            name == &H2O_TOKEN_STRICT_TRANSPORT_SECURITY->buf || name == &H2O_TOKEN_SERVER->buf;
 }
 
+/* Sessions, and redirects whose URL has an authorization code: what lies in a table can be guessed
+ * at by the length of what follows (RFC 7541 §7.1.3). */
+static bool is_secret(const h2o_iovec_t *name)
+{
+    return name == &H2O_TOKEN_SET_COOKIE->buf || name == &H2O_TOKEN_LOCATION->buf;
+}
+
 static uint8_t *put_field(uint8_t *dst, h2o_hpack_header_table_t *table, h2o_iovec_t *name,
                           const h2o_iovec_t *value)
 {
     bool token = is_token(name);
-    uint8_t form = PASSING;
+    uint8_t form = token && is_secret(name) ? NEVER : PASSING;
     unsigned prefix_bits = 4;
     if (repeats(name, token)) {
         size_t index = find(table, name, value);

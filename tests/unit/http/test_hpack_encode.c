@@ -93,6 +93,8 @@ static void expect(struct talk *talk, const uint8_t **at, const uint8_t *end, co
         *at += used;
     } while ((flags & (NGHTTP2_HD_INFLATE_EMIT | NGHTTP2_HD_INFLATE_FINAL)) == 0);
     assert_true((flags & NGHTTP2_HD_INFLATE_EMIT) != 0);
+    bool secret = strcmp(name, "set-cookie") == 0 || strcmp(name, "location") == 0;
+    assert_int_equal((nv.flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0, secret);
     assert_int_equal(nv.namelen, name_n);
     assert_memory_equal(nv.name, name, name_n);
     assert_int_equal(nv.valuelen, value_n);
@@ -136,6 +138,7 @@ static void is_read_back_as_it_was_meant(void **state)
         add(&fields, NULL, "x-request-id", "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
         add(&fields, NULL, "ratelimit-policy", "\"burst\";q=100;w=60");
         add(&fields, H2O_TOKEN_LOCATION, NULL, "");
+        add(&fields, H2O_TOKEN_SET_COOKIE, NULL, "a=b");
         answer(&talk, statuses[i % 10], &fields, lengths[i % 6]);
     }
     talk_end(&talk);
