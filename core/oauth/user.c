@@ -13,6 +13,9 @@ static const char SQL_MAKE[] =
     "insert into oauth.user_account (id, book, login, name, company, role, password, secret, created_at) "
     "values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (login) do nothing returning id";
 
+static const char SQL_FIND[] = "select id from oauth.user_account where login = $1 for update";
+static const char SQL_RESET[] = "select oauth.reset_user($1, $2, $3, $4, $5)";
+
 static const char SQL_LOGIN[] = "select " TB_USER_COLUMNS ", u.password from " TB_USER_TABLES
                                 " where u.login = $1 and u.state = 'active'";
 
@@ -65,13 +68,12 @@ static struct tb_str spell(struct tb_req *req, struct tb_str login)
     return (struct tb_str){out, login.n};
 }
 
-/* What is stored of a fresh secret, and what the user is told of it. */
-static struct tb_str enroll(struct tb_req *req, const struct tb_user_order *order,
-                            struct tb_user_made *made)
+/* What is stored of a secret, given or fresh, and what the user is told of it. */
+static struct tb_str enroll(struct tb_req *req, struct tb_str given, struct tb_user_made *made)
 {
     struct tb_secret key = {NULL, 0}, secret = {NULL, 0};
-    if (order->totp.at != NULL)
-        tb_secret_set(&secret, order->totp.at, order->totp.n);
+    if (given.at != NULL)
+        tb_secret_set(&secret, given.at, given.n);
     else
         tb_totp.enroll(&secret);
     struct tb_str plain = TB_BYTES(secret.at, secret.n);
@@ -96,7 +98,7 @@ tb_err TB_SUSPENDS tb_user_make(struct tb_req *req, struct tb_tx *tx,
     if (order->totp.at != NULL && order->totp.n != TB_OTP_SECRET_BYTES)
         return tb_fail(req, TB_E_INVALID, "the secret of TOTP has %d bytes", TB_OTP_SECRET_BYTES);
     tb_id_make(out_made->id, "usr", order->book, tb_wall_ms());
-    struct tb_str sealed = enroll(req, order, out_made);
+    struct tb_str sealed = enroll(req, order->totp, out_made);
     const struct tb_param params[] = {
         TB_TEXT(tb_str(out_made->id)), TB_INT(order->book),     TB_TEXT(login),
         TB_TEXT(order->name),          TB_TEXT(order->company), TB_TEXT(order->role),
@@ -105,6 +107,25 @@ tb_err TB_SUSPENDS tb_user_make(struct tb_req *req, struct tb_tx *tx,
     if (rows->n == 0)
         return tb_fail(req, TB_E_CONFLICT, "the login %.*s is taken", (int)login.n, login.at);
     return NULL;
+}
+
+tb_err TB_SUSPENDS tb_user_reset(struct tb_req *req, struct tb_tx *tx, struct tb_str login,
+                                 struct tb_str hash, struct tb_str who,
+                                 struct tb_user_made *out_made)
+{
+    struct tb_rows *rows;
+    struct tb_str spelled = spell(req, login);
+    const struct tb_param finding[] = {TB_TEXT(spelled.at == NULL ? TB_STR("") : spelled)};
+    TB_TRY(tb_tx_query(tx, &rows, SQL_FIND, finding, TB_COUNT(finding)));
+    if (rows->n == 0)
+        return tb_fail(req, TB_E_NOT_FOUND, "nobody has the login %.*s", (int)login.n, login.at);
+    struct tb_str id = tb_cell(rows, 0, 0);
+    memcpy(out_made->id, id.at, id.n);
+    out_made->id[id.n] = '\0';
+    struct tb_str sealed = enroll(req, TB_STR_NONE, out_made);
+    const struct tb_param params[] = {TB_TEXT(id), TB_TEXT(hash), TB_TEXT(sealed), TB_TEXT(who),
+                                      TB_TIME(tb_wall_ms())};
+    return tb_tx_query(tx, &rows, SQL_RESET, params, TB_COUNT(params));
 }
 
 /* ---- logging in ---- */

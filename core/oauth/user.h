@@ -51,6 +51,14 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_user_make(struct tb_req *req, struct tb_tx *t
                                              const struct tb_user_order *order,
                                              struct tb_user_made *out_made);
 
+/** Give a user a new password and a new second factor, inside a transaction of the caller; sessions
+ *  end. Recorded as an act of `who` ("operator:lan").
+ *  @param hash  of tb_user_password
+ *  @return NULL; TB_E_NOT_FOUND (nobody has the login); errors of tb_tx_query. Waits: yes. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_user_reset(struct tb_req *req, struct tb_tx *tx,
+                                              struct tb_str login, struct tb_str hash,
+                                              struct tb_str who, struct tb_user_made *out_made);
+
 /** A user as the pages know them. Texts in the request's arena. */
 struct tb_user {
     struct tb_str id, login, name, role;

@@ -120,3 +120,73 @@ begin
     return total + n;
 end
 $$;
+
+-- ---- what operators do to users: each is one act with its record, and answers with the user's state, or null when
+--      nobody has the login ----
+
+create function oauth.user_made(id text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    u oauth.user_account;
+begin
+    select x.* into u from oauth.user_account x where x.id = user_made.id;
+    if u.id is null then
+        return null;
+    end if;
+    perform oauth.record_act(user_made.who, 'user.create', u.id, null,
+                             jsonb_build_object('login', u.login, 'company', u.company, 'role', u.role), user_made.at);
+    return u.state;
+end
+$$;
+
+create function oauth.forget_attempts(login text) returns void
+language sql strict security invoker
+begin atomic
+    delete from oauth.login_throttle t
+     where t.subject = 'login ' || rtrim(translate(encode(sha256(convert_to(forget_attempts.login, 'UTF8')), 'base64'),
+                                                   '+/', '-_'), '=');
+end;
+
+-- Lock a user, or let him log in again: his sessions end, and failures before are forgotten.
+create function oauth.set_user(login text, state text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    u oauth.user_account;
+begin
+    select x.* into u from oauth.user_account x where x.login = lower(set_user.login) for update;
+    if u.id is null or u.state = set_user.state then
+        return u.state;
+    end if;
+    update oauth.user_account x set state = set_user.state where x.id = u.id;
+    perform oauth.forget_attempts(u.login);
+    delete from oauth.browser_session s where s.user_id = u.id;
+    perform oauth.record_act(set_user.who, case set_user.state when 'locked' then 'user.lock' else 'user.unlock' end, u.id,
+                             jsonb_build_object('state', u.state), jsonb_build_object('state', set_user.state),
+                             set_user.at);
+    return set_user.state;
+end
+$$;
+
+-- A new password and a new second factor; the old ones, and all sessions, are worth nothing from here on.
+create function oauth.reset_user(id text, password text, secret text, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    u oauth.user_account;
+begin
+    update oauth.user_account x
+       set password = reset_user.password, secret = reset_user.secret, factor_step = 0
+     where x.id = reset_user.id returning x.* into u;
+    if u.id is not null then
+        perform oauth.forget_attempts(u.login);
+        delete from oauth.browser_session s where s.user_id = reset_user.id;
+        perform oauth.record_act(reset_user.who, 'user.reset', reset_user.id, null, null, reset_user.at);
+    end if;
+    return u.state;
+end
+$$;
