@@ -148,7 +148,8 @@ class Books:
                          route="POST /e-payment/v1/payments/{payment_id}/refunds")
 
     def violations(self):
-        rows = self.query("select * from bank.audit(1) union all select * from e_payment.audit(1)")
+        rows = self.query("select * from bank.audit(1) union all select * from e_payment.audit(1)"
+                          " union all select * from consent.audit(1)")
         return sorted({r["invariant"] for r in rows})
 
 

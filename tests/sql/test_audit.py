@@ -4,6 +4,7 @@ import re
 
 import pytest
 from conftest import NOW, PARTNER, acc
+from consents import Consents, mandate, payment, reading
 
 FREE = {
     "bank.account": "alter table bank.account drop constraint account_check, drop constraint account_check1,"
@@ -35,6 +36,20 @@ def b(books):
         books.query("select bank.seal(1, %s)", NOW)
     assert books.violations() == []
     assert books.one("select count(*) from bank.seal") == 2
+    return books
+
+
+@pytest.fixture
+def consented(books):
+    """A mandate drawn on twice, a payment consent used up, one that lets read, one that was revoked."""
+    c = books.consents = Consents(books)
+    books.mandate, books.once, books.reading, books.revoked = (
+        c.given(mandate()), c.given(payment()), c.given(reading()), c.given(reading()))
+    assert [c.pay(books.mandate, n) for n in (60, 40)] + [c.pay(books.once)] == ["succeeded"] * 3
+    c.use(books.reading, 1)
+    c.grant(books.revoked)
+    c.revoke(books.revoked)
+    assert books.violations() == []
     return books
 
 
@@ -108,6 +123,30 @@ CASES = {
 }
 
 
+CONSENT_CASES = {
+    "less spent than was paid": ("update consent.spent set amount = 99 where consent = '{mandate}'", {"consent_spent"}),
+    "more spent than allowed": ("update consent.allowance set amount = 99 where consent = '{mandate}'", {"consent_overdrawn"}),
+    "a consent that can be used again": ("update consent.consent set status = 'AUTH' where id = '{once}'", {"consent_consumed"}),
+    "an account open after the end": ("insert into bank.consent_access values (1, true, true, true, '{revoked}', '{a1}')",
+        {"consent_access"}),
+    "an account that should be open": ("delete from bank.consent_access where consent = '{reading}'", {"consent_access"}),
+    "a grant that lives on": ("update oauth.grants set ended_at = null", {"consent_grants"}),
+    "a receipt removed": ("delete from consent.receipt where consent = '{mandate}' and amount = 40",
+        {"consent_spent", "payment_consent"}),
+    "a payment moved to another consent": ("update e_payment.payment set consent = '{once}' where consent = '{mandate}'",
+        {"payment_consent"}),
+}
+
+
+@pytest.mark.corrupts
+@pytest.mark.parametrize("case", CONSENT_CASES)
+def test_sees_of_consents(consented, case):
+    damage, invariants = CONSENT_CASES[case]
+    consented.query(damage.format(mandate=consented.mandate, once=consented.once, reading=consented.reading,
+                                  revoked=consented.revoked, a1=acc(1)))
+    assert set(consented.violations()) == invariants
+
+
 @pytest.mark.corrupts
 @pytest.mark.parametrize("case", CASES)
 def test_sees(b, case):
@@ -120,6 +159,6 @@ def test_sees(b, case):
 
 def test_every_invariant_has_a_case_that_breaks_it(b):
     sources = b.query("select pg_get_function_sqlbody(p.oid) as body from pg_proc p"
-                      " where p.prorettype = 'bank.violation'::regtype")
+                      " where p.prorettype = 'bank.violation'::regtype and p.pronargs = 1")
     names = {n for s in sources for n in re.findall(r"'([a-z]+_[a-z]+)'::text", s["body"])}
-    assert {i for _, broken in CASES.values() for i in broken} == names
+    assert {i for _, broken in (CASES | CONSENT_CASES).values() for i in broken} == names

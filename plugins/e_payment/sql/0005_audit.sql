@@ -15,6 +15,14 @@ begin atomic
                 is distinct from (p.debtor_account, p.creditor_account, p.amount, p.currency, 'payment')
            else t.id is not null end
     union all
+    -- a payment under a consent and its receipt are told alike
+    select 'payment_consent', coalesce(p.id, r.object), concat('consent ', coalesce(p.consent, r.consent), ', payment ',
+                                                               coalesce(p.state, 'none'), ', receipt ', coalesce(r.outcome, 'none'))
+      from (select p.* from e_payment.payment p where p.book = audit.book and p.consent is not null) p
+      full join (select r.* from consent.receipt r where r.book = audit.book and r.object like 'pay\_%') r on r.object = p.id
+     where (p.consent, p.state, p.amount, p.currency, p.debtor_account)
+           is distinct from (r.consent, r.outcome, r.amount, r.currency, r.account)
+    union all
     select 'refund_transfer', r.id, concat('state ', r.state, ' and transfer ', coalesce(t.id, 'none'))
       from e_payment.refund r
       left join e_payment.payment p on p.book = r.book and p.id = r.payment
