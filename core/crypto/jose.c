@@ -15,9 +15,14 @@ struct parts {
     struct tb_str header, payload, signature, signed_part;
 };
 
-static void free_key(void *key)
+/* An embedded key until somebody else owns it. */
+struct loose_key {
+    struct tb_key *key;
+};
+
+static void free_key(void *loose)
 {
-    tb_key_free(key);
+    tb_key_free(((struct loose_key *)loose)->key);
 }
 
 const char *tb_jose_reason_words(enum tb_jose_reason reason)
@@ -98,20 +103,33 @@ static bool type_accepted(const json_t *header, const char *const *types)
     return false;
 }
 
+static enum tb_jose_reason read_embedded(const json_t *jwk, struct tb_arena *arena,
+                                         struct loose_key **out)
+{
+    struct loose_key *loose = tb_arena_alloc(arena, sizeof *loose);
+    if (loose == NULL || !tb_arena_defer(arena, free_key, loose))
+        return TB_JOSE_MEMORY;
+    loose->key = tb_key_read_jwk(jwk, TB_JWK_PUBLIC);
+    *out = loose;
+    return TB_JOSE_OK;
+}
+
 static enum tb_jose_reason find_key(const struct tb_jose_policy *policy, const json_t *header,
-                                    enum tb_alg alg, struct tb_arena *arena, struct tb_key **out)
+                                    enum tb_alg alg, struct tb_arena *arena, struct tb_key **out,
+                                    struct loose_key **out_loose)
 {
     const json_t *jwk = json_object_get(header, "jwk");
     struct tb_str kid = tb_json_str(header, "kid");
+    enum tb_jose_reason reason;
     if (json_object_get(header, "kid") != NULL && (kid.n == 0 || kid.n > TB_KEY_KID_MAX))
         return TB_JOSE_KID;
     if ((jwk != NULL) != policy->embedded_key)
         return TB_JOSE_KEY_EMBEDDED;
     struct tb_key *key;
     if (policy->embedded_key) {
-        key = tb_key_read_jwk(jwk, TB_JWK_PUBLIC);
-        if (key != NULL && !tb_arena_defer(arena, free_key, key))
-            return TB_JOSE_MEMORY;
+        if ((reason = read_embedded(jwk, arena, out_loose)) != TB_JOSE_OK)
+            return reason;
+        key = (*out_loose)->key;
     } else {
         key = policy->find(policy->find_arg, kid, alg);
     }
@@ -121,9 +139,14 @@ static enum tb_jose_reason find_key(const struct tb_jose_policy *policy, const j
     return TB_JOSE_OK;
 }
 
-static enum tb_jose_reason check_header(const struct tb_jose_policy *policy, struct tb_str text,
-                                        struct tb_arena *arena, struct tb_key **out_key)
+static enum tb_jose_reason check_header(const struct tb_jose_policy *policy, struct tb_str segment,
+                                        struct tb_arena *arena, struct tb_key **out_key,
+                                        struct loose_key **out_loose)
 {
+    struct tb_str text;
+    enum tb_jose_reason reason = decode(segment, arena, &text);
+    if (reason != TB_JOSE_OK)
+        return reason;
     const json_t *header = parse_object(text, arena);
     if (header == NULL)
         return TB_JOSE_HEADER;
@@ -134,7 +157,7 @@ static enum tb_jose_reason check_header(const struct tb_jose_policy *policy, str
         return TB_JOSE_ALGORITHM;
     if (!type_accepted(header, policy->types))
         return TB_JOSE_TYPE;
-    return find_key(policy, header, (enum tb_alg)alg, arena, out_key);
+    return find_key(policy, header, (enum tb_alg)alg, arena, out_key, out_loose);
 }
 
 /* ---- claims ---- */
@@ -228,20 +251,27 @@ static enum tb_jose_reason verify(const struct tb_jose_policy *policy, struct tb
                                   int64_t now_s, struct tb_arena *arena, struct tb_jose *token)
 {
     struct parts parts;
-    struct tb_str header, signature;
+    struct tb_str signature;
+    struct loose_key *loose = NULL;
     enum tb_jose_reason reason;
     if (text.n > policy->bytes_max)
         return TB_JOSE_TOO_LARGE;
     if (text.n == 0 || !split(text, &parts))
         return TB_JOSE_SEGMENTS;
-    if ((reason = decode(parts.header, arena, &header)) != TB_JOSE_OK ||
-        (reason = decode(parts.payload, arena, &token->payload)) != TB_JOSE_OK ||
+    if ((reason = decode(parts.payload, arena, &token->payload)) != TB_JOSE_OK ||
         (reason = decode(parts.signature, arena, &signature)) != TB_JOSE_OK)
         return reason;
-    if ((reason = check_header(policy, header, arena, &token->key)) != TB_JOSE_OK)
+    token->key = policy->heads == NULL ? NULL : tb_head_memo_find(policy->heads, parts.header);
+    if (token->key == NULL)
+        reason = check_header(policy, parts.header, arena, &token->key, &loose);
+    if (reason != TB_JOSE_OK)
         return reason;
     if (!tb_key_verify(token->key, parts.signed_part, signature))
         return TB_JOSE_SIGNATURE;
+    if (loose != NULL && policy->heads != NULL) {
+        tb_head_memo_keep(policy->heads, parts.header, loose->key);
+        loose->key = NULL;
+    }
     return check_claims(policy, now_s, arena, token);
 }
 

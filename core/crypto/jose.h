@@ -10,6 +10,7 @@
 #ifndef TB_CRYPTO_JOSE_H
 #define TB_CRYPTO_JOSE_H
 
+#include "crypto/head_memo.h"
 #include "crypto/key.h"
 #include <stdint.h>
 
@@ -74,6 +75,7 @@ struct tb_jose_policy {
     struct tb_key *(*find)(void *arg, struct tb_str kid, enum tb_alg alg);
     void *find_arg;
     bool embedded_key; /**< the key is the header's `jwk`, and `find` is not asked: DPoP alone */
+    struct tb_head_memo *heads; /**< of this policy, with embedded keys; NULL: none are kept */
 
     struct tb_str issuer, subject; /**< exact `iss`, `sub`; absent: not checked */
     struct tb_str audience;        /**< exact `aud`; absent: not checked */
@@ -84,8 +86,9 @@ struct tb_jose_policy {
     int64_t age_max_s;             /**< how far iat may lie in the past; 0: not checked */
 };
 
-/** A verified token. All of it lives in the arena, but `key`, which belongs to the policy's party
- *  (an embedded one to the arena). */
+/** A verified token. All of it lives in the arena, but `key`, which belongs to the policy's party;
+ *  an embedded one to the arena or to `heads`, so that it is borrowed until the next verification.
+ */
 struct tb_jose {
     enum tb_jose_reason reason;
     struct tb_key *key;

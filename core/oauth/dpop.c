@@ -17,9 +17,22 @@ enum {
     HTU_MAX = 2048,
     SLOT_S = 150,     /* a nonce is handed out for one slot and accepted in the next as well */
     NONCE_CHARS = 22, /* base64url of 128 bits */
+    HEADS = 1024,     /* clients whose keys a worker keeps ready */
 };
 
 static struct tb_hmac *nonce_key;
+
+static const char *const types[] = {"dpop+jwt", NULL};
+
+static struct tb_jose_policy policy = {
+    .types = types,
+    .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+    .bytes_max = TB_JOSE_PROOF_BYTES_MAX,
+    .embedded_key = true,
+    .required = TB_CLAIM_IAT | TB_CLAIM_JTI,
+    .ahead_s = TB_JOSE_AHEAD_S,
+    .age_max_s = TB_DPOP_AGE_S,
+};
 
 /* ---- nonces ---- */
 
@@ -30,6 +43,8 @@ void tb_dpop_open(const struct tb_secret *master)
     tb_hmac_free(nonce_key);
     nonce_key = tb_hmac_new(TB_BYTES(key.at, key.n));
     tb_secret_wipe(&key);
+    tb_head_memo_free(policy.heads);
+    policy.heads = tb_head_memo_new(HEADS);
 }
 
 bool tb_dpop_asks(void)
@@ -190,16 +205,6 @@ static tb_err use_up(struct tb_req *req, struct tb_str jkt, const json_t *claims
 static tb_err check(struct tb_req *req, const struct tb_dpop_want *want, struct tb_str proof,
                     struct tb_jose *out)
 {
-    static const char *const types[] = {"dpop+jwt", NULL};
-    static const struct tb_jose_policy policy = {
-        .types = types,
-        .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
-        .bytes_max = TB_JOSE_PROOF_BYTES_MAX,
-        .embedded_key = true,
-        .required = TB_CLAIM_IAT | TB_CLAIM_JTI,
-        .ahead_s = TB_JOSE_AHEAD_S,
-        .age_max_s = TB_DPOP_AGE_S,
-    };
     const struct tb_run *run = tb_run_of(req);
     int64_t now_s = tb_oauth_now_s(req);
     if (tb_jose_verify(&policy, proof, now_s, run->arena, out) != NULL)

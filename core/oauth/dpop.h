@@ -38,7 +38,7 @@ bool tb_dpop_asks(void);
  *  machine that has the same master secret. NUL-terminated. */
 void tb_dpop_nonce(int64_t now_s, char out[TB_DPOP_NONCE_ROOM]);
 
-/** Derive the key of nonces; tb_oauth_open calls it. */
+/** Derive the key of nonces and make room for the keys of proofs; tb_oauth_open calls it. */
 void tb_dpop_open(const struct tb_secret *master);
 
 #endif

@@ -283,6 +283,46 @@ static void takes_an_embedded_key_under_its_policy_alone(void **state)
     tb_key_free(ed);
 }
 
+/* A proof by `signer` whose head names the key `named`. */
+static struct tb_str proof_of(struct tb_key *named, struct tb_key *signer, const char *jti)
+{
+    const char *form = "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\",\"jwk\":%s}";
+    struct tb_str open = tb_key_write_jwk(named, TB_JWK_PUBLIC, arena);
+    const char *claims = tb_arena_format(arena, "{\"jti\":\"%s\",\"iat\":%d}", jti, NOW).at;
+    return forge(arena, signer, tb_arena_format(arena, form, open.at), tb_str(claims));
+}
+
+static void keeps_the_key_of_a_head_that_verified_and_checks_all_the_rest(void **state)
+{
+    (void)state;
+    static const char *const dpop[] = {"dpop+jwt", NULL};
+    struct tb_head_memo *memo = tb_head_memo_new(1); /* each displaces the other */
+    struct tb_jose_policy policy = {.types = dpop,
+                                    .algs = TB_ALG_ES256,
+                                    .bytes_max = TB_JOSE_PROOF_BYTES_MAX,
+                                    .embedded_key = true,
+                                    .heads = memo,
+                                    .ahead_s = TB_JOSE_AHEAD_S,
+                                    .age_max_s = 60};
+    struct tb_key *clients[] = {tb_key_make(TB_ALG_ES256), tb_key_make(TB_ALG_ES256)};
+    struct tb_jose out;
+    for (int i = 0; i < 12; i++) {
+        struct tb_key *client = clients[i / 3 % 2], *other = clients[1 - i / 3 % 2];
+        struct tb_str stolen = proof_of(client, other, "s");
+        assert_int_equal(reason(&policy, stolen, NOW), TB_JOSE_SIGNATURE);
+        struct tb_str head = {stolen.at, (size_t)(strchr(stolen.at, '.') - stolen.at)};
+        assert_true((tb_head_memo_find(memo, head) != NULL) == (i % 3 > 0)); /* kept: not by it */
+        assert_null(tb_jose_verify(&policy, proof_of(client, client, "g"), NOW, arena, &out));
+        assert_true(tb_str_eq(tb_key_thumbprint(out.key), tb_key_thumbprint(client)));
+        assert_int_equal(reason(&policy, proof_of(client, client, "g"), NOW + 61), TB_JOSE_TOO_OLD);
+        head.n--;
+        assert_null(tb_head_memo_find(memo, head));
+    }
+    tb_head_memo_free(memo);
+    tb_key_free(clients[0]);
+    tb_key_free(clients[1]);
+}
+
 /* Two keys under one kid: the algorithm tells them apart. */
 struct pair {
     struct tb_key *keys[2];
@@ -357,6 +397,7 @@ int main(void)
         cmocka_unit_test(holds_claims_against_the_policy),
         cmocka_unit_test(takes_an_audience_from_a_list_when_the_policy_says_so),
         cmocka_unit_test(takes_an_embedded_key_under_its_policy_alone),
+        cmocka_unit_test(keeps_the_key_of_a_head_that_verified_and_checks_all_the_rest),
         cmocka_unit_test(chooses_by_algorithm_among_keys_of_one_kid),
         cmocka_unit_test(refuses_when_memory_ends),
         cmocka_unit_test(words_every_reason),
