@@ -15,18 +15,6 @@ static const struct tb_json_limits limits = {
 
 /* ---- which parameters count ---- */
 
-static tb_err check_plain(struct tb_req *req, const struct tb_oauth_client *client,
-                          const struct tb_form *sent)
-{
-    struct tb_str client_id = tb_form_get(sent, "client_id");
-    if (tb_form_get(sent, "request_uri").at != NULL)
-        return tb_fail(req, TB_E_INVALID_REQUEST, "request_uri is not accepted here");
-    if (client_id.at != NULL && !tb_str_eq(client_id, client->id))
-        return tb_fail(req, TB_E_INVALID_REQUEST,
-                       "client_id is another than the authenticated client's");
-    return NULL;
-}
-
 static bool must_sign(const struct tb_oauth_client *client, enum tb_jar_use use)
 {
     return client->signed_requests ||
@@ -40,7 +28,8 @@ tb_err TB_SUSPENDS tb_request_open(struct tb_req *req, const struct tb_oauth_cli
                                    struct tb_form *out)
 {
     struct tb_str object = tb_form_get(sent, "request");
-    TB_TRY(check_plain(req, client, sent));
+    if (tb_form_get(sent, "request_uri").at != NULL)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "request_uri is not accepted here");
     if (object.at != NULL)
         return tb_jar_open(req, client, object, use, out);
     if (must_sign(client, use))

@@ -9,8 +9,8 @@
 #include "oauth/jar.h"
 
 /** The parameters that count: those of the request object when there is one, else those that were
- *  sent beside the client's authentication. Refused: request_uri, another's client_id, and an
- *  unsigned request of a client that has to sign.
+ *  sent beside the client's authentication. Refused: request_uri, and an unsigned
+ *  request of a client that has to sign. (Another's client_id did not get past authentication.)
  *  @return NULL; TB_E_INVALID_REQUEST; TB_E_INVALID_REQUEST_OBJECT; as tb_jar_open
  *  Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_request_open(struct tb_req *req,

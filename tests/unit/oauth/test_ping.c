@@ -1,0 +1,230 @@
+/* Notifications of ping mode, as a client's server sees them: one for each decision, tried again
+ * when the server is not well, and nowhere else than registered. */
+#include "unit.h"
+
+#include "oauth/backchannel.h"
+#include "pushing.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CALLS_MAX = 16, CALL_BYTES = 4096 };
+
+/* A client's server: a thread that writes down what it is sent and answers as it was told, one
+ * answer after another, the last for all that follow. */
+static struct {
+    int fd;
+    uint16_t port;
+    pthread_t thread;
+    const char *const *answers;
+    char calls[CALLS_MAX][CALL_BYTES];
+    _Atomic int calls_n;
+    _Atomic bool closed;
+} server;
+
+static struct scene scene;
+
+static void answer(int fd, const char *status)
+{
+    char head[300];
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 %s\r\nlocation: http://127.0.0.1:%d/elsewhere\r\ncontent-length: "
+                     "0\r\nconnection: close\r\n\r\n",
+                     status, server.port);
+    assert_int_equal(write(fd, head, (size_t)n), n);
+}
+
+static void *serve(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        int fd = accept(server.fd, NULL, NULL);
+        if (server.closed || fd < 0)
+            return NULL;
+        char *call = server.calls[server.calls_n % CALLS_MAX];
+        size_t n = 0;
+        ssize_t got;
+        call[0] = '\0';
+        while (strstr(call, "\r\n\r\n{") == NULL || strchr(call, '}') == NULL) {
+            got = read(fd, call + n, CALL_BYTES - 1 - n);
+            if (got <= 0)
+                break;
+            n += (size_t)got;
+            call[n] = '\0';
+        }
+        answer(fd, server.answers[0]);
+        if (server.answers[1] != NULL)
+            server.answers++;
+        close(fd);
+        server.calls_n++;
+    }
+}
+
+static int set_up(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof address;
+    (void)state;
+    server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server.fd, (struct sockaddr *)&address, n), 0);
+    assert_int_equal(listen(server.fd, 16), 0);
+    assert_int_equal(getsockname(server.fd, (struct sockaddr *)&address, &n), 0);
+    server.port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+    scene_open(&scene);
+    scene.desk.settings.oauth_private_addresses = true;
+    tb_backchannel_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    server.closed = true;
+    shutdown(server.fd, SHUT_RDWR);
+    pthread_join(server.thread, NULL);
+    close(server.fd);
+    scene_close(&scene);
+    return 0;
+}
+
+/* A request that the customer decides at once; the server will answer so. */
+static const char *decided(const char *const *answers, const char *url, bool approve)
+{
+    static const struct param params[] = {{"scope", "openid"},
+                                          {"login_hint", "wei@w7"},
+                                          {"binding_message", "W4SCT"},
+                                          {"client_notification_token", "8d67dc78.7faa/4d41=="},
+                                          {NULL, NULL}};
+    server.answers = answers;
+    server.calls_n = 0;
+    scene_client(
+        &scene, tb_arena_format(scene.arena,
+                                ",\"grant_types\":[\"urn:openid:params:grant-type:ciba\"],"
+                                "\"scope\":\"openid\",\"backchannel_token_delivery_mode\":\"ping\","
+                                "\"backchannel_client_notification_endpoint\":\"%s\"",
+                                url)
+                    .at);
+    const struct answered *answered = post(&scene, "/oauth/backchannel",
+                                           form_text(&scene, params, NULL), NULL);
+    expect(answered, "ok", "", "asking");
+    const char *id = json_string_value(json_object_get(answered->json, "auth_req_id"));
+    id = tb_arena_text(scene.arena, id, strlen(id));
+    pg_do(&scene.desk.pg,
+          approve ? "select oauth.backchannel_decide(digest, '" CUSTOMER "', true, 'grn_1', now()) "
+                    "from oauth.backchannel"
+                  : "select oauth.backchannel_decide(digest, '" CUSTOMER "', false, null, now()) "
+                    "from oauth.backchannel");
+    return id;
+}
+
+static const char *here(const char *path)
+{
+    return tb_arena_format(scene.arena, "http://127.0.0.1:%d%s", server.port, path).at;
+}
+
+/* Take turns until the row says so, ten seconds at most; false when it never does. */
+static bool comes_true(const char *condition)
+{
+    const char *sql = tb_arena_format(scene.arena,
+                                      "select count(*) from oauth.backchannel where %s", condition)
+                          .at;
+    int64_t until_us = tb_loop_us() + 10 * 1000 * 1000;
+    while (tb_loop_us() < until_us) {
+        for (int i = 0; i < 5; i++)
+            tb_loop_turn(scene.desk.loop, 20);
+        if (pg_number(&scene.desk.pg, sql) == 1)
+            return true;
+    }
+    return false;
+}
+
+static void tells_the_client_once(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    for (int approve = 0; approve < 2; approve++) {
+        const char *id = decided(answers, here("/cb?a=b"), approve);
+        assert_true(comes_true("notification is null and notify_at is null"));
+        assert_int_equal(server.calls_n, 1);
+        assert_int_equal(strncmp(server.calls[0], "POST /cb?a=b HTTP/", 18), 0);
+        assert_non_null(strstr(server.calls[0], "uthorization: Bearer 8d67dc78.7faa/4d41==\r\n"));
+        assert_non_null(strstr(server.calls[0], "ontent-type: application/json\r\n"));
+        struct tb_str body = tb_arena_format(scene.arena, "\r\n\r\n{\"auth_req_id\":\"%s\"}", id);
+        assert_non_null(strstr(server.calls[0], body.at));
+    }
+}
+
+static void takes_other_answers_as_final(void **state)
+{
+    (void)state;
+    static const char *const answers[][2] = {
+        {"200 OK", NULL},        {"401 Unauthorized", NULL},       {"403 Forbidden", NULL},
+        {"404 Not Found", NULL}, {"307 Temporary Redirect", NULL}, {"302 Found", NULL},
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        decided(answers[i], here("/cb"), true);
+        if (!comes_true("notification is null and notified_n = 1"))
+            fail_msg("%s is not final", answers[i][0]);
+        assert_int_equal(server.calls_n, 1);
+    }
+}
+
+static void tries_again_a_few_times_when_the_server_fails(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"503 Service Unavailable", "200 OK", NULL};
+    static const char *const never[] = {"500 Internal Server Error", NULL};
+    decided(answers, here("/cb"), true);
+    assert_true(comes_true("notify_at > now() and notified_n = 1"));
+    assert_true(comes_true("notification is null and notified_n = 2")); /* some 2 s later */
+    assert_int_equal(server.calls_n, 2);
+    decided(never, here("/cb"), true);
+    for (int n = 1; n < 4; n++) { /* put back, no longer taken: that would last for 30 s */
+        char condition[128];
+        snprintf(condition, sizeof condition,
+                 "notified_n = %d and notify_at - now() not between interval '20 s' and '30 s'", n);
+        assert_true(comes_true(condition));
+        pg_do(&scene.desk.pg, "update oauth.backchannel set notify_at = now() - interval '1 s'");
+    }
+    assert_true(comes_true("notification is null and notify_at is null and notified_n = 4"));
+}
+
+/* What a worker that died in between leaves is a row that was taken and not put back. */
+static void sends_what_a_dead_worker_had_taken(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    decided(answers, here("/cb"), true);
+    pg_do(&scene.desk.pg, "select oauth.take_notifications(now(), interval '2 s', 1)");
+    assert_true(comes_true("notification is null and notified_n = 2"));
+    assert_int_equal(server.calls_n, 1);
+}
+
+static void reaches_no_private_address_unless_it_is_set(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    scene.desk.settings.oauth_private_addresses = false;
+    decided(answers, here("/cb"), true);
+    assert_true(comes_true("notify_at > now() and notified_n = 1"));
+    assert_int_equal(server.calls_n, 0);
+    scene.desk.settings.oauth_private_addresses = true;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_the_client_once),
+        cmocka_unit_test(takes_other_answers_as_final),
+        cmocka_unit_test(tries_again_a_few_times_when_the_server_fails),
+        cmocka_unit_test(sends_what_a_dead_worker_had_taken),
+        cmocka_unit_test(reaches_no_private_address_unless_it_is_set),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
