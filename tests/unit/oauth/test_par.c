@@ -362,7 +362,8 @@ static void is_found_by_its_client_until_it_is_used_or_expires(void **state)
     assert_string_equal(found(CLIENT, "", NULL), "invalid_request_uri");
     pg_do(&scene.desk.pg, "update oauth.pushed_request set used_at = now()");
     assert_string_equal(found(CLIENT, uri, NULL), "invalid_request_uri");
-    pg_do(&scene.desk.pg, "update oauth.pushed_request set used_at = null, expires_at = now() - interval '1 s'");
+    pg_do(&scene.desk.pg,
+          "update oauth.pushed_request set used_at = null, expires_at = now() - interval '1 s'");
     assert_string_equal(found(CLIENT, uri, NULL), "invalid_request_uri");
     assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.pushed_request where "
                                                "params::text like '%urn:ietf%'"),
