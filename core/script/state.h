@@ -45,6 +45,7 @@ struct tb_script {
     uint32_t hooks_n;
     lua_State *spare; /**< a thread for the next call; NULL: none */
     int spare_anchor; /**< its place in the registry */
+    void *owner;      /**< of the table that keeps it (states.c) */
 };
 
 struct tb_script *tb_script_of(lua_State *lua);

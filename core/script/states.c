@@ -1,0 +1,182 @@
+/* A table of chains by version, and a list of all by the time of their last call. */
+#include "script/states.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "script/state.h"
+#include <string.h>
+
+struct slot {
+    struct tb_script *script;
+    struct slot *chain;         /* of one bucket */
+    struct slot *newer, *older; /* by last call */
+    uint32_t held;
+    bool listed; /* false: replaced or evicted, and freed with its last release */
+    size_t version_n;
+    char version[TB_STATES_VERSION_BYTES];
+};
+
+struct tb_states {
+    const struct tb_script_limits *limits;
+    size_t most;
+    struct slot **buckets;
+    size_t buckets_n; /* a power of two */
+    struct slot *newest, *oldest;
+    struct tb_states_stats stats;
+};
+
+struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most)
+{
+    struct tb_states *states = tb_mem(sizeof *states);
+    states->limits = limits;
+    states->most = most;
+    states->buckets_n = 64;
+    while (states->buckets_n < most)
+        states->buckets_n *= 2;
+    states->buckets = tb_mem_array(states->buckets_n, sizeof *states->buckets);
+    return states;
+}
+
+/* FNV-1a: versions are named by us. */
+static struct slot **bucket_of(struct tb_states *states, struct tb_str version)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < version.n; i++)
+        hash = (hash ^ (unsigned char)version.at[i]) * UINT64_C(0x100000001b3);
+    return &states->buckets[(hash ^ (hash >> 32)) & (states->buckets_n - 1)];
+}
+
+static struct tb_str version_of(const struct slot *slot)
+{
+    return (struct tb_str){slot->version, slot->version_n};
+}
+
+/* ---- the list ---- */
+
+static void leave_list(struct tb_states *states, struct slot *slot)
+{
+    *(slot->newer == NULL ? &states->newest : &slot->newer->older) = slot->older;
+    *(slot->older == NULL ? &states->oldest : &slot->older->newer) = slot->newer;
+    slot->newer = slot->older = NULL;
+}
+
+static void join_as_newest(struct tb_states *states, struct slot *slot)
+{
+    slot->older = states->newest;
+    *(states->newest == NULL ? &states->oldest : &states->newest->newer) = slot;
+    states->newest = slot;
+}
+
+static void end(struct slot *slot)
+{
+    tb_script_free(slot->script);
+    tb_mem_free(slot);
+}
+
+/* Nobody finds it any more; it is freed now, or when its last call ends. */
+static void drop(struct tb_states *states, struct slot *slot)
+{
+    struct slot **at = bucket_of(states, version_of(slot));
+    while (*at != slot)
+        at = &(*at)->chain;
+    *at = slot->chain;
+    leave_list(states, slot);
+    states->stats.states--;
+    slot->listed = false;
+    if (slot->held == 0)
+        end(slot);
+}
+
+static void make_room(struct tb_states *states)
+{
+    struct slot *slot = states->oldest;
+    while (slot != NULL && states->stats.states > states->most) {
+        struct slot *newer = slot->newer;
+        if (slot->held == 0) {
+            drop(states, slot);
+            states->stats.evicted++;
+        }
+        slot = newer;
+    }
+}
+
+/* ---- taking and giving back ---- */
+
+static struct tb_script *hold(struct tb_states *states, struct slot *slot)
+{
+    slot->held++;
+    leave_list(states, slot);
+    join_as_newest(states, slot);
+    return slot->script;
+}
+
+struct tb_script *tb_states_find(struct tb_states *states, struct tb_str version)
+{
+    struct slot *slot = *bucket_of(states, version);
+    while (slot != NULL && !tb_str_eq(version_of(slot), version))
+        slot = slot->chain;
+    if (slot == NULL)
+        return NULL;
+    if (!tb_script_worn(slot->script))
+        return hold(states, slot);
+    states->stats.worn++;
+    drop(states, slot);
+    return NULL;
+}
+
+struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version, struct tb_str text,
+                                char *why, size_t why_bytes)
+{
+    TB_ASSERT(version.n > 0 && version.n <= TB_STATES_VERSION_BYTES);
+    struct tb_script *script = tb_states_find(states, version);
+    if (script != NULL)
+        return script;
+    script = tb_script_new(states->limits, text, why, why_bytes);
+    if (script == NULL)
+        return NULL;
+    struct slot *slot = tb_mem(sizeof *slot), **bucket = bucket_of(states, version);
+    slot->script = script;
+    slot->listed = true;
+    slot->version_n = version.n;
+    memcpy(slot->version, version.at, version.n);
+    slot->chain = *bucket;
+    *bucket = slot;
+    join_as_newest(states, slot);
+    script->owner = slot;
+    states->stats.states++;
+    states->stats.made++;
+    hold(states, slot);
+    make_room(states);
+    return script;
+}
+
+void tb_states_release(struct tb_states *states, struct tb_script *script)
+{
+    struct slot *slot = script->owner;
+    TB_ASSERT(slot->held > 0);
+    if (--slot->held > 0)
+        return;
+    if (!slot->listed)
+        end(slot);
+    else
+        make_room(states);
+}
+
+struct tb_states_stats tb_states_stats(const struct tb_states *states)
+{
+    struct tb_states_stats stats = states->stats;
+    for (const struct slot *slot = states->newest; slot != NULL; slot = slot->older)
+        stats.bytes += tb_script_bytes(slot->script);
+    return stats;
+}
+
+void tb_states_free(struct tb_states *states)
+{
+    if (states == NULL)
+        return;
+    while (states->newest != NULL) {
+        TB_ASSERT(states->newest->held == 0);
+        drop(states, states->newest);
+    }
+    tb_mem_free(states->buckets);
+    tb_mem_free(states);
+}
