@@ -74,7 +74,7 @@ static bool nonce_good(struct tb_str nonce, int64_t now_s)
 
 /* A URL as far as it must fit. */
 struct place {
-    struct tb_str scheme, authority, path;
+    struct tb_str scheme, host, port, path;
 };
 
 static size_t find_any(struct tb_str text, const char *chars)
@@ -85,34 +85,42 @@ static size_t find_any(struct tb_str text, const char *chars)
     return n;
 }
 
+/* RFC 3986 §6.2.3: the port that the scheme implies may be written, left empty or left out. */
+static struct tb_str usual_port(struct tb_str scheme)
+{
+    return scheme.n == 5 ? TB_STR("443") : TB_STR("80");
+}
+
+/* Host and port; an address of IPv6 has colons of its own, in brackets. */
+static bool read_authority(struct tb_str text, struct place *out)
+{
+    size_t brackets = text.n > 0 && text.at[0] == '[' ? find_any(text, "]") : 0;
+    size_t n = brackets + find_any((struct tb_str){text.at + brackets, text.n - brackets}, ":");
+    out->host = (struct tb_str){text.at, n};
+    out->port = usual_port(out->scheme);
+    if (n + 1 < text.n)
+        out->port = (struct tb_str){text.at + n + 1, text.n - n - 1};
+    return n > 0 && find_any(out->port, ":@") == out->port.n && find_any(out->host, "@") == n;
+}
+
 /* Take a URL apart; its query and fragment do not count (RFC 9449 §4.3, check 9). */
 static bool read_place(struct tb_str url, struct place *out)
 {
     size_t n = find_any(url, ":");
-    if (url.n < n + 3 || memcmp(url.at + n, "://", 3) != 0)
+    if (url.n < n + 4 || memcmp(url.at + n, "://", 3) != 0)
         return false;
     out->scheme = (struct tb_str){url.at, n};
     struct tb_str rest = {url.at + n + 3, url.n - n - 3};
     n = find_any(rest, "/?#");
-    out->authority = (struct tb_str){rest.at, n};
+    struct tb_str authority = {rest.at, n};
     rest = (struct tb_str){rest.at + n, rest.n - n};
     out->path = (struct tb_str){rest.at, find_any(rest, "?#")};
-    return out->authority.n > 0 && memchr(out->authority.at, '@', out->authority.n) == NULL;
+    return read_authority(authority, out);
 }
 
 static bool same_of_any_case(struct tb_str a, struct tb_str b)
 {
     return a.n == b.n && strncasecmp(a.at, b.at, a.n) == 0;
-}
-
-/* RFC 3986 §6.2.3: the port that the scheme implies may be written or not. */
-static struct tb_str without_usual_port(struct place place)
-{
-    struct tb_str usual = place.scheme.n == 5 ? TB_STR(":443") : TB_STR(":80");
-    struct tb_str from = place.authority;
-    if (from.n > usual.n && memcmp(from.at + from.n - usual.n, usual.at, usual.n) == 0)
-        from.n -= usual.n;
-    return from;
 }
 
 /* Whether `raw`, once decoded, is `path`, which was decoded when it came in. */
@@ -140,15 +148,24 @@ static bool is_here(struct place url, const char *origin, struct tb_str path)
 {
     struct place own;
     return read_place(tb_str(origin), &own) && same_of_any_case(url.scheme, own.scheme) &&
-           same_of_any_case(without_usual_port(url), without_usual_port(own)) &&
+           same_of_any_case(url.host, own.host) && tb_str_eq(url.port, own.port) &&
            same_path(url.path, path);
+}
+
+/* RFC 3986 knows visible ASCII only; what others are taken for, each parser decides by itself. */
+static bool is_visible(struct tb_str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.at[i] <= ' ' || text.at[i] > '~')
+            return false;
+    return true;
 }
 
 static bool url_good(struct tb_str htu, struct tb_str path)
 {
     const struct tb_config *config = tb_oauth()->config;
     struct place url;
-    return htu.n <= HTU_MAX && read_place(htu, &url) &&
+    return htu.n <= HTU_MAX && is_visible(htu) && read_place(htu, &url) &&
            (is_here(url, config->issuer, path) || is_here(url, config->mtls_origin, path));
 }
 

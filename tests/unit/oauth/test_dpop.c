@@ -216,6 +216,10 @@ static void judges_claims_by_table(void **state)
         {HTU("https://mtls.bank.example:8444/oauth/token"), "ok"},
         {HTU("https://mtls.bank.example/oauth/token"), "invalid_dpop_proof"},
         {HTU("https://bank.example:8444/oauth/token"), "invalid_dpop_proof"},
+        {HTU("https://bank.example:/oauth/token"), "ok"},
+        {HTU("https://bank.example:80/oauth/token"), "invalid_dpop_proof"},
+        {HTU("https://mtls.bank.example:8444:443/oauth/token"), "invalid_dpop_proof"},
+        {HTU("https://[bank.example]/oauth/token"), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth/token/"), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth/toke"), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth/Token"), "invalid_dpop_proof"},
@@ -235,6 +239,8 @@ static void judges_claims_by_table(void **state)
         {HTU("/oauth/token"), "invalid_dpop_proof"},
         {HTU("https:///oauth/token"), "invalid_dpop_proof"},
         {HTU(""), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth/token#\\t"), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth/token?\xc3\xa9"), "invalid_dpop_proof"},
         {"\"htu\":[\"" DESK_ISSUER "/oauth/token\"]", "invalid_dpop_proof"},
     };
 #undef HTU
