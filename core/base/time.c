@@ -20,6 +20,11 @@ int64_t tb_monotonic_ms(void)
     return read_clock(CLOCK_MONOTONIC, 1000);
 }
 
+int64_t tb_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID, 1000000000);
+}
+
 int64_t tb_monotonic_us(void)
 {
     return read_clock(CLOCK_MONOTONIC, 1000000);

@@ -26,6 +26,9 @@ int64_t tb_wall_ms(void);
 
 /** Since some moment in the past; never goes back, unlike the wall clock. */
 int64_t tb_monotonic_ms(void);
+
+/** Processor time of this thread. A system call: 250 ns. */
+int64_t tb_thread_ns(void);
 int64_t tb_monotonic_us(void);
 
 /** The clock of a world: a sandbox may be ahead of the wall, the live world never is. */

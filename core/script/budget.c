@@ -4,10 +4,10 @@
  * (pcall, a metamethod, an error handler) meets it again with its next step. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "runtime/loop.h"
 #include "runtime/ticks.h"
 #include "script/state.h"
-#include <time.h>
 
 static const char SPENT[] = "the budget of this call is used up";
 
@@ -16,13 +16,6 @@ struct tb_script *tb_script_of(lua_State *lua)
     void *script;
     lua_getallocf(lua, &script);
     return script;
-}
-
-static int64_t thread_ns(void)
-{
-    struct timespec at;
-    TB_ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at) == 0);
-    return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 
 static int pace(const struct tb_script *script)
@@ -62,7 +55,7 @@ static bool used_up(struct tb_script *script)
         return true;
     if (tb_ticks() - spend->ticks_from < spend->ticks_sure)
         return false;
-    int64_t left = spend->cpu_left_ns - (thread_ns() - spend->cpu_from_ns);
+    int64_t left = spend->cpu_left_ns - (tb_thread_ns() - spend->cpu_from_ns);
     spend->ticks_from = tb_ticks();
     spend->ticks_sure = left > 0 ? sure_ticks(left) : 0;
     spend->spent = left <= 0;
@@ -132,7 +125,7 @@ void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
 {
     TB_ASSERT(script->spend == NULL);
     script->spend = spend;
-    spend->cpu_from_ns = thread_ns();
+    spend->cpu_from_ns = tb_thread_ns();
     spend->ticks_from = tb_ticks();
     spend->ticks_sure = sure_ticks(spend->cpu_left_ns);
     set_pace(script);
@@ -141,6 +134,6 @@ void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
 void tb_script_slice_end(struct tb_script *script)
 {
     struct tb_script_spend *spend = script->spend;
-    spend->cpu_left_ns -= thread_ns() - spend->cpu_from_ns;
+    spend->cpu_left_ns -= tb_thread_ns() - spend->cpu_from_ns;
     script->spend = NULL;
 }

@@ -34,7 +34,7 @@ static void keeps_the_bound_and_what_was_called_last(void **state)
 {
     (void)state;
     struct tb_states *states = tb_states_new(&tb_script_limits, 3);
-    char version[16];
+    char version[32];
     for (int i = 0; i < 100; i++) {
         snprintf(version, sizeof version, "scr_%d/1", i);
         tb_states_release(states, add(states, version));
