@@ -8,10 +8,11 @@
 enum { DAYS_MOST = 31 };
 
 static const char SQL_APP[] =
-    "select a.partner, b.book from bank.app a join bank.book b on b.world "
+    "select a.partner, b.book, a.plain_tokens from bank.app a join bank.book b on b.world "
     "= a.world where a.id = $1 order by b.book limit 1";
 
-/* All that is served, reading and writing; what a demo partner wants. */
+/* All that is served, reading and writing; what a demo partner wants. Not `openid`: the token
+ * stands for no customer. */
 static struct tb_str every_scope(struct tb_req *req, const struct tb_registry *registry)
 {
     struct tb_text text;
@@ -20,7 +21,7 @@ static struct tb_str every_scope(struct tb_req *req, const struct tb_registry *r
     tb_text_init(&text, tb_run_of(req)->arena);
     for (size_t i = 0; i < n; i++) {
         const char *scope = operations[i]->route->scope;
-        bool seen = scope == NULL;
+        bool seen = scope == NULL || strcmp(scope, "openid") == 0;
         for (size_t j = 0; j < i && !seen; j++)
             seen = operations[j]->route->scope != NULL &&
                    strcmp(operations[j]->route->scope, scope) == 0;
@@ -49,6 +50,8 @@ static tb_err TB_SUSPENDS find_app(struct tb_req *req, struct tb_command_job *jo
     TB_TRY(tb_query(req, &rows, SQL_APP, TB_TEXT(tb_str(app))));
     if (rows->n == 0)
         return tb_fail(req, TB_E_NOT_FOUND, "no app %s", app);
+    if (!tb_str_eq(tb_cell(rows, 0, 2), TB_STR("t")))
+        return tb_fail(req, TB_E_CONFLICT, "%s may not use tokens bound to nobody", app);
     order->app = tb_str(app);
     order->partner = tb_cell(rows, 0, 0);
     order->book = (int32_t)tb_cell_int(rows, 0, 1);

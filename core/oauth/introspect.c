@@ -16,8 +16,8 @@
 #define JWT_TYPE "token-introspection+jwt"
 
 static const char SQL_ACTIVE[] =
-    "select a.state = 'active' and p.state = 'active' from bank.app a join bank.partner p "
-    "on p.id = a.partner where a.id = $1";
+    "select a.state = 'active' and p.state = 'active' and (a.plain_tokens or $2) from bank.app a "
+    "join bank.partner p on p.id = a.partner where a.id = $1";
 
 /* The claims of an access token that are told; those left out are for the bank's own edge. */
 static const char *const TOLD[] = {"iss", "aud",       "sub", "client_id", "exp",
@@ -59,7 +59,8 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
     tb_arena_defer(arena, tb_grant_drop_any, grant);
     if (!may_ask(client, grant))
         return NULL;
-    TB_TRY(tb_query(req, &rows, SQL_ACTIVE, TB_TEXT(grant->app)));
+    bool bound = grant->cert.at != NULL || grant->dpop.at != NULL;
+    TB_TRY(tb_query(req, &rows, SQL_ACTIVE, TB_TEXT(grant->app), TB_BOOL(bound)));
     if (rows->n == 0 || !tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t")))
         return NULL;
     const json_t *claims = claims_of(arena, token);

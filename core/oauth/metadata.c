@@ -5,6 +5,7 @@
 #include "oauth/claims.h"
 #include "oauth/details.h"
 #include "oauth/endpoints.h"
+#include "oauth/second_factor.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 
@@ -52,6 +53,7 @@ static const struct {
     {"backchannel_token_delivery_modes_supported", "poll ping"},
     {"claims_supported", TB_CLAIM_NAMES},
     {"claim_types_supported", "normal"},
+    {"acr_values_supported", TB_ACR_SCA},
     {"ui_locales_supported", "zh-CN en"},
 };
 

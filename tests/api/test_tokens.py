@@ -407,3 +407,24 @@ def test_keys_are_rotated_by_hand_and_old_tokens_still_count(sandbox, fapi, clie
     assert userinfo(client, tokens["access_token"]).status_code == 200, "what the old key signed still counts"
     verified(tokens["id_token"], fapi.jwks())
     assert "public" in fapi.http().get("/oauth/jwks").headers["cache-control"]
+
+
+# ---- tokens bound to nobody ----
+
+def test_tokens_bound_to_nobody_end_with_the_apps_leave_to_use_them(sandbox, db, fapi):
+    """The demo app may; a stranger's app may not unless it says so, and the bank can take it back."""
+    strict = FapiClient.register(fapi)
+    refused(strict.client_credentials(proof=[]), 400, "invalid_dpop_proof")
+    sandbox.cli("token", "--app", strict.id, exit_code=1)
+    client = FapiClient.register(fapi, plain_bearer_tokens=True, dpop_bound_access_tokens=False)
+    db.autocommit = True
+    with db.cursor() as cursor:
+        token = granted(client.client_credentials(proof=[]), "Bearer")["access_token"]
+        assert client.fetch(token, scheme="Bearer", proof=[]).status_code == 200
+        assert client.introspect(token).json()["active"] is True
+        assert "openid" not in peek(sandbox.cli("token", "--app", client.id).strip())[1]["scope"].split()
+        cursor.execute("update bank.app set plain_tokens = false where id = %s", (client.id,))
+    assert client.introspect(token).json() == {"active": False}
+    time.sleep(1.1)  # what a worker knows of an app is at most a second old
+    assert client.fetch(token, scheme="Bearer", proof=[]).status_code == 401
+    granted(client.client_credentials(), "DPoP")
