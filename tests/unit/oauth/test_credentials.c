@@ -151,7 +151,7 @@ static void a_secret_counts_in_the_sandbox(void **state)
     assert_int_equal(add_secret(digest, "null"), 0);
     const char *good[] = {tb_arena_format(arena, CLIENT ":%s", one).at,
                           tb_arena_format(arena, CLIENT ":%s", two).at,
-                          tb_arena_format(arena, "%%61pp%%5F%s:%s", CLIENT + 4, one).at};
+                          tb_arena_format(arena, "%%61pp%%5F%s:%s", &CLIENT[4], one).at};
     for (size_t i = 0; i < 3; i++)
         assert_string_equal(ask_basic(good[i], ""), "ok");
     assert_string_equal(ask_basic(good[0], "client_id=" CLIENT), "ok");
