@@ -137,14 +137,14 @@ static void judges_answers(void **state)
         const char *schema, *value, *errors;
     } cases[] = {
         {"accounts/account.json",
-         "{'id':'acc_01k9x3m6h0g00801v9r5t2n8qd','currency':'CNY','state':'open','balances':"
+         "{'id':'acc_01k9x3m6h0g00801v9r5t2n8qd','object':'account','currency':'CNY','state':'open','balances':"
          "{'ledger':{'amount':-1,'currency':'CNY'},'available':{'amount':0,'currency':'CNY'},"
          "'held':{'amount':0,'currency':'CNY'}},'added_later':1}",
          ""},
         {"accounts/accounts.json", "{'object':'list','data':[],'has_more':false}", ""},
         {"accounts/accounts.json", "{'object':'list','data':[{}],'has_more':0}",
-         "/data/0/id required,/data/0/currency required,/data/0/state required,"
-         "/data/0/balances required,/has_more type"},
+         "/data/0/id required,/data/0/object required,/data/0/currency required,"
+         "/data/0/state required,/has_more type"},
         {"e_payment/payments.json",
          "{'object':'list','data':[{'state':'failed'}],'has_more':true,'next_cursor':null}",
          "/data/0/id required,/data/0/object required,/data/0/reference required,"
