@@ -108,6 +108,8 @@ static tb_err read_metadata(struct tb_req *req, struct creating *c, bool sandbox
     tb_err err = tb_json_parse(arena, file, &tb_json_limits, &asked, &where);
     if (err != NULL)
         return tb_fail(req, err, "%s: %s at line %u", path, where.reason, where.line);
+    if (!json_is_object(asked))
+        return tb_fail(req, TB_E_BAD_JSON, "%s: is no object", path);
     const struct tb_metadata_rules rules = {.sandbox = sandbox, .scopes = tb_oauth()->scopes};
     TB_TRY(tb_client_metadata(req, asked, &rules, &effective));
     c->with_secret = tb_str_eq(tb_json_str(effective, "token_endpoint_auth_method"),
@@ -191,12 +193,13 @@ static tb_err TB_SUSPENDS rotate_in(struct tb_req *req, struct tb_tx *tx, void *
     struct rotating *r = arg;
     char who[TB_OPERATOR_BYTES], digest[TB_CLIENT_SECRET_CHARS + 1];
     int64_t now_ms = tb_wall_ms();
+    int64_t until_s = now_ms / 1000 + r->hours * 3600; /* they are judged by whole seconds */
     struct tb_rows *rows;
     tb_command_operator(who);
     tb_client_secret_make(r->secret, digest);
-    const struct tb_param params[] = {
-        TB_TEXT(tb_str(r->cli->arguments[0])), TB_TEXT(tb_str(digest)),
-        TB_TIME(now_ms + r->hours * 3600 * 1000), TB_TEXT(tb_str(who)), TB_TIME(now_ms)};
+    const struct tb_param params[] = {TB_TEXT(tb_str(r->cli->arguments[0])),
+                                      TB_TEXT(tb_str(digest)), TB_TIME(until_s * 1000),
+                                      TB_TEXT(tb_str(who)), TB_TIME(now_ms)};
     TB_TRY(tb_tx_query(tx, &rows, SQL_ROTATE, params, TB_COUNT(params)));
     if (tb_cell(rows, 0, 0).at == NULL)
         return tb_fail(req, TB_E_NOT_FOUND, "no app %s that authenticates by secrets",
@@ -254,8 +257,9 @@ const struct tb_command tb_command_app_create = {
     .arguments_max = 1,
     .options = create_options,
     .about = "A client secret, if it authenticates by one, is shown this once.",
-    .example = "tongbao app create 'Treasury' --partner ptr_01k9x3m5n7p9q1r3s5t7v9w1x3 "
-               "--world wld_01k9x3m5n7p9q1r3s5t7v9w1x3 --metadata treasury.json",
+    .example =
+        "tongbao app create 'Treasury' --metadata treasury.json \\\n"
+        "    --partner ptr_01k9x3m5n7p9q1r3s5t7v9w1x3 --world wld_01k9x3m5n7p9q1r3s5t7v9w1x3",
     .run = create_app,
 };
 

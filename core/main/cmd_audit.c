@@ -94,18 +94,10 @@ static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job
     return NULL;
 }
 
-static void print_table(const struct result *result)
+static void print_violations(const struct result *result)
 {
-    size_t n = json_array_size(result->violations);
-    if (result->acts_n > 0)
-        printf("acts: %lld, the newest has the hash %s\n", (long long)result->acts_n,
-               result->newest);
-    if (n == 0) {
-        printf("audit: %zu books, nothing wrong\n", result->books_n);
-        return;
-    }
     printf("%-6s %-12s %-28s %-32s %s\n", "book", "of", "invariant", "object", "what is wrong");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < json_array_size(result->violations); i++) {
         json_t *v = json_array_get(result->violations, i);
         const char *object = json_string_value(json_object_get(v, "object"));
         const char *detail = json_string_value(json_object_get(v, "detail"));
@@ -115,7 +107,20 @@ static void print_table(const struct result *result)
                json_string_value(json_object_get(v, "invariant")), object == NULL ? "" : object,
                detail == NULL ? "" : detail);
     }
-    printf("audit: %zu books, %zu violations\n", result->books_n, n);
+}
+
+static void print_table(const struct result *result)
+{
+    size_t n = json_array_size(result->violations);
+    if (n > 0)
+        print_violations(result);
+    if (result->acts_n > 0)
+        printf("acts: %lld, the newest has the hash %s\n", (long long)result->acts_n,
+               result->newest);
+    if (n == 0)
+        printf("audit: %zu books, nothing wrong\n", result->books_n);
+    else
+        printf("audit: %zu books, %zu violations\n", result->books_n, n);
 }
 
 static int audit(struct tb_cli *cli)
