@@ -11,7 +11,7 @@
 
 _Static_assert((int)TB_HANDLE_CHARS == (int)TB_SHA256_BASE64URL, "a handle is as long as a digest");
 
-static const char SQL_TAKE[] = "select " TB_GRANTED_COLUMNS " from oauth.take_code($1, $2, $3)";
+static const char SQL_TAKE[] = "select " TB_GRANTED_COLUMNS " from oauth.take_code($1, $2, $3, $4)";
 
 bool tb_handle_make(struct tb_arena *arena, struct tb_handle *out)
 {
@@ -33,14 +33,19 @@ struct tb_str tb_handle_digest(struct tb_arena *arena, struct tb_str text)
 }
 
 tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct tb_str client,
-                                struct tb_granted *out)
+                                struct tb_str *out_refresh, struct tb_granted *out)
 {
     struct tb_rows *rows;
+    struct tb_handle refresh = {0};
     struct tb_str digest = tb_handle_digest(tb_run_of(req)->arena, code);
     int64_t now_s = tb_oauth_now_s(req);
-    if (digest.at == NULL)
+    if (digest.at == NULL ||
+        (out_refresh != NULL && !tb_handle_make(tb_run_of(req)->arena, &refresh)))
         return tb_fail(req, TB_E_INTERNAL, "no memory left");
-    TB_TRY(tb_query(req, &rows, SQL_TAKE, TB_TEXT(digest), TB_TEXT(client), TB_TIME(now_s * 1000)));
+    TB_TRY(tb_query(req, &rows, SQL_TAKE, TB_TEXT(digest), TB_TEXT(client), TB_TIME(now_s * 1000),
+                    TB_TEXT(refresh.digest)));
+    if (out_refresh != NULL)
+        *out_refresh = refresh.text;
     if (TB_FAULT("after_code_consume"))
         return tb_fail(req, TB_E_STORE, "fault");
     if (tb_granted_read(rows, out))

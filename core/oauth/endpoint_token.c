@@ -34,7 +34,8 @@ static struct tb_issue issue_of(const struct ask *ask, const struct tb_granted *
                              .nonce = granted->nonce};
 }
 
-/* The first tokens of a grant: with a refresh token, if the client may use one. */
+/* The first tokens after a request without a browser: with a refresh token, if the client may use
+ * one. */
 static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_granted *granted)
 {
     struct tb_issue issue = issue_of(ask, granted);
@@ -79,18 +80,22 @@ static tb_err TB_SUSPENDS by_code(struct ask *ask)
 {
     struct tb_str code, verifier = tb_form_get(&ask->form, "code_verifier");
     struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
+    struct tb_str refresh = TB_STR_NONE;
     struct tb_granted granted;
+    bool refreshes = tb_oauth_client_may(ask->client, "refresh_token");
     TB_TRY(need(ask, "code", &code));
     if (!verifier_good(verifier))
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier is missing or malformed");
-    TB_TRY(tb_code_take(ask->req, code, ask->client->id, &granted));
+    TB_TRY(tb_code_take(ask->req, code, ask->client->id, refreshes ? &refresh : NULL, &granted));
     if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted.redirect_uri))
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "redirect_uri is not the request's");
     if (!verifies(verifier, granted.challenge))
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier does not fit the request");
     if (granted.dpop_jkt.at != NULL && !tb_str_eq(granted.dpop_jkt, ask->binding.dpop))
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "the code is bound to another DPoP key");
-    return issue_first(ask, &granted);
+    struct tb_issue issue = issue_of(ask, &granted);
+    issue.refresh_token = refresh;
+    return tb_issue(ask->req, &issue);
 }
 
 /* ---- client_credentials (RFC 6749 §4.4) ---- */

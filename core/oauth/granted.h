@@ -2,7 +2,7 @@
  * customer's decision (SQL oauth.open_grant), read by its code, refresh token or id.
  *
  *     struct tb_granted granted;
- *     TB_TRY(tb_code_take(req, code, client->id, &granted));
+ *     TB_TRY(tb_code_take(req, code, client->id, &refresh, &granted));
  */
 #ifndef TB_OAUTH_GRANTED_H
 #define TB_OAUTH_GRANTED_H

@@ -121,9 +121,11 @@ return row(state, (g).id, (g).book, (g).partner, (g).subject, (g).scope, (g).det
 
 -- Use a code up. Of several who take it at once one hears ok. Taking it again means that it was stolen, by this client or
 -- from it, and nobody can say which token went to whom: the grant ends. Another client's attempt changes nothing, or a
--- stranger could end what he cannot use.
-create function oauth.take_code(digest text, client text, at timestamptz) returns oauth.grant_row
-language plpgsql strict security invoker
+-- stranger could end what he cannot use. The refresh token that is to come of it (the digest; null: none) is kept in the
+-- same breath: with a second statement, a second taker could end the grant between the two, and nobody would get a token.
+create function oauth.take_code(digest text, client text, at timestamptz, refresh text default null)
+returns oauth.grant_row
+language plpgsql security invoker
 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
@@ -149,6 +151,10 @@ begin
     else
         update oauth.code x set used_at = take_code.at where x.digest = take_code.digest;
         taken.state := case when g.ended_at is null then 'ok' else 'ended' end;
+        if take_code.refresh is not null
+           and not oauth.put_refresh(take_code.refresh, c.grant_id, c.client, take_code.at) then
+            taken.state := 'ended';
+        end if;
     end if;
     taken.challenge := c.challenge;
     taken.dpop_jkt := c.dpop_jkt;
