@@ -137,7 +137,7 @@ declare
     asked    consent.spending[];
     verdicts consent.verdict[];
     turn     tb.call[];         -- whom the consents let pay now, and in the first turn all that need none
-    waiting  int[];             -- refused for now: calls by place
+    waiting  int[];             -- refused in this turn: calls by place
     ended    text[];            -- consents that got something back
 begin
     perform pg_advisory_xact_lock(k.hash)
