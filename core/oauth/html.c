@@ -157,6 +157,8 @@ bool tb_lang_choose(struct tb_str tags, enum tb_lang *out_lang)
     bool parameter, ours = false;
     int best = 0, weight = 0;
     enum tb_lang lang = TB_LANG_ZH;
+    if (tags.at == NULL)
+        return false;
     for (size_t at = 0; next_piece(tags, &at, &piece, &parameter);) {
         if (parameter) {
             weight = weight_of(piece);
