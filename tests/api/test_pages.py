@@ -77,6 +77,23 @@ def post(browser, path, pairs, **headers):
     return browser.http.post(browser.origin + path, content=urllib.parse.urlencode(pairs), headers=fields)
 
 
+def post_at_once(fapi, browser, path, forms):
+    """POST all forms at the same time, each on a connection of its own; the answers in order."""
+    twins = [Browser(fapi) for _ in forms]
+    for twin in twins:
+        twin.http.headers["Cookie"] = f"{COOKIE}={cookie_of(browser)}"
+        twin.http.get(browser.origin + "/oauth/style.css")  # so that all of them are connected
+    with concurrent.futures.ThreadPoolExecutor(len(forms)) as pool:
+        answers = list(pool.map(lambda pair: post(pair[0], path, pair[1]), zip(twins, forms)))
+    for twin in twins:
+        twin.close()
+    return answers
+
+
+def cookie_of(browser):
+    return browser.http.cookies.get(COOKIE)
+
+
 # ---- what every page has ----
 
 def policy_of(page):
@@ -189,17 +206,11 @@ def test_opening_the_page_uses_nothing_up_and_deciding_does(browser, user, shop)
     assert is_error_page(browser.open(pushed.url()))
 
 
-def test_many_decisions_on_one_request_give_one_code(browser, user, shop, db):
+def test_many_decisions_on_one_request_give_one_code(browser, user, shop, fapi, db):
     pushed = shop.push({"authorization_details": None, "scope": "openid"})
     page = browser.login(browser.open(pushed.url()), user)
     form = page.asks_decision()
-    pairs = form.values()
-
-    def decide(choice):
-        return post(browser, "/oauth/decide", [*pairs, ("decision", choice)])
-
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(decide, ["approve"] * 12 + ["refuse"] * 4))
+    answers = post_at_once(fapi, browser, "/oauth/decide", [[*form.values(), ("decision", choice)] for choice in ["approve"] * 12 + ["refuse"] * 4])
     landed = [a for a in answers if a.status_code == 303]
     assert len(landed) == 1 and all(a.status_code == 400 for a in answers if a not in landed)
     with db.cursor() as sql:
@@ -245,10 +256,6 @@ def test_a_client_can_ask_for_a_fresh_login(browser, user, shop, db, patience):
 
 
 # ---- logging in ----
-
-def cookie_of(browser):
-    return browser.http.cookies.get(COOKIE)
-
 
 def test_the_session_cookie_stays_with_the_bank(browser, shop):
     page = browser.open(shop.push().url())
@@ -397,11 +404,10 @@ def test_guessing_a_code_is_slowed_too(fapi, user, shop):
     assert statuses == [400] * 5 + [429] * 2, "the right password hides wrong codes"
 
 
-def test_guesses_at_once_are_counted_before_they_are_judged(browser, user, shop):
+def test_guesses_at_once_are_counted_before_they_are_judged(browser, user, shop, fapi):
     form = only(browser.open(shop.push().url()))
     pairs = [*((n, v) for n, v in form.values() if n not in ("login", "password")), ("login", user.login), ("password", "guess")]
-    with concurrent.futures.ThreadPoolExecutor(24) as pool:
-        statuses = list(pool.map(lambda _: post(browser, "/oauth/login", pairs).status_code, range(24)))
+    statuses = [answer.status_code for answer in post_at_once(fapi, browser, "/oauth/login", [pairs] * 24)]
     assert statuses.count(400) == 5 and statuses.count(429) == 19, statuses
 
 
