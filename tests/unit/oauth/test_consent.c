@@ -1,0 +1,121 @@
+/* The stage that holds a customer's token against its consent: what passes unasked, what is asked
+ * of the books, and what their answer becomes. */
+#include "unit.h"
+
+#include "oauth/consent.h"
+#include <string.h>
+#include <tongbao/fake.h>
+
+static struct tb_fake fake;
+static struct tb_str answer;
+
+static const struct tb_consent_use READING = {
+    .operation = {"GET /x/v1/x", 11},
+    .types = "account_information",
+    .account = {"acc_1", 5},
+    .request = {"req", 3},
+};
+
+static struct tb_grant grant_of(const char *family, const char *consent)
+{
+    return (struct tb_grant){
+        .app = TB_STR("app_fake"), .family = tb_str(family), .consent = tb_str(consent), .book = 7};
+}
+
+static struct tb_req *ask(const char *code)
+{
+    struct tb_req *req = tb_fake_begin(&fake);
+    answer = tb_str(code);
+    fake.rows = (struct tb_rows){.n = 1, .columns = 1, .cells = &answer};
+    return req;
+}
+
+static void lets_the_apps_own_token_pass_unasked(void **state)
+{
+    (void)state;
+    struct tb_grant own = grant_of(NULL, NULL);
+    struct tb_consent_use closed = {.operation = TB_STR("GET /x"), .types = NULL};
+    assert_null(tb_consent_stage(ask("consent_revoked"), &own, &READING));
+    assert_null(tb_consent_stage(&fake.req, &own, &closed));
+    assert_null(fake.sql);
+    tb_fake_end(&fake);
+}
+
+static void refuses_a_customers_token_where_no_consent_opens(void **state)
+{
+    (void)state;
+    struct tb_grant without = grant_of("grn_1", NULL), with = grant_of("grn_1", "cns_1");
+    struct tb_consent_use closed = {.operation = TB_STR("GET /x"), .types = NULL};
+    struct tb_consent_use closed_write = {.types = NULL, .writes = true};
+    assert_true(tb_is(tb_consent_stage(ask(NULL), &without, &READING), TB_E_CONSENT_MISMATCH));
+    assert_true(tb_is(tb_consent_stage(&fake.req, &with, &closed), TB_E_CONSENT_MISMATCH));
+    assert_true(tb_is(tb_consent_stage(&fake.req, &with, &closed_write), TB_E_CONSENT_MISMATCH));
+    assert_null(fake.sql);
+    tb_fake_end(&fake);
+}
+
+static void leaves_what_writes_to_the_transaction_of_its_effect(void **state)
+{
+    (void)state;
+    struct tb_grant grant = grant_of("grn_1", "cns_1");
+    struct tb_consent_use pay = {.types = "payment|mandate", .writes = true};
+    assert_null(tb_consent_stage(ask("consent_consumed"), &grant, &pay));
+    assert_null(fake.sql);
+    tb_fake_end(&fake);
+}
+
+static void asks_with_all_that_a_receipt_says(void **state)
+{
+    (void)state;
+    struct tb_grant grant = grant_of("grn_1", "cns_1");
+    assert_null(tb_consent_stage(ask(NULL), &grant, &READING));
+    const char *texts[] = {NULL,    "cns_1", "app_fake", NULL, "GET /x/v1/x", "account_information",
+                           "acc_1", "req"};
+    assert_int_equal(fake.params_n, 9);
+    assert_int_equal(fake.params[0].integer, 7);
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
+        if (texts[i] != NULL)
+            assert_true(tb_str_eq(fake.params[i].text, tb_str(texts[i])));
+    assert_memory_equal(fake.params[3].text.at, "rct_", 4);
+    assert_int_equal(fake.params[8].kind, TB_PARAM_TIME);
+    assert_true(fake.params[8].integer == fake.now_ms);
+    tb_fake_end(&fake);
+}
+
+static void turns_each_refusal_into_its_error(void **state)
+{
+    (void)state;
+    const tb_err errors[] = {TB_E_CONSENT_REVOKED,  TB_E_CONSENT_EXPIRED, TB_E_CONSENT_PENDING,
+                             TB_E_CONSENT_MISMATCH, TB_E_CONSENT_LIMIT,   TB_E_NOT_FOUND};
+    struct tb_grant grant = grant_of("grn_1", "cns_1");
+    for (size_t i = 0; i < TB_COUNT(errors); i++) {
+        assert_true(tb_is(tb_consent_stage(ask(errors[i]->code), &grant, &READING), errors[i]));
+        assert_true(strlen(fake.detail) > 0);
+        tb_fake_end(&fake);
+    }
+    assert_true(tb_is(tb_consent_stage(ask("odd"), &grant, &READING), TB_E_INTERNAL));
+    tb_fake_end(&fake);
+}
+
+static void fails_closed_when_the_books_do_not_answer(void **state)
+{
+    (void)state;
+    struct tb_grant grant = grant_of("grn_1", "cns_1");
+    struct tb_req *req = ask(NULL);
+    fake.store_error = TB_E_STORE;
+    assert_true(tb_is(tb_consent_stage(req, &grant, &READING), TB_E_STORE));
+    tb_fake_end(&fake);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lets_the_apps_own_token_pass_unasked),
+        cmocka_unit_test(refuses_a_customers_token_where_no_consent_opens),
+        cmocka_unit_test(leaves_what_writes_to_the_transaction_of_its_effect),
+        cmocka_unit_test(asks_with_all_that_a_receipt_says),
+        cmocka_unit_test(turns_each_refusal_into_its_error),
+        cmocka_unit_test(fails_closed_when_the_books_do_not_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
