@@ -82,6 +82,12 @@ struct work {
     int64_t now_ms;
 };
 
+/* What tb_seed_demo asks of its transaction. */
+struct demo {
+    struct tb_seed *seed;
+    bool made; /* it was not there */
+};
+
 static tb_err TB_SUSPENDS run_sql(struct work *w, const char *sql, const struct tb_param *params,
                                   size_t params_n)
 {
@@ -232,11 +238,13 @@ static tb_err TB_SUSPENDS make_demo(struct work *w)
 
 static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
 {
-    struct tb_seed *seed = arg;
+    struct demo *whole = arg;
+    struct tb_seed *seed = whole->seed;
     struct work w = {.tx = tx, .req = req, .seed = seed, .now_ms = tb_wall_ms()};
     struct tb_rows *rows;
     TB_TRY(tb_tx_query(tx, &rows, SQL_FIND, &TB_TEXT(tb_str(WORLD_NAME)), 1));
-    if (rows->n == 0)
+    whole->made = rows->n == 0;
+    if (whole->made)
         return make_demo(&w);
     keep(seed->world, tb_cell(rows, 0, 0));
     seed->book = (int32_t)tb_cell_int(rows, 0, 1);
@@ -255,8 +263,9 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
 tb_err TB_SUSPENDS tb_seed_demo(struct tb_req *req, struct tb_store *store,
                                 struct tb_seed *out_seed)
 {
-    TB_TRY(tb_tx_run(req, store, demo, out_seed));
-    return analyze(req, store);
+    struct demo whole = {.seed = out_seed};
+    TB_TRY(tb_tx_run(req, store, demo, &whole));
+    return whole.made ? analyze(req, store) : NULL;
 }
 
 /* ---- more accounts ---- */

@@ -1,4 +1,5 @@
-/* tongbao entitlement and interface: what an app may use, and what nobody may use for now. */
+/* tongbao entitlement and interface: what an app may use, and what the bank has stopped for
+ * everybody. */
 #include "main/admin.h"
 
 static const struct tb_admin verbs[] = {

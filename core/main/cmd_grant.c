@@ -5,12 +5,13 @@
 static const struct tb_admin verbs[] = {
     {.command = "grant list",
      .kind = TB_ADMIN_LIST,
-     .sql = "select json_build_object('id', g.id, 'app', g.client, 'user', g.subject, 'consent', "
-            "g.consent, 'created_at', tb.rfc3339(g.created_at), 'ended_at', "
-            "tb.rfc3339(g.ended_at), 'ended_by', g.ended_by, 'scope', g.scope)::text "
-            "from oauth.grants g where g.client = coalesce($1, g.client) "
-            "and g.subject = coalesce($2, g.subject) and (g.ended_at is null or $3::text is not null) "
-            "order by g.created_at desc, g.id limit 10000",
+     .sql =
+         "select json_build_object('id', g.id, 'app', g.client, 'user', g.subject, 'consent', "
+         "g.consent, 'created_at', tb.rfc3339(g.created_at), 'ended_at', "
+         "tb.rfc3339(g.ended_at), 'ended_by', g.ended_by, 'scope', g.scope)::text "
+         "from oauth.grants g where g.client = coalesce($1, g.client) "
+         "and g.subject = coalesce($2, g.subject) and (g.ended_at is null or $3::text is not null) "
+         "order by g.created_at desc, g.id limit 10000",
      .from = {TB_FROM_OPTION("app"), TB_FROM_OPTION("user"), TB_FROM_OPTION("all")}},
     {.command = "grant revoke",
      .kind = TB_ADMIN_ACT,

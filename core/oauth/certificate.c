@@ -7,7 +7,7 @@
 #include "oauth/server.h"
 #include "runtime/run.h"
 
-enum { REMEMBERED = 256, AGAIN_S = 3600 };
+enum { REMEMBERED = 256 /* values of a byte */, AGAIN_S = 3600 };
 
 static const char SQL_KEEP[] = "select oauth.keep_certificate($1, $2, $3, $4, $5)";
 
@@ -49,26 +49,31 @@ tb_err TB_SUSPENDS tb_certificates_keep(struct tb_req *req, struct tb_tx *tx, st
     return NULL;
 }
 
-void TB_SUSPENDS tb_certificate_seen(struct tb_req *req, struct tb_str app, struct tb_str der)
+/* Whether client and certificate were met within the hour; from now on they were. */
+static bool met_lately(struct tb_str app, struct tb_str der, int64_t now_s)
 {
     static struct {
-        unsigned char digest[TB_SHA256_BYTES]; /* of client and certificate */
+        unsigned char digest[TB_SHA256_BYTES]; /* of both */
         int64_t at_s;
-    } seen[REMEMBERED];
+    } met[REMEMBERED];
     unsigned char digest[TB_SHA256_BYTES];
     const struct tb_str both[] = {app, der};
-    int64_t now_s = tb_oauth_now_s(req);
     tb_sha256(both, 2, digest);
-    if (memcmp(seen[digest[0]].digest, digest, sizeof(digest)) == 0 &&
-        now_s - seen[digest[0]].at_s < AGAIN_S)
-        return;
+    size_t place = digest[0];
+    if (memcmp(met[place].digest, digest, sizeof(digest)) == 0 && now_s - met[place].at_s < AGAIN_S)
+        return true;
+    memcpy(met[place].digest, digest, sizeof(digest));
+    met[place].at_s = now_s;
+    return false;
+}
+
+void TB_SUSPENDS tb_certificate_seen(struct tb_req *req, struct tb_str app, struct tb_str der)
+{
     struct params params;
     struct tb_rows *rows;
     struct tb_str x5t;
-    if (!read(req, app, der, &params, &x5t))
+    if (met_lately(app, der, tb_oauth_now_s(req)) || !read(req, app, der, &params, &x5t))
         return;
-    memcpy(seen[digest[0]].digest, digest, sizeof(digest));
-    seen[digest[0]].at_s = now_s;
     tb_err err = tb_store_query(req, tb_oauth()->store, &rows, SQL_KEEP, params.list, 5);
     if (err != NULL)
         tb_log(req, TB_LOG_WARN, "a client's certificate was not recorded: %s", err->code);
