@@ -58,10 +58,9 @@ static tb_err TB_SUSPENDS make_id_token(struct tb_req *req, const struct tb_issu
 {
     const struct tb_granted *granted = issue->granted;
     struct tb_text text;
-    int64_t now_s = tb_oauth_now_s(req);
+    int64_t now_s = tb_oauth_now_s(req), exp_s = now_s + TB_ACCESS_LIFE_S;
     tb_text_init(&text, tb_run_of(req)->arena);
-    tb_text_add_format(&text, "{\"iat\":%lld,\"exp\":%lld", (long long)now_s,
-                       (long long)(now_s + TB_ACCESS_LIFE_S));
+    tb_text_add_format(&text, "{\"iat\":%lld,\"exp\":%lld", (long long)now_s, (long long)exp_s);
     add_member(&text, "iss", tb_str(tb_oauth()->config->issuer));
     add_member(&text, "sub", granted->subject);
     add_member(&text, "aud", issue->client->id);
