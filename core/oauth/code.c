@@ -42,6 +42,8 @@ tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct t
     if (digest.at == NULL ||
         (out_refresh != NULL && !tb_handle_make(tb_run_of(req)->arena, &refresh)))
         return tb_fail(req, TB_E_INTERNAL, "no memory left");
+    if (TB_FAULT("before_token_insert"))
+        return tb_fail(req, TB_E_STORE, "fault");
     TB_TRY(tb_query(req, &rows, SQL_TAKE, TB_TEXT(digest), TB_TEXT(client), TB_TIME(now_s * 1000),
                     TB_TEXT(refresh.digest)));
     if (out_refresh != NULL)
