@@ -99,9 +99,9 @@ static size_t way_of(const struct bucket *bucket, uint64_t hash, struct tb_str t
     return WAYS;
 }
 
-/* Whether a token is revoked, itself or with all that came of its grant; asked only when the set
- * has changed since `*asked`. The generation is read before the question, so that what is revoked
- * meanwhile is asked about next time. */
+/* Whether a token is revoked: itself, with all that came of its grant, or with its app; asked only
+ * when the set has changed since `*asked`. The generation is read before the question, so that what
+ * is revoked meanwhile is asked about next time. */
 static bool revoked_since(const struct tb_token_cache *cache, const struct tb_grant *grant,
                           int64_t now_s, uint64_t *asked)
 {
@@ -112,6 +112,7 @@ static bool revoked_since(const struct tb_token_cache *cache, const struct tb_gr
     if (generation == 0)
         return false;
     return tb_jti_set_has(cache->revoked, &grant->jti, 1, now_s) ||
+           tb_jti_set_has(cache->revoked, &grant->app, 1, now_s) ||
            (grant->family.n > 0 && tb_jti_set_has(cache->revoked, &grant->family, 1, now_s));
 }
 

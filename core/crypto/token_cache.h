@@ -27,7 +27,8 @@ struct tb_token_cache_stats {
 
 /** @param entries_max  tokens it may hold
  *  @param bytes_max    memory of tokens and grants together
- *  @param revoked      ids of revoked tokens and of grants that have ended, one part each;
+ *  @param revoked      ids of revoked tokens, of grants that have ended and of apps that are
+ *                      gone, one part each;
  * borrowed; NULL: none ever is */
 struct tb_token_cache *tb_token_cache_new(size_t entries_max, size_t bytes_max,
                                           const struct tb_jti_set *revoked);

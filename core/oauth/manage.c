@@ -8,7 +8,6 @@
 #include "oauth/registration.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
-#include <strings.h>
 #include <tongbao/plugin.h>
 
 static const char SQL_FIND[] =
@@ -31,35 +30,18 @@ struct managed {
     bool suspended;
 };
 
-static struct tb_str digest_of(struct tb_req *req, struct tb_str secret)
-{
-    unsigned char digest[TB_SHA256_BYTES];
-    tb_sha256(&secret, 1, digest);
-    return tb_base64url(tb_run_of(req)->arena, TB_BYTES(digest, sizeof(digest)));
-}
-
-static struct tb_str bearer(struct tb_req *req)
-{
-    static const char SCHEME[] = "bearer ";
-    struct tb_str field = tb_run_of(req)->in->authorization;
-    size_t n = sizeof(SCHEME) - 1;
-    if (field.n <= n || strncasecmp(field.at, SCHEME, n) != 0)
-        return TB_STR_NONE;
-    return (struct tb_str){field.at + n, field.n - n};
-}
-
 /* The client of the path, if the token is the one that manages it. Whoever has not the token is
  * told nothing: not whether there is such a client. */
 static tb_err TB_SUSPENDS find(struct tb_req *req, struct managed *out)
 {
     static const char NOBODYS[] = "0000000000000000000000000000000000000000000";
-    struct tb_str app = tb_path(req, "client_id"), token = bearer(req);
+    struct tb_str app = tb_path(req, "client_id"), token = tb_registration_token(req);
     struct tb_rows *rows;
     struct tb_json_error where;
     static const struct tb_json_limits limits = {TB_ARENA_CAP, 32, 10000, true};
     TB_TRY(tb_query(req, &rows, SQL_FIND, TB_TEXT(app), TB_TIME(tb_oauth_now_s(req) * 1000)));
     struct tb_str kept = rows->n > 0 ? tb_cell(rows, 0, 0) : TB_STR_NONE;
-    struct tb_str shown = digest_of(req, token.at == NULL ? TB_STR("") : token);
+    struct tb_str shown = tb_registration_digest(req, token.at == NULL ? TB_STR("") : token);
     bool same = tb_same_secret(shown, kept.at == NULL ? TB_STR(NOBODYS) : kept);
     if (!same || token.at == NULL || kept.at == NULL)
         return tb_fail(req, TB_E_INVALID_REGISTRATION_TOKEN, "%s",
@@ -97,7 +79,7 @@ static tb_err check_names(struct tb_req *req, const struct managed *m, const jso
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "client_id must be the client's");
     if (json_object_get(asked, "client_secret") == NULL)
         return NULL;
-    struct tb_str digest = digest_of(req, tb_json_str(asked, "client_secret"));
+    struct tb_str digest = tb_registration_digest(req, tb_json_str(asked, "client_secret"));
     for (struct tb_str rest = m->secrets; rest.n >= digest.n && digest.at != NULL;) {
         if (tb_same_secret((struct tb_str){rest.at, digest.n}, digest))
             return NULL;
@@ -188,6 +170,8 @@ tb_err TB_SUSPENDS tb_registration_delete(struct tb_req *req)
     TB_TRY(tb_tx_run(req, tb_oauth()->store, end, &e));
     /* The database says so already; telling this machine's memory makes it so at once. */
     int64_t now_s = tb_oauth_now_s(req);
+    TB_TRY(tb_token_revoke(req, tb_oauth()->revocations, m.client.app,
+                           now_s + 2 * TB_TOKEN_LIFE_LIVE_S, now_s));
     for (size_t i = 0; i < e.grants->n; i++)
         TB_TRY(tb_token_revoke(req, tb_oauth()->revocations, tb_cell(e.grants, i, 0),
                                now_s + 2 * TB_TOKEN_LIFE_LIVE_S, now_s));

@@ -32,6 +32,8 @@ static const char SQL_FIND_PARTNER[] =
 static const char SQL_MAKE_PARTNER[] = "select oauth.make_partner($1, $2, $3, $4)";
 static const char SQL_NAME_PARTNER[] =
     "insert into oauth.directory_partner (issuer, organisation, partner) values ($1, $2, $3)";
+static const char SQL_KIN[] = "select partner, world, book from oauth.kin($1)";
+static const char SQL_JOIN[] = "select oauth.join_world($1, $2, $3, $4, $5)";
 static const char SQL_PENDING_APP[] = "insert into bank.app (id, partner, world, name, state, "
                                       "created_at) values ($1, $2, $3, $4, 'pending', $5)";
 
@@ -99,11 +101,19 @@ static struct tb_str name_of(const struct making *m, const char *otherwise)
     return name.at == NULL ? tb_str(otherwise) : name;
 }
 
+static tb_err TB_SUSPENDS list_accounts(struct tb_tx *tx, struct making *m)
+{
+    struct tb_rows *rows;
+    const struct tb_param whose[] = {TB_INT(m->seed.book), TB_TEXT(tb_str(m->seed.partner))};
+    TB_TRY(tb_tx_query(tx, &rows, SQL_ACCOUNTS, whose, TB_COUNT(whose)));
+    m->accounts = tb_cell(rows, 0, 0);
+    return NULL;
+}
+
 /* A world of its own, with everything in it. */
 static tb_err TB_SUSPENDS make_stranger(struct tb_req *req, struct tb_tx *tx, void *arg)
 {
     struct making *m = arg;
-    struct tb_rows *rows;
     const struct tb_seed_order order = {
         .world = TB_STR("Sandbox"),
         .partner = name_of(m, "Sandbox partner"),
@@ -113,10 +123,7 @@ static tb_err TB_SUSPENDS make_stranger(struct tb_req *req, struct tb_tx *tx, vo
     TB_TRY(tb_seed_world(req, tx, &order, &m->seed));
     TB_TRY(make_client(req, tx, m));
     TB_TRY(tb_demo_users(req, tx, &m->seed, &m->users));
-    const struct tb_param whose[] = {TB_INT(m->seed.book), TB_TEXT(tb_str(m->seed.partner))};
-    TB_TRY(tb_tx_query(tx, &rows, SQL_ACCOUNTS, whose, TB_COUNT(whose)));
-    m->accounts = tb_cell(rows, 0, 0);
-    return NULL;
+    return list_accounts(tx, m);
 }
 
 /* The partner that the statement's organisation is, made when it is heard of for the first time. */
@@ -160,11 +167,39 @@ static tb_err TB_SUSPENDS make_applicant(struct tb_req *req, struct tb_tx *tx, v
     return make_client(req, tx, m);
 }
 
+/* Another app beside the client whose registration token came as an initial access token. */
+static tb_err TB_SUSPENDS make_sibling(struct tb_req *req, struct tb_tx *tx, void *arg)
+{
+    struct making *m = arg;
+    struct tb_rows *rows;
+    struct tb_str token = tb_registration_token(req);
+    const struct tb_param whose[] = {TB_TEXT(tb_registration_digest(req, token))};
+    TB_TRY(tb_tx_query(tx, &rows, SQL_KIN, whose, TB_COUNT(whose)));
+    if (rows->n == 0)
+        return tb_fail(req, TB_E_INVALID_REGISTRATION_TOKEN, "%s",
+                       TB_E_INVALID_REGISTRATION_TOKEN->title);
+    struct tb_str partner = tb_cell(rows, 0, 0), world = tb_cell(rows, 0, 1);
+    snprintf(m->seed.partner, sizeof(m->seed.partner), "%.*s", (int)partner.n, partner.at);
+    snprintf(m->seed.world, sizeof(m->seed.world), "%.*s", (int)world.n, world.at);
+    m->seed.book = (int32_t)tb_cell_int(rows, 0, 2);
+    tb_id_make(m->seed.app, "app", m->seed.book, m->now_ms);
+    const struct tb_param app[] = {TB_TEXT(tb_str(m->seed.app)), TB_TEXT(partner), TB_TEXT(world),
+                                   TB_TEXT(name_of(m, "App")), TB_TIME(m->now_ms)};
+    TB_TRY(tb_tx_query(tx, &rows, SQL_JOIN, app, TB_COUNT(app)));
+    TB_TRY(make_client(req, tx, m));
+    return list_accounts(tx, m);
+}
+
 /* ---- what is told ---- */
 
 /* All a stranger needs: where its money is and who can log in. */
-static json_t *tell_sandbox(const struct making *m)
+static json_t *tell_sandbox(const struct making *m, bool kin)
 {
+    json_t *world = json_pack("{s:s, s:i, s:s, s:o}", "world", m->seed.world, "book", m->seed.book,
+                              "partner", m->seed.partner, "accounts",
+                              json_loadb(m->accounts.at, m->accounts.n, 0, NULL));
+    if (kin) /* who can log in there was told before, and nothing here remembers a password */
+        return world;
     json_t *users = json_array();
     for (size_t i = 0; i < TB_DEMO_USERS; i++) {
         const struct tb_demo_user *user = &m->users.users[i];
@@ -172,9 +207,9 @@ static json_t *tell_sandbox(const struct making *m)
                                                "name", user->name, "role", user->role, "password",
                                                m->users.password, "totp_secret", user->totp));
     }
-    return json_pack("{s:s, s:i, s:s, s:s, s:o, s:o}", "world", m->seed.world, "book", m->seed.book,
-                     "partner", m->seed.partner, "company", m->seed.company, "accounts",
-                     json_loadb(m->accounts.at, m->accounts.n, 0, NULL), "users", users);
+    json_object_set_new(world, "company", json_string(m->seed.company));
+    json_object_set_new(world, "users", users);
+    return world;
 }
 
 static tb_err TB_SUSPENDS register_client(struct tb_req *req)
@@ -189,16 +224,21 @@ static tb_err TB_SUSPENDS register_client(struct tb_req *req)
     TB_TRY(admit(req));
     m->now_ms = tb_oauth_now_s(req) * 1000;
     tb_client_secret_make(m->token, m->token_digest);
-    if (sandbox)
+    bool kin = sandbox && tb_registration_token(req).at != NULL;
+    if (sandbox && !kin)
         TB_TRY(tb_demo_invent(req, &m->users));
-    TB_TRY(tb_tx_run(req, tb_oauth()->store, sandbox ? make_stranger : make_applicant, m));
+    TB_TRY(tb_tx_run(req, tb_oauth()->store,
+                     kin       ? make_sibling
+                     : sandbox ? make_stranger
+                               : make_applicant,
+                     m));
     const struct tb_registered client = {
         .app = tb_str(m->seed.app),
         .metadata = m->judged.metadata,
         .issued_s = m->now_ms / 1000,
         .token = tb_str(m->token),
         .secret = m->secret,
-        .sandbox = sandbox ? tell_sandbox(m) : NULL,
+        .sandbox = sandbox ? tell_sandbox(m, kin) : NULL,
     };
     return tb_registration_answer(req, 201, &client);
 }

@@ -535,3 +535,17 @@ def test_a_half_finished_registration_leaves_nothing(sandbox, register, db):
         assert answer.status_code >= 500, answer.text
         cursor.execute("select count(*) from bank.world")
         assert cursor.fetchone() == before
+
+
+def test_a_partner_gets_another_app_in_its_world_by_an_initial_access_token(register, fapi):
+    first = registered(register({"token_endpoint_auth_method": "client_secret_basic", "redirect_uris": [REDIRECT_URI]}))
+    initial = {"Authorization": f"Bearer {first['registration_access_token']}"}
+    asked = {"token_endpoint_auth_method": "client_secret_basic", "redirect_uris": [REDIRECT_URI], "tongbao_resource_server": True}
+    second = registered(register(asked, headers=initial))
+    mine, theirs = first["tongbao_sandbox"], second["tongbao_sandbox"]
+    assert {name: theirs[name] for name in ("world", "book", "partner", "accounts")} == {
+        name: mine[name] for name in ("world", "book", "partner", "accounts")}
+    assert first["client_id"] != second["client_id"] and "users" not in theirs
+    assert register(asked, headers={"Authorization": "Bearer nobodys"}).json()["error"] == "invalid_token"
+    assert by_token(first, "DELETE", fapi).status_code == 204
+    assert register(asked, headers=initial).status_code == 401

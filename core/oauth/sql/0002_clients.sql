@@ -10,7 +10,7 @@ create table oauth.client (
         check (auth in ('private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'client_secret_basic')),
     resource_server     boolean     not null default false,     -- may introspect tokens of others
     software_id         text,
-    registration_digest text        collate "C" check (length(registration_digest) = 43),    -- of the token that manages
+    registration_digest text        collate "C" unique check (length(registration_digest) = 43),    -- of the token that manages
     created_at          timestamptz not null,                                                -- it (RFC 7592); null: none
     updated_at          timestamptz not null,
     check (not metadata ?& array['jwks', 'jwks_uri'])

@@ -175,8 +175,9 @@ end
 $$;
 
 -- The end of an app: every consent and grant, every secret and request of it ends, and it never comes back. Its tokens
--- stop at once where this machine's memory is told (the grants returned), elsewhere within a second by its state. The
--- locks: consents in the order of their ids, each with its grants, then the remaining grants in theirs.
+-- stop at once where this machine's memory is told (of the app and the grants returned), elsewhere within a second by its
+-- state and the list of what is revoked. The locks: consents in the order of their ids, each with its grants, then the
+-- remaining grants in theirs.
 create function oauth.end_app(app text, by_kind text, who text, at timestamptz) returns setof text
 language plpgsql strict security invoker
 set search_path = pg_catalog
@@ -206,7 +207,34 @@ begin
     delete from oauth.backchannel b where b.client = end_app.app and b.state = 'pending';
     delete from oauth.certificate c where c.client = end_app.app;
     delete from oauth.client c where c.app = end_app.app;
+    insert into oauth.revoked_token (jti, expires_at, revoked_at)
+    values (end_app.app, end_app.at + interval '10 minutes', end_app.at)
+    on conflict do nothing;
     perform oauth.record_act(end_app.who, end_app.by_kind || '.revoke', end_app.app,
                              jsonb_build_object('state', was), jsonb_build_object('state', 'revoked'), end_app.at);
 end
 $$;
+
+-- Whose registration this token manages (its digest), as an initial access token for another app of the same partner in
+-- the same world (RFC 7591 section 3). No row: nobody's, or of one that may not act.
+create function oauth.kin(digest text) returns table (partner text, world text, book int)
+language sql strict security invoker
+begin atomic
+    select a.partner, a.world, b.book
+      from oauth.client c
+      join bank.app a on a.id = c.app
+      join bank.partner p on p.id = a.partner
+      join bank.world w on w.id = a.world
+      join bank.book b on b.world = w.id
+     where c.registration_digest = kin.digest and a.state = 'active' and p.state = 'active' and w.kind = 'sandbox'
+     order by b.book limit 1
+       for share of a, p;
+end;
+
+create function oauth.join_world(app text, partner text, world text, name text, at timestamptz) returns void
+language sql strict security invoker
+begin atomic
+    insert into bank.app (id, partner, world, name, created_at)
+    values (join_world.app, join_world.partner, join_world.world, join_world.name, join_world.at);
+    insert into bank.entitlement (app, environment, since) values (join_world.app, 'sandbox', join_world.at);
+end;

@@ -170,6 +170,17 @@ static void honours_a_revocation_at_the_next_look(void **state)
     assert_false(found(other, NOW));
 }
 
+static void honours_that_an_app_is_gone(void **state)
+{
+    (void)state;
+    char buffer[TOKEN + 1];
+    struct tb_str token = token_of(buffer, 1, false);
+    assert_true(add(token, "j1", NOW + 60));
+    assert_int_equal(tb_jti_set_add(revoked, &TB_STR("app_1"), 1, NOW + 60, NOW), TB_JTI_NEW);
+    assert_false(found(token, NOW));
+    assert_false(add(token, "j1", NOW + 60));
+}
+
 static void a_grant_in_use_outlives_its_entry(void **state)
 {
     (void)state;
@@ -253,6 +264,7 @@ int main(void)
         TEST(tokens_of_one_hash_are_kept_apart),
         TEST(forgets_what_has_expired),
         TEST(honours_a_revocation_at_the_next_look),
+        TEST(honours_that_an_app_is_gone),
         TEST(a_grant_in_use_outlives_its_entry),
         TEST(stays_within_its_number_of_entries),
         TEST(stays_within_its_bytes),

@@ -11,9 +11,9 @@ const to = { [oauth.customFetch]: wire() }
 const discovered = async () => oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), { ...to, algorithm: 'oauth2' }))
 const keyed = (key) => oauth.PrivateKeyJwt({ key: key.key, kid: key.kid })
 
-async function partner(metadata, authentication, options = to) {
+async function partner(metadata, authentication, options = to, beside = undefined) {
   const as = await discovered()
-  const client = await oauth.processDynamicClientRegistrationResponse(await oauth.dynamicClientRegistrationRequest(as, metadata, to))
+  const client = await oauth.processDynamicClientRegistrationResponse(await oauth.dynamicClientRegistrationRequest(as, metadata, { ...to, initialAccessToken: beside }))
   return { as, client, authentication, options, world: client.tongbao_sandbox }
 }
 
@@ -146,7 +146,7 @@ const scenarios = {
     const dpop = await proof(at)
     const tokens = await credentials(at, 'accounts:read', dpop)
     const server_key = await signingKey()
-    const resource = await partner(byKey(server_key, { introspection_signed_response_alg: 'ES256', tongbao_resource_server: true }), keyed(server_key))
+    const resource = await partner(byKey(server_key, { introspection_signed_response_alg: 'ES256', tongbao_resource_server: true }), keyed(server_key), to, at.client.registration_access_token)
     const told = await introspect(resource, tokens.access_token, true)
     return { told: told.active, client: told.client_id === at.client.client_id }
   },

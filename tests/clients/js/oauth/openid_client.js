@@ -12,8 +12,8 @@ const plain = { [client.customFetch]: wire() }
 const world = (config) => config.clientMetadata().tongbao_sandbox
 
 // Register, and make the configuration for what was registered.
-async function partner(metadata, authentication, options = plain, more = {}) {
-  const registered = await client.dynamicClientRegistration(server, metadata, authentication, plain)
+async function partner(metadata, authentication, options = plain, more = {}, beside) {
+  const registered = await client.dynamicClientRegistration(server, metadata, authentication, { ...plain, initialAccessToken: beside })
   const config = await client.discovery(server, registered.clientMetadata().client_id, { ...registered.clientMetadata(), ...more }, authentication, options)
   return config
 }
@@ -137,7 +137,7 @@ const scenarios = {
     const tokens = await client.clientCredentialsGrant(config, { scope: 'accounts:read' }, { DPoP: dpop })
     const server_key = await signingKey()
     const asking = byKey(server_key, { introspection_signed_response_alg: 'ES256', tongbao_resource_server: true })
-    const resource = await partner(asking, keyed(server_key))
+    const resource = await partner(asking, keyed(server_key), plain, {}, config.clientMetadata().registration_access_token)
     client.enableNonRepudiationChecks(resource)
     const told = await client.tokenIntrospection(resource, tokens.access_token)
     const own = await client.tokenIntrospection(config, tokens.access_token)
