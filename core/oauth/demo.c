@@ -54,7 +54,8 @@ static void name_users(const struct tb_seed *seed, struct tb_demo_users *users)
 {
     for (size_t i = 0; i < TB_DEMO_USERS; i++) {
         users->users[i] = PEOPLE[i];
-        snprintf(users->users[i].login, TB_DEMO_LOGIN_BYTES, "%s@w%d", PEOPLE[i].login, seed->book);
+        snprintf(users->users[i].login, TB_DEMO_LOGIN_BYTES, "%.16s@w%d", PEOPLE[i].login,
+                 seed->book);
     }
 }
 
