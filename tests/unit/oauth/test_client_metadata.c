@@ -2,6 +2,7 @@
  * and outside it. */
 #include "unit.h"
 
+#include "base/json.h"
 #include "desk.h"
 #include "oauth/client_metadata.h"
 #include "oauth/errors.h"
@@ -13,8 +14,8 @@
 /* P-256, the base point doubled: as good a public key as any. */
 #define KEY(kid)                                                                                   \
     "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"" kid "\","                                       \
-    "\"x\":\"fPJ7GI0DT36KUjgDBLUawzhlMe0yKrYP9aaKQpxp5Kc\","                                       \
-    "\"y\":\"B3dVEJih2IxAwRhdsHnyLjOwpdKmb3FuJcK6anTbx1I\"}"
+    "\"x\":\"fPJ7GI0DT36KUjgDBLUaw8CJaeJ38hs1pgtI_EdmmXg\","                                       \
+    "\"y\":\"B3dVENuO0EApPZrGn3Qw27p9reY86YIpngS3nSJ4c9E\"}"
 #define BY_KEY                                                                                     \
     "\"token_endpoint_auth_method\":\"private_key_jwt\",\"jwks\":{\"keys\":[" KEY("k") "]}"
 
