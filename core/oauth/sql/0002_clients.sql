@@ -46,50 +46,60 @@ create table oauth.jwks (
 );
 
 -- Keep another secret of a client. At most two live at a time: null when it has two. The client's row is the lock.
-create function oauth.add_secret(p_app text, p_digest text, p_at timestamptz, p_expires_at timestamptz) returns text
-language plpgsql set search_path = pg_catalog as $$
+create function oauth.add_secret(app text, digest text, at timestamptz, expires_at timestamptz) returns text
+language plpgsql volatile security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
 begin
-    perform from oauth.client c where c.app = p_app for update;
-    if not found or 2 <= (select count(*) from oauth.client_secret s
-                          where s.app = p_app and (s.expires_at is null or s.expires_at > p_at)) then
+    perform from oauth.client c where c.app = add_secret.app for update;
+    if not found or 2 <= (select count(*) from oauth.client_secret s where s.app = add_secret.app
+                          and (s.expires_at is null or s.expires_at > add_secret.at)) then
         return null;
     end if;
-    insert into oauth.client_secret (app, digest, created_at, expires_at) values (p_app, p_digest, p_at, p_expires_at);
-    return p_digest;
+    insert into oauth.client_secret (app, digest, created_at, expires_at)
+    values (add_secret.app, add_secret.digest, add_secret.at, add_secret.expires_at);
+    return add_secret.digest;
 end $$;
 
--- Take the turn to fetch a uri: 'mine'; 'busy' while another fetches; 'late' when it was tried less than p_pause ago.
+-- Take the turn to fetch a uri: 'mine'; 'busy' while another fetches; 'late' when it was tried less than `pause` ago.
 -- A turn that was never ended (its worker died) is over after ten seconds.
-create function oauth.begin_jwks(p_uri text, p_at timestamptz, p_pause interval) returns text
-language plpgsql set search_path = pg_catalog as $$
+create function oauth.begin_jwks(uri text, at timestamptz, pause interval) returns text
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
 declare
     seen oauth.jwks;
 begin
-    insert into oauth.jwks (uri, tried_at, busy) values (p_uri, p_at, true) on conflict do nothing;
+    insert into oauth.jwks (uri, tried_at, busy) values (begin_jwks.uri, begin_jwks.at, true) on conflict do nothing;
     if found then
         return 'mine';
     end if;
-    select * into seen from oauth.jwks j where j.uri = p_uri for update;
-    if seen.busy and seen.tried_at > p_at - interval '10 s' then
+    select * into seen from oauth.jwks j where j.uri = begin_jwks.uri for update;
+    if seen.busy and seen.tried_at > begin_jwks.at - interval '10 s' then
         return 'busy';
-    elsif seen.tried_at > p_at - p_pause then
+    elsif seen.tried_at > begin_jwks.at - begin_jwks.pause then
         return 'late';
     end if;
-    update oauth.jwks j set tried_at = p_at, busy = true where j.uri = p_uri;
+    update oauth.jwks j set tried_at = begin_jwks.at, busy = true where j.uri = begin_jwks.uri;
     return 'mine';
 end $$;
 
--- Forget what has expired: used assertions, secrets, and documents nobody has asked for in a day. Each call takes a
--- bounded number of rows; it may run in several places at once.
-create function oauth.forget_expired(p_at timestamptz, p_most int) returns int
-language sql set search_path = pg_catalog as $$
+-- Forget what has expired: used assertions (a minute later, for a node whose clock is behind would take them still),
+-- secrets, and documents nobody has asked for in a day. Each call takes a bounded number of assertions; it may run in
+-- several places at once.
+create function oauth.forget_expired(at timestamptz, most int) returns bigint
+language sql volatile strict security invoker
+begin atomic
     with jti as (
         delete from oauth.used_jti u where (u.client, u.digest) in (
-            select v.client, v.digest from oauth.used_jti v where v.expires_at <= p_at
-            order by v.expires_at limit p_most for update skip locked) returning 1),
+            select v.client, v.digest from oauth.used_jti v
+            where v.expires_at <= forget_expired.at - interval '1 minute'
+            order by v.expires_at limit forget_expired.most for update skip locked) returning 1),
     secret as (
-        delete from oauth.client_secret s where s.expires_at <= p_at returning 1),
+        delete from oauth.client_secret s where s.expires_at <= forget_expired.at returning 1),
     document as (
-        delete from oauth.jwks j where j.tried_at <= p_at - interval '1 day' returning 1)
-    select ((select count(*) from jti) + (select count(*) from secret) + (select count(*) from document))::int
-$$;
+        delete from oauth.jwks j where j.tried_at <= forget_expired.at - interval '1 day' returning 1)
+    select (select count(*) from jti) + (select count(*) from secret) + (select count(*) from document);
+end;

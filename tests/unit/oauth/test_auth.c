@@ -308,7 +308,11 @@ static void what_has_expired_is_forgotten(void **state)
     assert_int_equal(
         pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '59 s', 100)"), 1);
     assert_int_equal(
-        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '2 h', 100)"), 2);
+        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '90 s', 100)"), 0);
+    assert_int_equal(
+        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '122 s', 100)"), 1);
+    assert_int_equal(
+        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '2 h', 100)"), 1);
     assert_int_equal(pg_number(&desk.pg, "select count(*) from oauth.client_secret"), 1);
 }
 
