@@ -1,12 +1,36 @@
 /* Stage "route": which operation serves this method and path. */
+#include "base/text.h"
 #include "gateway/gateway.h"
+
+enum {
+    PATH_SHOWN = 200,   /* bytes */
+    SEGMENT_SHOWN = 37, /* bytes with its slash: a UUID; the bank's own ids have 30 */
+};
+
+/* The path as far as it may stand in a trace. A segment that is longer than any id may be a token
+ * that somebody put into the wrong place. */
+static struct tb_str shown(struct tb_exchange *x)
+{
+    struct tb_text text;
+    struct tb_str rest = x->in.path;
+    tb_text_init(&text, x->run.arena);
+    while (rest.n > 0 && text.n < PATH_SHOWN) {
+        const char *slash = memchr(rest.at + 1, '/', rest.n - 1);
+        size_t n = slash != NULL ? (size_t)(slash - rest.at) : rest.n;
+        tb_text_add(&text, n <= SEGMENT_SHOWN ? (struct tb_str){rest.at, n} : TB_STR("/..."));
+        rest = (struct tb_str){rest.at + n, rest.n - n};
+    }
+    return tb_text_end(&text);
+}
 
 tb_err tb_stage_route(struct tb_exchange *x)
 {
     const struct tb_router *router = tb_gateway_parts(x->gateway)->router;
-    if (!tb_router_find(router, x->in.method, x->in.path, &x->match))
-        return tb_fail(&x->run.req, TB_E_NO_ROUTE, "nothing is served at %.*s",
-                       (int)(x->in.path.n < 200 ? x->in.path.n : 200), x->in.path.at);
+    if (!tb_router_find(router, x->in.method, x->in.path, &x->match)) {
+        struct tb_str path = shown(x);
+        return tb_fail(&x->run.req, TB_E_NO_ROUTE, "nothing is served at %.*s", (int)path.n,
+                       path.at == NULL ? "" : path.at);
+    }
     if (x->match.operation == NULL) {
         tb_exchange_header(x, TB_STR("allow"), tb_str(x->match.allow));
         return tb_fail(&x->run.req, TB_E_METHOD, "this path takes %s", x->match.allow);
