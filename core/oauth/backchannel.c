@@ -15,7 +15,6 @@
 
 enum {
     MESSAGE_CHARS_MAX = 64,
-    WORDS_MAX = 512,
     TOKEN_MAX = 1024, /* CIBA Core §7.1 */
 };
 
@@ -129,7 +128,7 @@ static tb_err judge(struct ask *ask)
     TB_TRY(judge_message(ask));
     TB_TRY(judge_notification(ask));
     TB_TRY(judge_expiry(ask));
-    return tb_request_text(ask->req, &ask->form, "acr_values", WORDS_MAX, true, ask->params);
+    return tb_request_acr(ask->req, ask->client, &ask->form, ask->params);
 }
 
 /* ---- keeping it ---- */

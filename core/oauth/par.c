@@ -21,7 +21,7 @@ enum {
     STATE_MAX = 4096, /* it travels back in a Location header */
     NONCE_MAX = 512,
     HINT_MAX = 256,
-    WORDS_MAX = 512,
+    LOCALES_MAX = 512,
 };
 
 static const char SQL_KEEP[] =
@@ -146,13 +146,24 @@ static tb_err judge_texts(struct push *push)
         size_t max;
         bool ascii;
     } TEXTS[] = {
-        {"state", STATE_MAX, true},      {"nonce", NONCE_MAX, true},
-        {"acr_values", WORDS_MAX, true}, {"ui_locales", WORDS_MAX, true},
+        {"state", STATE_MAX, true},
+        {"nonce", NONCE_MAX, true},
+        {"ui_locales", LOCALES_MAX, true},
         {"login_hint", HINT_MAX, false},
     };
     for (size_t i = 0; i < TB_COUNT(TEXTS); i++)
         TB_TRY(tb_request_text(push->req, &push->form, TEXTS[i].name, TEXTS[i].max, TEXTS[i].ascii,
                                push->params));
+    return NULL;
+}
+
+/* Seconds; not sent, what the client registered as default_max_age. */
+static tb_err judge_max_age(struct push *push)
+{
+    json_t *usual = json_object_get(push->client->metadata, "default_max_age");
+    TB_TRY(tb_request_number(push->req, &push->form, "max_age", 0, INT32_MAX, push->params));
+    if (json_is_integer(usual) && json_object_get(push->params, "max_age") == NULL)
+        json_object_set(push->params, "max_age", usual);
     return NULL;
 }
 
@@ -165,7 +176,8 @@ static tb_err judge(struct push *push)
     TB_TRY(judge_prompt(push));
     TB_TRY(judge_resource(push));
     TB_TRY(judge_texts(push));
-    TB_TRY(tb_request_number(push->req, &push->form, "max_age", 0, INT32_MAX, push->params));
+    TB_TRY(judge_max_age(push));
+    TB_TRY(tb_request_acr(push->req, push->client, &push->form, push->params));
     TB_TRY(tb_request_claims(push->req, &push->form, push->params));
     TB_TRY(tb_request_details(push->req, push->client, &push->form, push->params));
     return tb_request_scope(push->req, push->client, &push->form, push->params);

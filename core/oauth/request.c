@@ -10,6 +10,8 @@
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
 
+enum { ACR_VALUES_MAX = 512 };
+
 static const struct tb_json_limits limits = {
     .bytes = TB_FORM_VALUE_MAX, .depth = 8, .members = 512};
 
@@ -101,6 +103,22 @@ tb_err tb_request_number(struct tb_req *req, const struct tb_form *form, const c
         return tb_fail(req, TB_E_INVALID_REQUEST, "%s must be a whole number from %lld to %lld",
                        name, (long long)min, (long long)max);
     return put(req, params, name, json_integer(number));
+}
+
+/* ---- acr_values ---- */
+
+tb_err tb_request_acr(struct tb_req *req, const struct tb_oauth_client *client,
+                      const struct tb_form *form, json_t *params)
+{
+    const json_t *one;
+    struct tb_text text;
+    size_t i;
+    if (tb_form_get(form, "acr_values").at != NULL)
+        return tb_request_text(req, form, "acr_values", ACR_VALUES_MAX, true, params);
+    tb_text_init(&text, tb_run_of(req)->arena);
+    json_array_foreach(tb_json_array(client->metadata, "default_acr_values"), i, one)
+        tb_text_add_format(&text, "%s%s", i == 0 ? "" : " ", json_string_value(one));
+    return text.n == 0 ? NULL : tb_request_put(req, params, "acr_values", tb_text_end(&text));
 }
 
 /* ---- authorization_details ---- */

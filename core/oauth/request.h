@@ -33,6 +33,10 @@ tb_err TB_NODISCARD tb_request_text(struct tb_req *req, const struct tb_form *fo
 tb_err TB_NODISCARD tb_request_number(struct tb_req *req, const struct tb_form *form,
                                       const char *name, int64_t min, int64_t max, json_t *params);
 
+/** acr_values; not sent, what the client registered as default_acr_values. */
+tb_err TB_NODISCARD tb_request_acr(struct tb_req *req, const struct tb_oauth_client *client,
+                                   const struct tb_form *form, json_t *params);
+
 /** authorization_details: TB_E_INVALID_AUTHORIZATION_DETAILS. */
 tb_err TB_NODISCARD tb_request_details(struct tb_req *req, const struct tb_oauth_client *client,
                                        const struct tb_form *form, json_t *params);

@@ -21,7 +21,10 @@ enum { RACERS = 64 };
     MEMBERS ",\"backchannel_token_delivery_mode\":\"ping\","                                       \
             "\"backchannel_client_notification_endpoint\":\"https://client.example/cb\""
 
+static const struct tb_key_schedule schedule = {TB_ALG_ES256, 90 * 86400, 86400, 32 * 86400};
+
 static struct scene scene;
+static struct tb_keystore *responses;
 
 static const struct param USUAL[] = {
     {"scope", "openid accounts:read"},
@@ -33,7 +36,14 @@ static const struct param USUAL[] = {
 static int set_up(void **state)
 {
     (void)state;
+    struct tb_key_row row;
+    int64_t now_s = tb_wall_ms() / 1000;
     scene_open(&scene);
+    responses = tb_keystore_new(&scene.desk.parts.master);
+    assert_true(tb_keystore_make(responses, &schedule, now_s, scene.arena, &row));
+    assert_null(tb_keystore_load(responses, &row, 1, now_s));
+    scene.desk.parts.response_keys = responses;
+    tb_oauth_open(&scene.desk.parts);
     tb_backchannel_open();
     return 0;
 }
@@ -42,6 +52,7 @@ static int tear_down(void **state)
 {
     (void)state;
     scene_close(&scene);
+    tb_keystore_free(responses);
     return 0;
 }
 
@@ -219,6 +230,50 @@ static void lets_no_client_wear_a_customer_down(void **state)
     expect(ask(NULL), "ok", "", "after they have expired");
 }
 
+/* ---- naming the customer by an ID token ---- */
+
+static const struct answered *ask_with_id_token(struct tb_key *key, const char *type,
+                                                const char *issuer, const char *audience,
+                                                const char *subject, int life_s)
+{
+    long long now_s = tb_wall_ms() / 1000;
+    struct tb_str claims = tb_arena_format(
+        scene.arena, "{\"iss\":\"%s\",\"aud\":\"%s\",\"sub\":\"%s\",\"iat\":%lld,\"exp\":%lld}",
+        issuer, audience, subject, now_s - 3600, now_s + life_s);
+    const struct param other[] = {
+        {"login_hint", NULL},
+        {"id_token_hint", tb_jose_sign(key, type, claims, scene.arena).at},
+        {NULL, NULL}};
+    return ask(other);
+}
+
+static void knows_a_customer_by_an_id_token_of_ours(void **state)
+{
+    (void)state;
+    struct tb_key *ours = tb_keystore_signer(responses, tb_wall_ms() / 1000);
+    const struct {
+        struct tb_key *key;
+        const char *type, *issuer, *audience, *subject;
+        int life_s;
+        const char *code, *words;
+    } cases[] = {
+        {ours, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, 300, "ok", ""},
+        {ours, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, -300, "ok", ""}, /* it has expired since */
+        {ours, "JWT", DESK_ISSUER, OTHER, CUSTOMER, 300, "invalid_request", "audience"},
+        {ours, "JWT", "https://other.example", CLIENT, CUSTOMER, 300, "invalid_request", "another"},
+        {ours, "at+jwt", DESK_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "typ is not"},
+        {scene.stranger, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "no key"},
+        {ours, "JWT", DESK_ISSUER, CLIENT, "usr_nobody", 300, "unknown_user_id", "no customer"},
+        {ours, "JWT", DESK_ISSUER, CLIENT, "usr_3", 300, "unknown_user_id", "no customer"},
+    };
+    scene_client(&scene, MEMBERS);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect(ask_with_id_token(cases[i].key, cases[i].type, cases[i].issuer, cases[i].audience,
+                                 cases[i].subject, cases[i].life_s),
+               cases[i].code, cases[i].words, cases[i].subject);
+    assert_int_equal(kept("user_id = '" CUSTOMER "'"), 2);
+}
+
 /* ---- asking in signed form ---- */
 
 static const char *at(const char *format, long long offset_s)
@@ -384,6 +439,7 @@ int main(void)
         cmocka_unit_test(refuses_messages_that_could_deceive),
         cmocka_unit_test(wants_a_token_of_clients_that_are_notified),
         cmocka_unit_test(lets_no_client_wear_a_customer_down),
+        cmocka_unit_test(knows_a_customer_by_an_id_token_of_ours),
         cmocka_unit_test(takes_signed_requests_with_all_their_claims),
         cmocka_unit_test(slows_a_client_down_that_asks_too_often),
         cmocka_unit_test(gives_the_grant_once_and_to_its_client_only),

@@ -194,6 +194,22 @@ static void does_without_state_nonce_and_scope(void **state)
                         "\",\"response_mode\":\"query\",\"scope\":\"accounts:read\"}");
 }
 
+static void takes_what_is_not_sent_from_what_was_registered(void **state)
+{
+    (void)state;
+    json_t *params;
+    const struct param sent[] = {{"max_age", "5"}, {"acr_values", "urn:c"}, {NULL, NULL}};
+    scene_client(&scene, CLIENT_MEMBERS
+                 ",\"default_max_age\":60,\"default_acr_values\":[\"urn:a\",\"urn:b\"]");
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(found(CLIENT, uri_of(push(i == 0 ? NULL : sent)), &params), "ok");
+        assert_int_equal(json_integer_value(json_object_get(params, "max_age")), i == 0 ? 60 : 5);
+        assert_string_equal(json_string_value(json_object_get(params, "acr_values")),
+                            i == 0 ? "urn:a urn:b" : "urn:c");
+        json_decref(params);
+    }
+}
+
 /* ---- what is refused ---- */
 
 struct refusal {
@@ -377,6 +393,7 @@ int main(void)
         cmocka_unit_test(keeps_every_parameter_in_normal_form),
         cmocka_unit_test(keeps_long_states_and_nonces_whole),
         cmocka_unit_test(does_without_state_nonce_and_scope),
+        cmocka_unit_test(takes_what_is_not_sent_from_what_was_registered),
         cmocka_unit_test(refuses_what_the_profile_does_not_allow),
         cmocka_unit_test(refuses_scopes_and_details_beyond_the_client),
         cmocka_unit_test(refuses_claims_that_name_nothing),
