@@ -1,3 +1,5 @@
+/* A customer is somebody of the client's own world, or nobody: logins of other worlds are answered
+ * like logins that do not exist. */
 #include "oauth/hint.h"
 #include "base/json.h"
 #include "crypto/jose.h"
