@@ -550,11 +550,19 @@ def test_accounts_are_chosen_on_purpose(logged_in, shop, db):
     bare = [(n, v) for n, v in form.values() if n not in boxes]
     none = Page(post(logged_in, "/oauth/decide", [*bare, ("decision", "approve")]))
     assert none.status == 400 and "Choose an account first" in none.text and f"href=\"#{boxes[0]}\"" in none.answer.text
+    for odd in ("acc_" + "x" * 26, "{" + "," * 28 + "}", boxes[0].upper()):
+        ignored = Page(post(logged_in, "/oauth/decide", [*bare, (odd, "1"), ("account", odd), ("decision", "approve")]))
+        assert ignored.status == 400 and "Choose an account first" in ignored.text, odd
     with db.cursor() as sql:
         sql.execute("select id from bank.account where book <> (select min(book) from oauth.user_account) limit 1")
         [foreign] = sql.fetchone()
     stolen = Page(post(logged_in, "/oauth/decide", [*bare, (foreign, "1"), ("decision", "approve")]))
     assert stolen.status == 400 and "cannot be used" in stolen.text
+    # nor are all that the client named chosen when the customer ticks none of them
+    named = logged_in.open(shop.push({"authorization_details": [{**DETAILS[0], "accounts": boxes[:2]}]}).url()).asks_decision()
+    assert [i["name"] for i in named.inputs if i.get("type") == "checkbox"] == boxes[:2]
+    none = Page(post(logged_in, "/oauth/decide", [*((n, v) for n, v in named.values() if n not in boxes), ("decision", "approve")]))
+    assert none.status == 400 and "Choose an account first" in none.text
     answer = post(logged_in, "/oauth/decide", [*bare, (boxes[1], "1"), ("decision", "approve")])
     pushed.code = Landing(answer).parameters["code"]
     tokens = shop.redeem(pushed).json()
