@@ -58,6 +58,10 @@ static const struct tb_admin verbs[] = {
      .sql = "select oauth.revoke_app($1, $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "revoked"},
+    {.command = "app server",
+     .kind = TB_ADMIN_ACT,
+     .sql = "select oauth.set_resource_server($1, $2::text is null, $3, $4)",
+     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPTION("off"), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
 };
 
 static int run(struct tb_cli *cli)
@@ -291,6 +295,20 @@ const struct tb_command tb_command_app_revoke = {
     .name = "app revoke",
     .summary = "end an app for good, with its secrets, consents and grants",
     .example = "tongbao app revoke app_01k9x3m5n7p9q1r3s5t7v9w1x3",
+    .run = run,
+    ONE_APP,
+};
+
+static const struct tb_option server_options[] = {
+    {"off", NULL, "it is one no longer"},
+    {.name = NULL},
+};
+
+const struct tb_command tb_command_app_server = {
+    .name = "app server",
+    .summary = "make an app a resource server, which may introspect tokens of others",
+    .options = server_options,
+    .example = "tongbao app server app_01k9x3m5n7p9q1r3s5t7v9w1x3",
     .run = run,
     ONE_APP,
 };

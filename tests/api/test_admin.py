@@ -105,9 +105,18 @@ def test_a_suspended_app_gets_no_token_and_its_tokens_stop(run, app, ask, fapi):
     assert ask(client, secret).status_code == 200
 
 
+def test_a_resource_server_is_made_by_the_bank(run, app):
+    assert run("app", "show", app[0])["resource_server"] is False
+    for more, now in (((), True), ((), True), (("--off",), False)):
+        run("app", "server", app[0], *more)
+        assert run("app", "show", app[0])["resource_server"] is now
+    assert acts_of(run, app[0])[2:] == ["app.server", "app.server"]
+
+
 @pytest.mark.parametrize("arguments", [
     ("partner", "suspend", "ptr_nobody"), ("partner", "resume", "ptr_nobody"), ("partner", "revoke", "ptr_nobody"),
     ("app", "show", "app_nobody"), ("app", "suspend", "app_nobody"), ("app", "revoke", "app_nobody"), ("app", "secret", "app_nobody"),
+    ("app", "server", "app_nobody"),
     ("entitlement", "grant", "app_nobody", "example"), ("entitlement", "withdraw", "app_nobody", "example"),
     ("interface", "start", "nothing"), ("grant", "revoke", "grn_nobody"), ("consent", "show", "cns_nobody"),
     ("consent", "revoke", "cns_nobody")])

@@ -14,7 +14,7 @@ from harness.sandbox import ROOT
 
 COMMANDS = ["serve", "reload", "status", "plugin check", "plugin doc", "plugin new", "migrate", "world seed", "world fill", "token",
             "keys list", "keys rotate", "partner list", "partner create", "partner suspend", "partner resume", "partner revoke",
-            "app list", "app create", "app show", "app suspend", "app resume", "app revoke", "app secret", "entitlement list",
+            "app list", "app create", "app show", "app suspend", "app resume", "app revoke", "app secret", "app server", "entitlement list",
             "entitlement grant", "entitlement withdraw", "interface list", "interface stop", "interface start", "grant list",
             "grant revoke", "consent list", "consent show", "consent revoke", "act list", "user list", "user add", "user reset",
             "user lock", "user unlock", "audit", "config"]

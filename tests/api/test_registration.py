@@ -368,6 +368,16 @@ def test_partners_are_told_of_certificates_that_end(fapi, register, sandbox, db,
     assert all(data["thumbprint"] == thumbprint and data["object"] == "client" for _, data in events)
 
 
+def test_a_certificate_that_is_used_is_kept_in_mind(fapi, db, tmp_path_factory):
+    client = FapiClient.register(fapi, certificate=Certificate(tmp_path_factory.mktemp("used")))
+    with db.cursor() as cursor:
+        cursor.execute("delete from oauth.certificate where client = %s returning thumbprint", (client.id,))
+        kept = cursor.fetchall()
+        assert client.client_credentials().status_code == 200
+        cursor.execute("select thumbprint from oauth.certificate where client = %s", (client.id,))
+        assert cursor.fetchall() == kept == [(client.certificate.thumbprint,)]
+
+
 # ---- the limit of an address ----
 
 def test_an_address_registers_no_more_than_the_most_in_an_hour():

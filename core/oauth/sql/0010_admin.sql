@@ -115,6 +115,26 @@ begin
 end
 $$;
 
+-- Whether a client is a resource server: it may introspect tokens that were given to others.
+create function oauth.set_resource_server(app text, wanted boolean, who text, at timestamptz) returns text
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    was boolean;
+begin
+    select c.resource_server into was from oauth.client c where c.app = set_resource_server.app for update;
+    if was <> set_resource_server.wanted then
+        update oauth.client c set resource_server = set_resource_server.wanted where c.app = set_resource_server.app;
+        perform oauth.record_act(set_resource_server.who, 'app.server', set_resource_server.app,
+                                 jsonb_build_object('resource_server', was),
+                                 jsonb_build_object('resource_server', set_resource_server.wanted),
+                                 set_resource_server.at);
+    end if;
+    return case when was is null then null when set_resource_server.wanted then 'may introspect' else 'may not introspect' end;
+end
+$$;
+
 -- Another secret for a client; the one it has stays good until `until`. With two that have not ended the older one ends
 -- now: null is the answer when there is no such client, or it does not authenticate by secrets.
 create function oauth.rotate_secret(app text, digest text, until timestamptz, who text, at timestamptz) returns text
