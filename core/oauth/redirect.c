@@ -1,5 +1,5 @@
-/* A byte by byte comparison, and its one exception: a native app asks its system for a free port when
- * it is about to be redirected to, so the port of a loopback address says nothing. */
+/* A byte by byte comparison, and its one exception: a native app asks its system for a free port
+ * when it is about to be redirected to, so the port of a loopback address says nothing. */
 #include "oauth/redirect.h"
 #include "base/json.h"
 #include <ctype.h>
