@@ -131,6 +131,7 @@ static tb_err TB_SUSPENDS take_password(struct tb_req *req, struct tb_login *log
         return tb_login_reply(req, login);
     }
     TB_TRY(tb_throttle_success(req, login->login, false));
+    TB_TRY(tb_user_challenge(req, user));
     TB_TRY(tb_session_open(req, session, user, false));
     return tb_login_go_on(req, login);
 }

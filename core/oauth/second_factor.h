@@ -26,8 +26,8 @@ struct tb_second_factor {
     /** Make what the factor keeps of a user: `secret` is sealed and stored. Waits: no. */
     void (*enroll)(struct tb_secret *out_secret);
 
-    /** Ask the user, when the factor does that by a way of its own; NULL: it only reads an answer.
-     *  Waits: may. */
+    /** Ask the user by a way of the factor's own (a message, an app), right after the password;
+     *  NULL: it only reads an answer. Waits: may. */
     tb_err (*challenge)(struct tb_req *req, const struct tb_factor_case *of);
 
     /** Whether `answer`, as typed into the page, is right and was not used before: two requests

@@ -183,15 +183,35 @@ tb_err TB_SUSPENDS tb_user_login(struct tb_req *req, struct tb_str login, struct
     return checking.right ? tb_user_of_row(req, rows, 0, out_user) : NULL;
 }
 
-tb_err TB_SUSPENDS tb_user_factor(struct tb_req *req, const struct tb_user *user,
-                                  struct tb_str answer, bool *out_right)
+/* What the user's second factor keeps, opened. To be wiped. */
+static tb_err open_secret(struct tb_req *req, const struct tb_user *user, struct tb_secret *out)
 {
-    struct tb_secret key = {NULL, 0}, secret = {NULL, 0};
+    struct tb_secret key = {NULL, 0};
     sealing_key(&key);
-    bool opened = tb_unseal(&key, user->id, user->sealed, &secret);
+    bool opened = tb_unseal(&key, user->id, user->sealed, out);
     tb_secret_wipe(&key);
     if (!opened)
         return tb_fail(req, TB_E_INTERNAL, "a second factor does not open under this secret");
+    return NULL;
+}
+
+tb_err TB_SUSPENDS tb_user_challenge(struct tb_req *req, const struct tb_user *user)
+{
+    struct tb_secret secret = {NULL, 0};
+    if (user->factor->challenge == NULL)
+        return NULL;
+    TB_TRY(open_secret(req, user, &secret));
+    struct tb_factor_case of = {.user = user->id, .book = user->book, .secret = &secret};
+    tb_err err = user->factor->challenge(req, &of);
+    tb_secret_wipe(&secret);
+    return err;
+}
+
+tb_err TB_SUSPENDS tb_user_factor(struct tb_req *req, const struct tb_user *user,
+                                  struct tb_str answer, bool *out_right)
+{
+    struct tb_secret secret = {NULL, 0};
+    TB_TRY(open_secret(req, user, &secret));
     struct tb_factor_case of = {.user = user->id, .book = user->book, .secret = &secret};
     tb_err err = user->factor->verify(req, &of, answer, out_right);
     tb_secret_wipe(&secret);

@@ -77,6 +77,9 @@ struct tb_user {
 tb_err TB_NODISCARD TB_SUSPENDS tb_user_login(struct tb_req *req, struct tb_str login,
                                               struct tb_str password, struct tb_user **out_user);
 
+/** Ask for the user's second factor by its own way, if it has one: once the password was right. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_user_challenge(struct tb_req *req, const struct tb_user *user);
+
 /** Whether `answer` is what the user's second factor says now; right at most once. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_user_factor(struct tb_req *req, const struct tb_user *user,
                                                struct tb_str answer, bool *out_right);
