@@ -5,11 +5,8 @@
 #include "oauth/keys.h"
 #include "runtime/run.h"
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     AFTER_S = 600, /* twice what verifiers may keep the JWK Set */
@@ -24,17 +21,6 @@ struct keys_job {
     int64_t after_s;
     json_t *list;
 };
-
-/* Who runs this command, for the record of acts. */
-static void operator_name(char *out, size_t room)
-{
-    const char *name = getenv("SUDO_USER");
-    if (name == NULL) {
-        const struct passwd *user = getpwuid(getuid());
-        name = user == NULL ? "unknown" : user->pw_name;
-    }
-    snprintf(out, room, "operator:%s", name);
-}
 
 static const char *state_name(enum tb_key_state state)
 {
@@ -74,10 +60,10 @@ static void describe(json_t *list, enum tb_key_purpose purpose, const struct tb_
 static tb_err TB_SUSPENDS work_on(struct tb_req *req, const struct keys_job *job,
                                   enum tb_key_purpose purpose, const struct tb_secret *secret)
 {
-    char who[128];
+    char who[TB_OPERATOR_BYTES];
     int64_t now_s = tb_wall_ms() / 1000;
     struct tb_keystore *keys = tb_keystore_new(secret);
-    operator_name(who, sizeof(who));
+    tb_command_operator(who);
     tb_err err = tb_oauth_keys_refresh(req, keys, purpose, &tb_oauth_schedule, now_s);
     if (err == NULL && job->rotate)
         err = tb_oauth_keys_rotate(req, keys, purpose, &tb_oauth_schedule, who,
