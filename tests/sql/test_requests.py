@@ -4,9 +4,8 @@ import threading
 
 import pytest
 
-from conftest import APP, NOW, PARTNER
-
-USER = "usr_" + "a" * 26
+NOW = "2026-11-23T08:00:00Z"
+PARTNER, APP, USER = (prefix + "a" * 26 for prefix in ("ptr_", "app_", "usr_"))
 START = datetime.datetime(2026, 11, 23, 8, 0, 0, tzinfo=datetime.timezone.utc)
 
 
