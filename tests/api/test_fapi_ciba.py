@@ -304,7 +304,7 @@ def test_ensure_wrong_client_id_in_backchannel_authorization_request(poller, sig
     refused(poller.backchannel(auth={**poller.credentials(), "client_id": signer.id}), (400, 401), *NOT_AUTHENTICATED)
 
 
-def test_ensure_mtls_holder_of_key_required(bank, holder):
+def test_ensure_mtls_holder_of_key_required(holder):
     waiting, message = start(holder)
     decide(holder, message)
     refused(holder.poll(waiting["auth_req_id"], certificate=None), (400, 401), "invalid_client")

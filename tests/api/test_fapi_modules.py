@@ -20,6 +20,7 @@ from harness.jose import sha256
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NOT_AUTHENTICATED = ("invalid_client", "invalid_request")
+PROTOCOL_CLAIMS = ("iss", "aud", "exp", "iat", "nonce", "acr", "sub", "auth_time", "at_hash", "amr")  # of no person
 ELSEWHERE = "https://other1.example.com"
 
 
@@ -169,8 +170,7 @@ def test_test_essential_acr_sca_claim(fapi, client):
 
 
 def test_test_claims_parameter_identity_claims(fapi, client):
-    offered = [c for c in fapi.metadata.get("claims_supported", []) if c not in ("iss", "aud", "exp", "iat", "nonce", "acr", "sub",
-                                                                                 "auth_time", "at_hash", "amr")]
+    offered = [claim for claim in fapi.metadata.get("claims_supported", []) if claim not in PROTOCOL_CLAIMS]
     if fapi.metadata.get("claims_parameter_supported") is not True:
         offered = []
     forms = [None, {"essential": True}, {"essential": False}]
@@ -319,7 +319,7 @@ def test_ensure_holder_of_key_required(fapi, client, mtls_client):
 
 def test_par_attempt_reuse_request_uri(client):
     authorization = client.authorize()
-    stopped(client.browser.decide(authorization.url(), client.users[0]), "invalid_request_uri", "invalid_request")
+    stopped(client.browser.open(authorization.url()), "invalid_request_uri", "invalid_request")
 
 
 def test_par_attempt_to_use_expired_request_uri(sandbox, client):
@@ -327,14 +327,14 @@ def test_par_attempt_to_use_expired_request_uri(sandbox, client):
     lives = authorization.answer.json()["expires_in"]
     assert 0 < lives < 600
     assert age(sandbox, "pushed_request", authorization.request_uri, lives + 1) <= lives
-    stopped(client.browser.decide(authorization.url(), client.users[0]), "invalid_request_uri", "invalid_request")
+    stopped(client.browser.open(authorization.url()), "invalid_request_uri", "invalid_request")
 
 
 def test_par_attempt_to_use_request_uri_for_different_client(client, other_client):
     authorization = client.push()
-    outcome = other_client.browser.decide(authorization.url(client_id=other_client.id), other_client.users[0])
+    outcome = other_client.browser.open(authorization.url(client_id=other_client.id))
     stopped(outcome, "invalid_request", "invalid_request_object", "invalid_request_uri")
-    outcome = client.browser.decide(authorization.url(client_id=other_client.id), client.users[0])
+    outcome = client.browser.open(authorization.url(client_id=other_client.id))
     stopped(outcome, "invalid_request", "invalid_request_object", "invalid_request_uri")
 
 
@@ -368,7 +368,7 @@ def test_par_without_duplicate_parameters(client):
 def test_ensure_unsigned_authorization_request_without_using_par_fails(fapi, client):
     parameters, _ = client.parameters({"authorization_details": None})
     url = str(fapi.http().build_request("GET", fapi.metadata["authorization_endpoint"], params=parameters).url)
-    stopped(client.browser.decide(url, client.users[0]), "invalid_request", "invalid_request_uri")
+    stopped(client.browser.open(url), "invalid_request", "invalid_request_uri")
 
 
 def test_ensure_redirect_uri_in_authorization_request(client):

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-from harness.forge import Forger, b64, compact, sign_es256, unb64
+from harness.forge import Forger, sign_es256
+from harness.jose import b64, compact, unb64
 from harness.partner import Partner
 
 PING = "/example/v1/ping"

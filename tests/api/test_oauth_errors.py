@@ -56,7 +56,7 @@ def test_who_is_not_a_client_gets_invalid_client(client, endpoint, case):
     refused(answer, (400, 401), "invalid_client", *(("invalid_request",) if answer.status_code == 400 else ()))
 
 
-def test_a_basic_client_that_fails_is_challenged(fapi, client):
+def test_a_basic_client_that_fails_is_challenged(client):
     basic = base64.b64encode(f"{client.id}:{token_of()}".encode()).decode()
     answer = client.post("token_endpoint", {"grant_type": "client_credentials"}, auth=None,
                          headers={"Authorization": f"Basic {basic}"})
@@ -202,7 +202,7 @@ def test_what_a_silent_request_cannot_do_is_told_to_the_client(fapi, client):
 # ---- HTTP ----
 
 @pytest.mark.parametrize("endpoint", AUTHENTICATED)
-def test_wrong_method_type_and_size_are_said_as_oauth_errors(fapi, client, endpoint):
+def test_wrong_method_type_and_size_are_said_as_oauth_errors(fapi, endpoint):
     url = fapi.metadata[endpoint]
     for method in ("GET", "PUT", "DELETE"):
         answer = fapi.http().request(method, url)

@@ -154,7 +154,7 @@ def test_one_assertion_authenticates_once(client, twins):
     one_won(race(twins, lambda twin: twin.client_credentials(auth=auth)), 401, "invalid_client")
 
 
-def test_one_jti_authenticates_once_whatever_else_the_assertion_says(client, twins):
+def test_one_jti_authenticates_once_whatever_else_the_assertion_says(twins):
     jti = token_of()
     answers = race(twins, lambda twin: twin.client_credentials(auth=twin.credentials({"jti": jti, "more": token_of(4)})))
     one_won(answers, 401, "invalid_client")

@@ -21,7 +21,7 @@ import httpx
 
 from .browser import Browser, Landing, User
 from .client import Prompt
-from .jose import Key, changed, peek, sha256, verified
+from .jose import Key, changed, sha256, verified
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CIBA_GRANT = "urn:openid:params:grant-type:ciba"
@@ -345,8 +345,3 @@ class FapiClient:
     def poll(self, auth_req_id, changes=None, auth=NEW, proof=NEW, **options):
         good = {"grant_type": CIBA_GRANT, "auth_req_id": auth_req_id}
         return self.post("token_endpoint", changed(good, changes), auth, proof, **options)
-
-
-def claims_of(token):
-    """The claims of an access token that is a JWT (RFC 9068)."""
-    return peek(token)[1]

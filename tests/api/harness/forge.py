@@ -6,7 +6,6 @@ test can sign whatever it likes and be sure that only the thing it changed is wr
     forger.token(claims={"exp": 1})                 # refused, and the signature is right
 """
 
-import base64
 import hashlib
 import hmac
 import json
@@ -16,17 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def unb64(text):
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def compact(value):
-    return json.dumps(value, separators=(",", ":")).encode()
+from .jose import b64, compact, unb64
 
 
 def sign_es256(key, data):

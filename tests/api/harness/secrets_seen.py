@@ -8,7 +8,6 @@ into the HTTP clients, so what is noted is what was on the wire, whoever sent it
 """
 
 import json
-import re
 import urllib.parse
 
 # What makes a member or parameter a secret, here or in what it opens. Neither state nor nonce is one: they bind, and
@@ -16,7 +15,7 @@ import urllib.parse
 NAMES = {"code", "access_token", "refresh_token", "id_token", "token", "client_assertion", "client_secret", "request",
          "code_verifier", "password", "auth_req_id", "request_uri", "registration_access_token", "response", "totp", "otp",
          "totp_secret", "client_notification_token", "software_statement", "csrf"}
-FIELDS = re.compile(r"^(?:authorization|dpop)$", re.I)
+FIELDS = ("authorization", "dpop")
 
 
 class SecretsSeen:
@@ -50,7 +49,7 @@ class SecretsSeen:
 
     def fields(self, headers, where):
         for name, value in headers.multi_items():
-            if FIELDS.match(name):
+            if name in FIELDS:
                 self.note(value.split(" ", 1)[-1], f"{where} {name}")
             elif name == "cookie":
                 for cookie in value.split("; "):
