@@ -187,7 +187,7 @@ declare
     one record;
     was text;
 begin
-    select a.state into was from bank.app a where a.id = end_app.app for update;
+    select a.state into was from bank.app a where a.id = end_app.app for no key update;
     if not found or was = 'revoked' then
         return;
     end if;

@@ -1,6 +1,7 @@
 -- What operators do to partners, apps, entitlements, grants and consents. Each function is one act: it changes what it
 -- says, records the act with what was before, and answers with the new state, or with null when there is nothing of that
--- id. Doing an act again changes nothing and records nothing.
+-- id. Doing an act again changes nothing and records nothing. Rows of apps and partners are locked for no key update, which
+-- lets those who only refer to them go on.
 
 create function oauth.make_partner(id text, name text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
@@ -22,7 +23,7 @@ as $$
 declare
     was text;
 begin
-    select p.state into was from bank.partner p where p.id = set_partner.partner for update;
+    select p.state into was from bank.partner p where p.id = set_partner.partner for no key update;
     if was is null or was = 'revoked' or was = set_partner.state then
         return was;
     end if;
@@ -47,7 +48,7 @@ declare
     grants_n int := 0;
     access_n int;
 begin
-    select p.state into was from bank.partner p where p.id = end_partner.partner for update;
+    select p.state into was from bank.partner p where p.id = end_partner.partner for no key update;
     if was is null or was = 'revoked' then
         return was;
     end if;
@@ -92,7 +93,7 @@ as $$
 declare
     was text;
 begin
-    select a.state into was from bank.app a where a.id = set_app.app for update;
+    select a.state into was from bank.app a where a.id = set_app.app for no key update;
     if was is null or was = 'revoked' or was = set_app.state then
         return was;
     end if;
