@@ -76,10 +76,25 @@ static bool verifies(struct tb_str verifier, struct tb_str challenge)
     return tb_same_secret((struct tb_str){text, sizeof text}, challenge);
 }
 
+/* Why the request does not fit the one that the code came of; NULL when it does. */
+static const char *unfit(const struct ask *ask, struct tb_str verifier,
+                         const struct tb_granted *granted)
+{
+    struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
+    if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted->redirect_uri))
+        return "redirect_uri is not the request's";
+    if (!verifies(verifier, granted->challenge))
+        return "code_verifier does not fit the request";
+    if (granted->dpop_jkt.at != NULL && !tb_str_eq(granted->dpop_jkt, ask->binding.dpop))
+        return "the code is bound to another DPoP key";
+    return NULL;
+}
+
+/* What does not fit is as likely a code that was stolen as a mistake: nothing may come of the grant
+ * any more. */
 static tb_err TB_SUSPENDS by_code(struct ask *ask)
 {
     struct tb_str code, verifier = tb_form_get(&ask->form, "code_verifier");
-    struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
     struct tb_str refresh = TB_STR_NONE;
     struct tb_granted granted;
     bool refreshes = tb_oauth_client_may(ask->client, "refresh_token");
@@ -87,12 +102,11 @@ static tb_err TB_SUSPENDS by_code(struct ask *ask)
     if (!verifier_good(verifier))
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier is missing or malformed");
     TB_TRY(tb_code_take(ask->req, code, ask->client->id, refreshes ? &refresh : NULL, &granted));
-    if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted.redirect_uri))
-        return tb_fail(ask->req, TB_E_INVALID_GRANT, "redirect_uri is not the request's");
-    if (!verifies(verifier, granted.challenge))
-        return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier does not fit the request");
-    if (granted.dpop_jkt.at != NULL && !tb_str_eq(granted.dpop_jkt, ask->binding.dpop))
-        return tb_fail(ask->req, TB_E_INVALID_GRANT, "the code is bound to another DPoP key");
+    const char *why = unfit(ask, verifier, &granted);
+    if (why != NULL) {
+        TB_TRY(tb_grant_end(ask->req, granted.id, "code refused"));
+        return tb_fail(ask->req, TB_E_INVALID_GRANT, "%s", why);
+    }
     struct tb_issue issue = issue_of(ask, &granted);
     issue.refresh_token = refresh;
     return tb_issue(ask->req, &issue);

@@ -114,7 +114,9 @@ def test_another_client_cannot_redeem_and_cannot_harm(grant, other_client):
 
 
 def test_a_code_bound_to_a_key_gives_no_token_to_another(grant, client):
-    refused(grant(dpop_jkt=Key("ES256").thumbprint).redeem(), 400, "invalid_grant")
+    it = grant(dpop_jkt=Key("ES256").thumbprint)
+    refused(it.redeem(), 400, "invalid_grant")
+    assert it.ended(), "nothing may come of it any more"
     granted(grant(dpop_jkt=client.dpop.thumbprint).redeem())
 
 
