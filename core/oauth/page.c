@@ -104,22 +104,34 @@ static struct tb_str end(struct tb_html *html)
 
 /* ---- answering ---- */
 
-/* The policy of a page whose form leads on to `origin`. An IPv6 address has no form in a policy, so
- * its scheme must do. */
+/* How many bytes of `origin` a policy can say: all of a scheme, a host name and a port. What has
+ * more in it (an IPv6 address, which has no form there, or a character that would end the
+ * directive) is said by its scheme alone. */
+static size_t sayable(struct tb_str origin)
+{
+    size_t scheme = origin.at[4] == 's' ? sizeof("https:") - 1 : sizeof("http:") - 1;
+    for (size_t i = scheme + 2; i < origin.n; i++) {
+        char c = origin.at[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '.' || c == '-' || c == ':';
+        if (!plain)
+            return scheme;
+    }
+    return origin.n;
+}
+
+/* The policy of a page whose form leads on to `origin`. */
 static struct tb_str policy_for(struct tb_arena *arena, struct tb_str origin)
 {
-    size_t n = origin.n;
-    const char *bracket = memchr(origin.at, '[', origin.n);
-    if (bracket != NULL)
-        n = (size_t)(bracket - origin.at) - 2; /* "http:" of "http://[::1]:8080" */
-    return tb_arena_format(arena, POLICY "form-action 'self' %.*s", (int)n, origin.at);
+    return tb_arena_format(arena, POLICY "form-action 'self' %.*s", (int)sayable(origin),
+                           origin.at);
 }
 
 static tb_err set_headers(struct tb_req *req, struct tb_str origin)
 {
     for (size_t i = 0; i < TB_COUNT(HEADERS); i++) {
         struct tb_str value = HEADERS[i].value;
-        if (i == 0 && origin.n > 0)
+        if (i == 0 && origin.n > sizeof("https://") - 1)
             value = policy_for(tb_run_of(req)->arena, origin);
         TB_TRY(tb_set_header(req, HEADERS[i].name.at, value));
     }

@@ -126,6 +126,25 @@ def test_every_page_lets_nothing_in(browser, user, shop, fapi):
         assert re.search(r"<html lang=\"(en|zh-CN)\">", page.answer.text), name
 
 
+@pytest.mark.parametrize("uri, said", [("https://shop.example:8443/back?x=1", "https://shop.example:8443"), ("http://127.0.0.1:9/back", "http://127.0.0.1:9"),
+                                       ("http://[::1]:9/back", "http:")])
+def test_a_form_may_lead_to_the_client_and_nowhere_else(browser, fapi, uri, said):
+    shop = FapiClient.register(fapi, redirect_uris=[uri], **({"application_type": "native"} if uri.startswith("http:") else {}))
+    page = browser.open(shop.push({"redirect_uri": uri}).url())
+    assert policy_of(page)["form-action"] == f"'self' {said}"
+
+
+@pytest.mark.parametrize("uri", ["https://shop.example;script-src/back", "https://shop.example,evil.example/back", "https://me@shop.example/back"])
+def test_no_redirect_uri_writes_a_policy(browser, shop, fapi, db, uri):
+    """Registration refuses such a URI; the page does not rely on that."""
+    pushed = shop.push()
+    with db.cursor() as sql:
+        sql.execute("update oauth.pushed_request set params = jsonb_set(params, '{redirect_uri}', to_jsonb(%s::text)) where client = %s",
+                    (uri, shop.id))
+    page = browser.open(pushed.url())
+    assert page.status == 200 and policy_of(page)["form-action"] == "'self' https:" and "script-src" not in page.headers["content-security-policy"]
+
+
 def test_no_page_answers_to_other_origins(browser, shop, fapi):
     for path in (shop.push().url(), f"{fapi.url}/oauth/dashboard", f"{fapi.url}/oauth/style.css"):
         answer = browser.http.get(path, headers={"Origin": "https://evil.example"})
