@@ -1,8 +1,9 @@
 """Consents from the question to the end: decisions, approvals, versions, what a use needs, and what everybody reads."""
 import json
+import re
 
 import pytest
-from conftest import APP, NOW, PARTNER, acc, stem
+from conftest import APP, NOW, PARTNER, ROOT, acc, stem
 from consents import BO, LAN, OTHER, OTHER_APP, STRANGER, WEI, Consents, at, mandate, money, payment, reading
 
 
@@ -30,6 +31,19 @@ def test_a_consent_moves_along_the_edges_of_the_table_and_nowhere_else(c):
                     moved = False
                 assert moved == ((start, end, kind) in edges)
     assert not [e for e in edges if e[0] in ("RJCT", "COND", "CANC", "EXPD")]
+
+
+def test_the_product_and_the_picture_in_the_docs_have_the_edges_of_the_table(c):
+    edges = {tuple(r.values()) for r in c.books.query("select from_status, to_status, by_kind from consent.edge")}
+    with open(f"{ROOT}/core/oauth/consents.c", encoding="utf-8") as source:
+        assert {tuple(e) for e in re.findall(r'\{"([A-Z]+)", "([A-Z]+)", "([a-z]+)"\}', source.read())} == edges
+    with open(f"{ROOT}/docs/consents.md", encoding="utf-8") as page:
+        text = page.read()
+    drawn = re.findall(r"([A-Z]{4}) --> ([A-Z]{4}): (.+)", text)
+    assert {(a, b, kind) for a, b, kinds in drawn for kind in kinds.split(", ")} == edges
+    for row in c.books.query("select * from consent.status"):
+        assert f"| `{row['status']}` | {row['name']}" in text and row["berlin"] in text
+        assert (f"{row['status']} --> [*]" in text) == row["terminal"]
 
 
 @pytest.mark.parametrize("detail, accounts", [
