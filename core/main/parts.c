@@ -15,6 +15,7 @@ enum { SCOPES_BYTES = 8192 };
 
 extern const struct tb_migration tb_bank_migrations[];
 extern const struct tb_migration tb_event_migrations[];
+extern const struct tb_migration tb_script_migrations[];
 
 /* The store maps codes to errors with a plain function; there is one registry in a process. */
 static const struct tb_registry *the_registry;
@@ -76,6 +77,7 @@ size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migrati
     out[n++] = (struct tb_migration_set){"bank", tb_bank_migrations};
     out[n++] = (struct tb_migration_set){"oauth", tb_oauth_migrations};
     out[n++] = (struct tb_migration_set){"event", tb_event_migrations};
+    out[n++] = (struct tb_migration_set){"script", tb_script_migrations};
     const struct tb_product *products = tb_registry_products(registry, &products_n);
     for (size_t i = 0; i < products_n && n < TB_SETS_MAX; i++)
         if (products[i].plugin->migrations != NULL)

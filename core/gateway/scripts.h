@@ -1,0 +1,119 @@
+/* The partner scripts of one worker: which partner has one, which version of it a request meets,
+ * and whether it has failed so often that it is left alone for a while. Rows come from the books,
+ * four times a second; texts when a version is first called.
+ *
+ *     struct tb_script_row *row = tb_scripts_find(scripts, book, partner);   // NULL: none
+ *     int32_t version = tb_script_pick(row, request_id);
+ *     ...
+ *     TB_TRY(tb_scripts_hold(req, scripts, row, version, &script, why, sizeof why));
+ *     ... tb_script_run(req, script, &call, &result) ...
+ *     tb_scripts_release(scripts, script);
+ *     tb_scripts_note(req, scripts, row, version, hook, &result);
+ *
+ * What a decision does to a request stands in script_before.c and script_after.c. */
+#ifndef TB_GATEWAY_SCRIPTS_H
+#define TB_GATEWAY_SCRIPTS_H
+
+#include "gateway/exchange.h"
+#include "script/hooks.h"
+#include "script/states.h"
+
+struct tb_metrics;
+struct tb_store;
+
+enum {
+    TB_SCRIPTS_MS = 250,     /**< how often to call tb_scripts_refresh: what is activated counts
+                                  on every worker within half a second */
+    TB_SCRIPT_ID_BYTES = 36, /**< "scr_…" with its NUL */
+    TB_SCRIPT_PARTNER_BYTES = 48,
+    TB_BREAKER_CALLS = 50,    /**< looked back on */
+    TB_BREAKER_FAILURES = 20, /**< among them turn a hook off */
+    TB_BREAKER_OFF_MS = 30 * 1000,
+};
+
+/** The last calls of one hook on this worker. */
+struct tb_script_breaker {
+    uint64_t failed;      /**< bit i: the i-th last call failed; the lowest 50 count */
+    int64_t off_until_ms; /**< loop clock; not called before */
+    int64_t told_ms;      /**< when a failure was last written to the books */
+};
+
+/** What a worker knows of one partner in one book. Lives as long as the worker, so it may be kept
+ *  over a wait; a refresh changes it in place. */
+struct tb_script_row {
+    int32_t book;
+    int32_t version;                     /**< that runs; 0: none does */
+    int32_t previous;                    /**< that serves what a canary leaves; 0: none does */
+    int32_t canary;                      /**< percent of the requests that meet `version` */
+    bool recording;                      /**< requests are kept for dry runs */
+    enum tb_failure failure[TB_HOOKS_N]; /**< what becomes of a request when the hook fails */
+    int64_t generation;
+    struct tb_script_breaker breaker[TB_HOOKS_N];
+    size_t partner_n;
+    char partner[TB_SCRIPT_PARTNER_BYTES];
+    char id[TB_SCRIPT_ID_BYTES];
+    struct tb_script_row *chain;
+};
+
+struct tb_scripts_parts {
+    struct tb_store *store; /**< borrowed, as all */
+    struct tb_metrics *metrics;
+    const struct tb_config *config;              /**< script.* */
+    void (*record)(const struct tb_exchange *x); /**< keeps a request for dry runs; called at the
+                        end of each request of a row with `recording`; may not wait; NULL: nobody */
+};
+
+struct tb_scripts;
+
+struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts);
+void tb_scripts_free(struct tb_scripts *scripts);
+
+/** Take what changed in the books since the last time, at the first call all there is. While it
+ *  leaves `*out_behind` set, call again with a fresh request.
+ *  @return NULL; errors of tb_query. Waits: yes. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scripts,
+                                                   bool *out_behind);
+
+/** The row of a partner in a book; NULL when it never had a script. Waits: no; one look into a hash
+ *  table, no memory. */
+struct tb_script_row *tb_scripts_find(struct tb_scripts *scripts, int32_t book,
+                                      struct tb_str partner);
+
+/** The version that a request meets, the same for the same request id; 0: none. */
+int32_t tb_script_pick(const struct tb_script_row *row, struct tb_str request_id);
+
+/** What a script's tb.random() begins with: the same request, the same numbers. */
+uint64_t tb_script_seed(struct tb_str request_id);
+
+/** The state of a version, held until it is released.
+ *  @param out  NULL with the reason in `why` when its text is not acceptable
+ *  @return NULL; errors of tb_query. Waits: when the text must be loaded. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_scripts *scripts,
+                                                const struct tb_script_row *row, int32_t version,
+                                                struct tb_script **out, char *why,
+                                                size_t why_bytes);
+void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script);
+
+/** Whether the hook is left alone because it failed too often. */
+bool tb_script_off(const struct tb_script_row *row, enum tb_script_hook hook, int64_t now_ms);
+
+/** Count a call's end and cost; write its failure down, at most one a second; turn the hook off
+ * when 20 of the last 50 calls failed. Waits: no: what is written goes its own way. */
+void tb_scripts_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
+                     enum tb_script_hook hook, const struct tb_script_result *result);
+
+/** One entry of the partner's own tables, for tb.lookup; `arg` is not used: book and partner are
+ * the request's own. As tb_script_lookup. */
+tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_str table,
+                                     struct tb_str key, json_t **out);
+
+/** What on_request is given, as schemas/script/request.json says; lives as long as the request.
+ *  NULL when memory ran out. Waits: no. */
+json_t *tb_script_request(struct tb_exchange *x);
+
+struct tb_states_stats tb_scripts_stats(const struct tb_scripts *scripts);
+
+/** Hand an ended request to whoever keeps it for dry runs; part of stage "record". */
+void tb_scripts_record(struct tb_scripts *scripts, const struct tb_exchange *x);
+
+#endif
