@@ -4,6 +4,7 @@ import datetime
 import json
 import random
 
+import psycopg2
 import pytest
 from conftest import APP, FP, NOW, PARTNER, acc
 from consents import LAN, OTHER_APP, WEI, Consents, at, mandate, money, payment, reading
@@ -231,6 +232,27 @@ def test_a_revocation_and_payments_race_and_nothing_is_paid_after_it(c):
     assert set(outcomes) <= {"succeeded", "consent_revoked"} and c.status(id) == "CANC"
     assert c.read(id)["limits"][0]["spent"]["amount"] == outcomes.count("succeeded") == c.books.balances(2)[0]
     assert c.pay(id, 1) == "consent_revoked"
+
+
+def test_a_revocation_waits_for_a_payment_that_is_under_way_and_a_payment_for_a_revocation(c):
+    id = c.given(mandate())
+    paying, ending = c.books.connect(), c.books.connect()
+    paying.autocommit = ending.autocommit = False
+    assert c.pay(id, 1, db=paying) == "succeeded"
+    with pytest.raises(psycopg2.errors.LockNotAvailable):
+        c.books.query("set lock_timeout = '200ms'", db=ending)
+        c.revoke(id, db=ending)
+    ending.rollback()
+    paying.commit()
+    c.revoke(id, db=ending)
+    with pytest.raises(psycopg2.errors.LockNotAvailable):
+        c.books.query("set lock_timeout = '200ms'", db=paying)
+        c.pay(id, 1, db=paying)
+    paying.rollback()
+    ending.commit()
+    assert c.pay(id, 1) == "consent_revoked"
+    paying.close()
+    ending.close()
 
 
 def test_uses_of_a_day_are_counted_exactly_in_a_race(c):
