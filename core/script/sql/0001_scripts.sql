@@ -40,11 +40,13 @@ create table script.version (
     created_at  timestamptz not null,
     reviewed_at timestamptz,
     script      text        collate "C" not null,
-    state       text        collate "C" not null default 'draft' check (state in ('draft', 'reviewed', 'active', 'retired')),
+    state       text        collate "C" not null default 'draft'
+                check (state in ('draft', 'reviewed', 'rejected', 'active', 'retired')),
     digest      bytea       not null,                       -- SHA-256 of the source
-    author      text        not null,                       -- 'app:app_…', 'operator:…'
+    author      text        not null,                       -- 'client:app_…', 'operator:…'
     reviewer    text        check (reviewer <> author),
     note        text,
+    review_note text,
     source      text        not null check (octet_length(source) between 1 and 65536),
     primary key (book, script, version),
     foreign key (book, script) references script.script,
@@ -84,7 +86,6 @@ create table script.breaker (
 
 -- Failures, sampled: each worker writes at most one a second of a script, and the last hundred stay.
 create table script.failure (
-    n       bigint      generated always as identity,
     book    int         not null,
     version int         not null,
     at      timestamptz not null,
@@ -93,7 +94,7 @@ create table script.failure (
     ended   text        collate "C" not null,   -- error, budget, memory, answer, ended
     request text        collate "C" not null,
     why     text        not null,
-    primary key (book, script, n),
+    primary key (book, script, at, request, hook),
     foreign key (book, script) references script.script
 );
 
@@ -155,15 +156,16 @@ set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 declare
-    last bigint;
+    last timestamptz;
 begin
     insert into script.failure (book, version, at, script, hook, ended, request, why)
     values (note_failure.book, note_failure.version, note_failure.at, note_failure.script, note_failure.hook,
-            note_failure.ended, note_failure.request, note_failure.why);
-    select f.n into last from script.failure f
-     where f.book = note_failure.book and f.script = note_failure.script order by f.n desc offset 100 limit 1;
+            note_failure.ended, note_failure.request, note_failure.why)
+    on conflict do nothing;
+    select f.at into last from script.failure f
+     where f.book = note_failure.book and f.script = note_failure.script order by f.at desc offset 100 limit 1;
     delete from script.failure f
-     where f.book = note_failure.book and f.script = note_failure.script and f.n <= last;
+     where f.book = note_failure.book and f.script = note_failure.script and f.at <= last;
     if note_failure.until is null then
         return;
     end if;
