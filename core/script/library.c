@@ -129,29 +129,8 @@ static void keep(lua_State *lua, int from, const char *const *names)
     }
 }
 
-/* The original runs the handler where the error is raised. If that is the count hook, no hook
- * counts the handler's instructions, and it may run for ever: here it runs when all is unwound. */
-static const char XPCALL[] =
-    "local pcall, select = ...\n"
-    "local function judge(handler, good, ...)\n"
-    "    if good then return true, ... end\n"
-    "    return false, select(2, pcall(handler, ...))\n"
-    "end\n"
-    "return function(f, handler, ...) return judge(handler, pcall(f, ...)) end\n";
-
-void tb_script_lua(lua_State *lua, const char *text, const char *name, const char *const *given)
-{
-    int n = 0;
-    if (luaL_loadbuffer(lua, text, strlen(text), name) != 0)
-        lua_error(lua);
-    for (; given[n] != NULL; n++)
-        lua_getglobal(lua, given[n]);
-    lua_call(lua, n, 1);
-}
-
 static void keep_base(lua_State *lua)
 {
-    static const char *const given[] = {"pcall", "select", NULL};
     keep(lua, LUA_GLOBALSINDEX, BASE);
     lua_getglobal(lua, "tonumber");
     lua_pushcclosure(lua, to_number, 1);
@@ -160,7 +139,7 @@ static void keep_base(lua_State *lua)
     lua_setfield(lua, -2, "tostring");
     lua_pushcfunction(lua, unpack_few);
     lua_setfield(lua, -2, "unpack");
-    tb_script_lua(lua, XPCALL, "=xpcall", given);
+    tb_script_lua(lua, "xpcall");
     lua_setfield(lua, -2, "xpcall");
 }
 
@@ -200,6 +179,7 @@ void tb_script_library(lua_State *lua)
     tb_script_open_string(lua);
     tb_script_open_table(lua);
     tb_script_open_tb(lua);
+    tb_script_open_namespaces(lua);
     lua_settop(lua, 0);
     forget_originals(lua);
 }

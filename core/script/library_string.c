@@ -193,36 +193,8 @@ static int concat(lua_State *lua)
     return call_original(lua, 1);
 }
 
-/* Merge sort in Lua, so that the instructions of comparing are counted like any others, whatever
- * the comparison does. Stable, and orderly under a comparison that contradicts itself. */
-static const char SORT[] =
-    "local error, type = ...\n"
-    "local function less(a, b) return a < b end\n"
-    "return function(list, before)\n"
-    "    if type(list) ~= 'table' then error('table.sort takes a table', 2) end\n"
-    "    before = before or less\n"
-    "    local n, from, to, width = #list, list, {}, 1\n"
-    "    while width < n do\n"
-    "        for low = 1, n, 2 * width do\n"
-    "            local left, right, stop = low, low + width, low + 2 * width - 1\n"
-    "            local middle = right\n"
-    "            if stop > n then stop = n end\n"
-    "            for at = low, stop do\n"
-    "                if left < middle and left <= n and (right > stop or not before(from[right], from[left])) then\n"
-    "                    to[at], left = from[left], left + 1\n"
-    "                else\n"
-    "                    to[at], right = from[right], right + 1\n"
-    "                end\n"
-    "            end\n"
-    "        end\n"
-    "        from, to, width = to, from, 2 * width\n"
-    "    end\n"
-    "    if from ~= list then for at = 1, n do list[at] = from[at] end end\n"
-    "end\n";
-
 void tb_script_open_table(lua_State *lua)
 {
-    static const char *const given[] = {"error", "type", NULL};
     static const luaL_Reg own[] = {{"insert", insert}, {"remove", take}, {NULL, NULL}};
     lua_getglobal(lua, "table");
     int originals = lua_gettop(lua);
@@ -232,7 +204,7 @@ void tb_script_open_table(lua_State *lua)
         lua_setfield(lua, -2, one->name);
     }
     wrap(lua, originals, "concat", concat);
-    tb_script_lua(lua, SORT, "=table.sort", given);
+    tb_script_lua(lua, "sort");
     lua_setfield(lua, -2, "sort");
     tb_script_namespace(lua, "table");
     lua_pop(lua, 1);

@@ -72,13 +72,23 @@ void tb_script_library(lua_State *lua);
  *  listed. They must be on the stack as a table, which is taken. */
 void tb_script_namespace(lua_State *lua, const char *name);
 
-/** Run our own Lua, which gets the originals named in `given` (NULL at the end) as its arguments,
- * and push what it returns. */
-void tb_script_lua(lua_State *lua, const char *text, const char *name, const char *const *given);
-
 void tb_script_open_string(lua_State *lua);
 void tb_script_open_table(lua_State *lua);
 void tb_script_open_tb(lua_State *lua);
+void tb_script_open_namespaces(lua_State *lua);
+
+/** The library's Lua, as it stands in core/script/lua and lua/tongbao; a row without name ends it.
+ */
+struct tb_script_text {
+    const char *name;
+    bool is_namespace; /**< scripts find it under its name */
+    const char *at;
+    size_t n;
+};
+extern const struct tb_script_text tb_script_texts[];
+
+/** Run a text of the library and push what it returns. */
+void tb_script_lua(lua_State *lua, const char *name);
 
 /* ---- pattern.c ---- */
 
