@@ -204,8 +204,10 @@ static void stays_within_its_number_of_entries(void **state)
         assert_true(found(token_of(buffer, i, false), NOW));
         assert_true(tb_token_cache_stats(cache).entries <= 100);
     }
-    assert_int_equal(tb_token_cache_stats(cache).entries, 100);
-    assert_int_equal(tb_token_cache_stats(cache).evicted, 4900);
+    /* a token may have to give way within its bucket before the table is full */
+    struct tb_token_cache_stats stats = tb_token_cache_stats(cache);
+    assert_in_range(stats.entries, 90, 100);
+    assert_int_equal(stats.entries + stats.evicted, 5000);
 }
 
 static void stays_within_its_bytes(void **state)
