@@ -72,6 +72,13 @@ void tb_json_pointer_index(struct tb_text *pointer, size_t index);
 /** The value `pointer` points at; NULL when there is none or the pointer is malformed. */
 json_t *tb_json_at(json_t *json, struct tb_str pointer);
 
+/** Change the object `target` as the object `patch` says: members of null go, objects are merged,
+ *  everything else takes the place of what was there. Values of the patch become part of the target
+ *  and must not be changed afterwards.
+ *  @return false when the patch is deeper than TB_JSON_DEPTH_MAX; the target is changed in part
+ *  Waits: no. Source: RFC 7396. */
+bool TB_NODISCARD tb_json_merge(json_t *target, const json_t *patch);
+
 /* ---- canonical form ---- */
 
 /** Add `json` so that equal values give equal bytes: no blanks, members sorted by name, one way to

@@ -1,9 +1,11 @@
-/* Stages "body" and "schema": the body is JSON of an acceptable size and media type, and has the
- * shape the operation declares. Nothing behind these stages sees a body that was not checked, but
- * for the handlers of routes with TB_R_RAW, which read forms and tokens. */
+/* Stages "body" and "schema", with the partner's script between them: the body is JSON of an
+ * acceptable size and media type, and has the shape the operation declares. Nothing behind these
+ * stages sees a body that was not checked, but for the handlers of routes with TB_R_RAW, which read
+ * forms and tokens. */
 #include "base/json.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
+#include "gateway/scripts.h"
 #include "schema/schema.h"
 
 static tb_err check_type(struct tb_exchange *x)
@@ -32,6 +34,7 @@ static tb_err check_size(struct tb_exchange *x)
 tb_err tb_stage_body(struct tb_exchange *x)
 {
     bool takes_body = x->match.operation->body_schema != NULL;
+    x->body = x->in.body;
     if ((x->match.flags & TB_R_RAW) != 0)
         return check_size(x);
     if (!takes_body) {
@@ -66,13 +69,10 @@ static void note_places(struct tb_exchange *x, const struct tb_schema_error *err
     problem->places_total = total;
 }
 
-tb_err tb_stage_schema(struct tb_exchange *x)
+static tb_err check_shape(struct tb_exchange *x, const struct tb_schema *schema)
 {
-    const struct tb_schema *schema = x->match.operation->body_schema;
     struct tb_schema_error errors[TB_RUN_ERRORS];
     size_t total = 0;
-    if (schema == NULL)
-        return NULL;
     tb_err err = tb_schema_check(schema, x->json, x->run.arena, errors, TB_RUN_ERRORS, &total);
     if (err == NULL)
         return NULL;
@@ -82,4 +82,15 @@ tb_err tb_stage_schema(struct tb_exchange *x)
         return tb_fail(&x->run.req, err, "the body could not be checked");
     const char *where = errors[0].pointer[0] == '\0' ? "the body" : errors[0].pointer;
     return tb_fail(&x->run.req, TB_E_INVALID, "%s %s", where, errors[0].detail);
+}
+
+/* What was answered before may have had another shape: the script that gave it one has changed.
+ * Then nobody reads this body any more. */
+tb_err TB_SUSPENDS tb_stage_schema(struct tb_exchange *x)
+{
+    const struct tb_schema *schema = x->match.operation->body_schema;
+    if (schema == NULL || x->answered)
+        return NULL;
+    tb_err err = check_shape(x, schema);
+    return err == NULL || x->script == NULL ? err : tb_script_refuse(x, err);
 }

@@ -13,6 +13,8 @@
 
 struct tb_gateway;
 struct tb_limit_set;
+struct tb_limit_verdict;
+struct tb_script_row;
 
 enum {
     TB_QUERY_MAX = 16,         /**< query parameters of one request */
@@ -36,11 +38,19 @@ struct tb_exchange {
     int64_t world_offset_ms;           /**< world time minus wall time */
     const struct tb_limit_set *limits; /**< of the app, from stage "entitle" to "limit" */
     json_t *json;                      /**< the body, freed with the arena */
+    struct tb_str body;                /**< as handlers see it; what came is in.body */
     struct tb_query_value query[TB_QUERY_MAX];
     size_t query_n;
 
     struct tb_str key;    /**< Idempotency-Key, unquoted; absent */
     char fingerprint[65]; /**< hex, with the key */
+
+    struct tb_script_row *script; /**< of the partner; NULL: it has none, or not for this route */
+    int32_t script_version;       /**< that this request meets; 0: none */
+    json_t *script_input;         /**< what its hooks are given, once made */
+    json_t *sent;                 /**< the body as it came, where the script has changed it */
+    const json_t *routed;         /**< what the script decided about the route, or NULL */
+    bool answered;                /**< its key was answered before: it gets that, whatever else */
 
     int status;
     struct tb_str reply;
@@ -74,10 +84,12 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x);
 tb_err tb_stage_limit(struct tb_exchange *x);
 tb_err tb_stage_query(struct tb_exchange *x);
 tb_err tb_stage_body(struct tb_exchange *x);
-tb_err tb_stage_schema(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_script_before(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_schema(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_consent(struct tb_exchange *x);
 tb_err tb_stage_idempotency(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x);
+tb_err TB_SUSPENDS tb_stage_script_after(struct tb_exchange *x);
 tb_err tb_stage_reply_schema(struct tb_exchange *x);
 
 /** Give the exchange its request id (the client's, when it is a UUID) and its trace context, and
@@ -95,6 +107,14 @@ void tb_exchange_challenge(struct tb_exchange *x, tb_err err);
  *  unless the status is 204 or 303, means that memory ran out. */
 tb_err TB_NODISCARD tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type,
                                       struct tb_str body);
+
+/** Read the request's Idempotency-Key into x->key.
+ *  @return NULL; TB_E_KEY_INVALID. There must be one. */
+tb_err TB_NODISCARD tb_exchange_key(struct tb_exchange *x);
+
+/** Refuse for a limit: the problem says which, and how long to wait. */
+tb_err TB_NODISCARD tb_exchange_limited(struct tb_exchange *x,
+                                        const struct tb_limit_verdict *verdict);
 
 /** Add a header to the answer; name and value are borrowed. False when there are too many. */
 bool tb_exchange_header(struct tb_exchange *x, struct tb_str name, struct tb_str value);

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "gateway/pipeline.h"
 #include "gateway/record.h"
+#include "gateway/scripts.h"
 
 enum { POOL_MAX = 1024 /* idle exchanges kept, with their first arena chunk */ };
 
@@ -60,6 +61,13 @@ static void renew(struct tb_exchange *x)
     x->world_offset_ms = 0;
     x->json = NULL;
     x->query_n = 0;
+    x->body = TB_STR_NONE;
+    x->script = NULL;
+    x->script_version = 0;
+    x->script_input = NULL;
+    x->sent = NULL;
+    x->routed = NULL;
+    x->answered = false;
     x->key = TB_STR_NONE;
     x->fingerprint[0] = '\0';
     x->status = 0;
@@ -72,6 +80,8 @@ static void renew(struct tb_exchange *x)
     x->trace.why[0] = '\0';
     x->trace.cause[0] = '\0';
     x->trace.partner[0] = '\0';
+    for (size_t i = 0; i < TB_TRACE_SCRIPTS; i++)
+        x->trace.scripts[i].verdict[0] = '\0';
     x->ended = true; /* until it has arrived: libh2o may let go of it before */
     x->gone = false;
 }
@@ -123,6 +133,8 @@ static void finish(struct tb_exchange *x, tb_err err)
     if (err != NULL)
         tb_exchange_refuse(x, err);
     tb_record(x, err);
+    if (x->gateway->parts.scripts != NULL)
+        tb_scripts_record(x->gateway->parts.scripts, x);
     tb_http_reply(&x->in, x->status, x->reply_headers, x->reply_headers_n, x->reply);
     tb_http_done(&x->in);
     x->ended = true;

@@ -16,6 +16,7 @@ struct tb_hmac;
 struct tb_keystore;
 struct tb_limiter;
 struct tb_metrics;
+struct tb_scripts;
 struct tb_sink;
 struct tb_store;
 struct tb_token_checker;
@@ -32,6 +33,7 @@ struct tb_gateway_parts {
     struct tb_worlds *worlds;
     struct tb_apps *apps;
     struct tb_limiter *limiter;
+    struct tb_scripts *scripts; /**< NULL: no partner has one */
     struct tb_metrics *metrics;
     const struct tb_guard_counters *guard;
     struct tb_sink *access_log;

@@ -44,7 +44,7 @@ static bool bare(struct tb_str raw)
     return true;
 }
 
-static tb_err read_key(struct tb_exchange *x)
+tb_err tb_exchange_key(struct tb_exchange *x)
 {
     struct tb_str raw = x->in.idempotency_key;
     bool quoted = raw.n > 0 && raw.at[0] == '"';
@@ -70,8 +70,10 @@ static tb_err fingerprint(struct tb_exchange *x)
     tb_text_add_char(&canonical, ' ');
     tb_text_add(&canonical, x->in.path);
     tb_text_add_char(&canonical, '\n');
-    if (x->json != NULL)
-        tb_json_canonical(&canonical, x->json);
+    /* Of what the partner sent: a repeated request stays the same when its script has changed. */
+    json_t *json = x->sent != NULL ? x->sent : x->json;
+    if (json != NULL)
+        tb_json_canonical(&canonical, json);
     struct tb_str text = tb_text_end(&canonical);
     if (text.at == NULL)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the request needs too much memory");
@@ -90,6 +92,6 @@ tb_err tb_stage_idempotency(struct tb_exchange *x)
     if (x->in.idempotency_key.at == NULL)
         return tb_fail(&x->run.req, TB_E_KEY_MISSING, "%s needs an Idempotency-Key",
                        x->match.operation->key);
-    TB_TRY(read_key(x));
+    TB_TRY(tb_exchange_key(x));
     return fingerprint(x);
 }

@@ -8,19 +8,21 @@ static const struct {
     const char *name;
     tb_stage run;
 } STAGES[] = {
-    {"admit", tb_stage_admit},               /* room for it, and its head is sane */
-    {"route", tb_stage_route},               /* which operation */
-    {"authenticate", tb_stage_authenticate}, /* whose token */
-    {"constrain", tb_stage_constrain},       /* shown by whom it is bound to */
-    {"entitle", tb_stage_entitle},           /* may they, and in which world */
-    {"limit", tb_stage_limit},               /* not more often than agreed */
-    {"query", tb_stage_query},               /* query parameters of the right type */
-    {"body", tb_stage_body},                 /* JSON of an acceptable size */
-    {"schema", tb_stage_schema},             /* of the declared shape */
-    {"consent", tb_stage_consent},           /* within what the customer consented to */
-    {"idempotency", tb_stage_idempotency},   /* key and fingerprint of a write */
-    {"handler", tb_stage_handler},           /* the product's own code */
-    {"reply", tb_stage_reply_schema},        /* its answer has the declared shape */
+    {"admit", tb_stage_admit},                 /* room for it, and its head is sane */
+    {"route", tb_stage_route},                 /* which operation */
+    {"authenticate", tb_stage_authenticate},   /* whose token */
+    {"constrain", tb_stage_constrain},         /* shown by whom it is bound to */
+    {"entitle", tb_stage_entitle},             /* may they, and in which world */
+    {"limit", tb_stage_limit},                 /* not more often than agreed */
+    {"query", tb_stage_query},                 /* query parameters of the right type */
+    {"body", tb_stage_body},                   /* JSON of an acceptable size */
+    {"script:before", tb_stage_script_before}, /* the partner's own rules for it */
+    {"schema", tb_stage_schema},               /* of the declared shape */
+    {"consent", tb_stage_consent},             /* within what the customer consented to */
+    {"idempotency", tb_stage_idempotency},     /* key and fingerprint of a write */
+    {"handler", tb_stage_handler},             /* the product's own code */
+    {"script:after", tb_stage_script_after},   /* the partner's own shape of the answer */
+    {"reply", tb_stage_reply_schema},          /* its answer has the declared shape */
 };
 
 _Static_assert(TB_COUNT(STAGES) <= TB_TRACE_STAGES, "a trace has room for every stage");

@@ -107,6 +107,40 @@ void tb_scripts_note(struct tb_exchange *x, struct tb_script_row *row, int32_t v
 tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_str table,
                                      struct tb_str key, json_t **out);
 
+/** Refuse the request, unless its Idempotency-Key was answered before: then it goes on to that
+ *  answer, whatever a script thinks of it by now.
+ *  @return NULL, with x->answered set; `err`; errors of tb_query. Waits: yes, for keyed operations.
+ */
+tb_err TB_NODISCARD TB_SUSPENDS tb_script_refuse(struct tb_exchange *x, tb_err err);
+
+/** One call of a hook of the version that the request meets. */
+struct tb_script_turn {
+    enum tb_script_hook hook;
+    bool off;                 /**< the hook is turned off: not called, and counts as failed */
+    struct tb_script *script; /**< held; NULL: nothing to call */
+    struct tb_script_result result;
+};
+
+/** Get ready to call a hook: it is turned off, or the script has it (then `script` is set), or its
+ *  text is not acceptable (then result.end says so), or there is no such hook.
+ *  @return NULL; errors of tb_query. Waits: when the text must be loaded. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook hook,
+                                                struct tb_script_turn *out_turn);
+
+/** Call it, see that what it decides is what it may decide, and let go of the script.
+ *  @param second  on_response's second argument, or NULL
+ *  @return NULL; what ends the request itself: a lookup that failed, a deadline, a client gone
+ *  Waits: in lookups. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_script_ask(struct tb_exchange *x, struct tb_script_turn *turn,
+                                              const json_t *second);
+
+/** Count, trace and write down how it ended. Waits: no. */
+void tb_script_end(struct tb_exchange *x, const struct tb_script_turn *turn);
+
+/** Write into the trace what a hook's decision came to; `note` may be NULL. */
+void tb_script_trace(struct tb_exchange *x, enum tb_script_hook hook, const char *verdict,
+                     const char *note);
+
 /** What on_request is given, as schemas/script/request.json says; lives as long as the request.
  *  NULL when memory ran out. Waits: no. */
 json_t *tb_script_request(struct tb_exchange *x);

@@ -29,6 +29,15 @@ static struct tb_str violated(struct tb_exchange *x, const struct tb_limit_verdi
     return tb_text_end(&text);
 }
 
+tb_err tb_exchange_limited(struct tb_exchange *x, const struct tb_limit_verdict *verdict)
+{
+    tb_count(tb_gateway_parts(x->gateway)->metrics, TB_M_RATE_LIMITED, 1);
+    x->run.problem.retry_after_s = verdict->retry_after_s;
+    x->run.problem.extra = violated(x, verdict);
+    return tb_fail(&x->run.req, TB_E_RATE_LIMITED, "the limit \"%s\" is used up; wait %lld s",
+                   verdict->set->rules[verdict->tightest].name, (long long)verdict->retry_after_s);
+}
+
 tb_err tb_stage_limit(struct tb_exchange *x)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
@@ -45,11 +54,5 @@ tb_err tb_stage_limit(struct tb_exchange *x)
     bool admitted = tb_limit_take(parts->limiter, x->limits, &subject, cost,
                                   tb_loop_now_ms(x->run.loop) * 1000000, &verdict);
     add_headers(x, &verdict);
-    if (admitted)
-        return NULL;
-    tb_count(parts->metrics, TB_M_RATE_LIMITED, 1);
-    x->run.problem.retry_after_s = verdict.retry_after_s;
-    x->run.problem.extra = violated(x, &verdict);
-    return tb_fail(&x->run.req, TB_E_RATE_LIMITED, "the limit \"%s\" is used up; wait %lld s",
-                   x->limits->rules[verdict.tightest].name, (long long)verdict.retry_after_s);
+    return admitted ? NULL : tb_exchange_limited(x, &verdict);
 }

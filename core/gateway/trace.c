@@ -55,6 +55,39 @@ static const char *verdict_name(uint8_t verdict)
     }
 }
 
+static void write_script(struct tb_text *text, const struct tb_trace_script *script,
+                         const char *hook, bool whole)
+{
+    tb_text_add_format(text,
+                       "{\"hook\":\"%s\",\"version\":%d,\"verdict\":\"%s\",\"cpu_microseconds\":%u,"
+                       "\"lookups\":%u",
+                       hook, script->version, script->verdict, script->cpu_us, script->lookups);
+    if (script->note[0] != '\0') {
+        tb_text_add(text, TB_STR(",\"note\":"));
+        tb_text_add_json(text, tb_str(script->note));
+    }
+    if (whole && script->why[0] != '\0') {
+        tb_text_add(text, TB_STR(",\"why\":"));
+        tb_text_add_json(text, tb_str(script->why));
+    }
+    tb_text_add_char(text, '}');
+}
+
+static void write_scripts(struct tb_text *text, const struct tb_trace *trace, bool whole)
+{
+    static const char *const hooks[TB_TRACE_SCRIPTS] = {"on_request", "on_response"};
+    bool any = false;
+    for (size_t i = 0; i < TB_TRACE_SCRIPTS; i++) {
+        if (trace->scripts[i].verdict[0] == '\0')
+            continue;
+        tb_text_add(text, any ? TB_STR(",") : TB_STR(",\"scripts\":["));
+        write_script(text, &trace->scripts[i], hooks[i], whole);
+        any = true;
+    }
+    if (any)
+        tb_text_add_char(text, ']');
+}
+
 struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace,
                             const char *const *stage_names, const char *operation, bool whole)
 {
@@ -83,6 +116,7 @@ struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace
         tb_text_add_json(&text,
                          (struct tb_str){trace->why, strnlen(trace->why, TB_TRACE_WHY_BYTES)});
     }
+    write_scripts(&text, trace, whole);
     if (whole) {
         tb_text_add(&text, TB_STR(",\"partner\":"));
         tb_text_add_json(&text, tb_str(trace->partner));

@@ -14,10 +14,22 @@ enum {
     TB_TRACE_WHY_BYTES = 96,
     TB_TRACE_CAUSE_BYTES = 64,
     TB_TRACE_PARTNER_BYTES = 32,
+    TB_TRACE_SCRIPTS = 2,
+    TB_TRACE_WORD_BYTES = 16,
     TB_TRACE_RING = 4096, /**< records kept for each worker */
 };
 
 enum tb_verdict { TB_VERDICT_NONE, TB_VERDICT_PASS, TB_VERDICT_REFUSE };
+
+/** What one hook of the partner's script did. */
+struct tb_trace_script {
+    char verdict[TB_TRACE_WORD_BYTES]; /**< "allow", "deny", …; empty: it was not asked */
+    int32_t version;
+    uint32_t cpu_us;
+    uint32_t lookups;
+    char note[TB_TRACE_WHY_BYTES]; /**< the script's own words */
+    char why[TB_TRACE_WHY_BYTES];  /**< how it failed, for the operator alone */
+};
 
 struct tb_trace {
     char request_id[36];
@@ -31,6 +43,7 @@ struct tb_trace {
     uint32_t ticks[TB_TRACE_STAGES];  /**< processor ticks spent in the stage */
     char cause[TB_TRACE_CAUSE_BYTES]; /**< for the operator alone; empty: nothing to add */
     char why[TB_TRACE_WHY_BYTES];     /**< in the words of the problem's detail */
+    struct tb_trace_script scripts[TB_TRACE_SCRIPTS]; /**< by hook */
 };
 
 /** A record and its version: odd while the owner writes, so a reader knows a torn copy. */

@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "gateway/apps.h"
 #include "gateway/gateway.h"
+#include "gateway/scripts.h"
 #include "http/guard.h"
 #include "main/master.h"
 #include "main/parts.h"
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-    TRACES_LAYOUT = 1,
+    TRACES_LAYOUT = 2,
     REVOKED_LAYOUT = 1,
     PROOFS_LAYOUT = 1,
     GUARD_LAYOUT = 1,
@@ -46,7 +47,10 @@ struct worker {
     struct tb_client *outbound;
     struct tb_revocations revocations;
     int64_t refresh_ms, keys_ms; /* when revocations and keys are read next; loop clock */
+    int64_t scripts_ms;          /* and partners' scripts */
+    bool scripts_behind;
     bool refreshing;
+    struct tb_scripts *scripts;
     struct tb_token_checker *tokens;
     struct tb_worlds *worlds;
     struct tb_limit_set standard;
@@ -188,6 +192,16 @@ static void number_operations(struct worker *w)
             w->metrics, (struct tb_str){operations[i]->key, operations[i]->key_n});
 }
 
+/* The rows are read with the keys, before the first request. */
+static bool make_scripts(struct worker *w)
+{
+    if (!tb_hooks_open(w->config->schemas_directory, w->why, sizeof(w->why)))
+        return false;
+    const struct tb_scripts_parts parts = {.store = w->store, .config = w->config};
+    w->scripts = tb_scripts_new(&parts);
+    return true;
+}
+
 static void make_gateway(struct worker *w)
 {
     size_t bytes, operations_n;
@@ -209,6 +223,7 @@ static void make_gateway(struct worker *w)
         .worlds = w->worlds = tb_worlds_new(),
         .apps = w->apps,
         .limiter = w->limiter,
+        .scripts = w->scripts,
         .metrics = w->metrics,
         .guard = tb_seat_region(w->seat, "guard", NULL),
         .access_log = w->access_log,
@@ -250,7 +265,27 @@ static tb_err TB_SUSPENDS refresh_keys(struct tb_req *req, struct worker *w, int
     return NULL;
 }
 
-/* Keys and revocations as the books have them. Soon again when that failed. */
+static tb_err TB_SUSPENDS refresh_revoked(struct tb_req *req, struct worker *w, int64_t now_s)
+{
+    if (tb_loop_now_ms(w->loop) < w->refresh_ms)
+        return NULL;
+    tb_err err = tb_revocations_refresh(req, &w->revocations, now_s);
+    int64_t pause_ms = err == NULL ? (int64_t)TB_OAUTH_REVOKED_MS : UPKEEP_MS;
+    w->refresh_ms = tb_loop_now_ms(w->loop) + (w->revocations.behind ? 0 : pause_ms);
+    return err;
+}
+
+static tb_err TB_SUSPENDS refresh_scripts(struct tb_req *req, struct worker *w)
+{
+    int64_t now_ms = tb_loop_now_ms(w->loop);
+    if (now_ms < w->scripts_ms)
+        return NULL;
+    tb_err err = tb_scripts_refresh(req, w->scripts, &w->scripts_behind);
+    w->scripts_ms = now_ms + (w->scripts_behind ? 0 : TB_SCRIPTS_MS);
+    return err;
+}
+
+/* Keys, revocations and scripts as the books have them. Soon again when that failed. */
 static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
 {
     struct worker *w = arg;
@@ -258,9 +293,9 @@ static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
     tb_job_equip(req, w->store);
     tb_err err = refresh_keys(req, w, now_s);
     if (err == NULL)
-        err = tb_revocations_refresh(req, &w->revocations, now_s);
-    int64_t pause_ms = err == NULL ? (int64_t)TB_OAUTH_REVOKED_MS : UPKEEP_MS;
-    w->refresh_ms = tb_loop_now_ms(w->loop) + (w->revocations.behind ? 0 : pause_ms);
+        err = refresh_revoked(req, w, now_s);
+    if (err == NULL)
+        err = refresh_scripts(req, w);
     w->refreshing = false;
     return err;
 }
@@ -274,7 +309,9 @@ static tb_err TB_SUSPENDS first_refresh(struct tb_req *req, void *arg)
 
 static void refresh_when_due(struct worker *w)
 {
-    if (w->refreshing || tb_loop_now_ms(w->loop) < w->refresh_ms || !tb_store_ready(w->store))
+    int64_t now_ms = tb_loop_now_ms(w->loop);
+    if (w->refreshing || (now_ms < w->refresh_ms && now_ms < w->scripts_ms) ||
+        !tb_store_ready(w->store))
         return;
     w->refreshing = true;
     if (tb_run_detached(w->loop, "refresh", refresh, w, 5000) != NULL)
@@ -311,6 +348,12 @@ static void publish_counts(struct worker *w)
     tb_count_to(m, TB_M_STORE_IN_DOUBT, store.in_doubt);
     tb_count_to(m, TB_M_STORE_OVERLOADS, store.overloads);
     tb_count_to(m, TB_M_STORE_LOSSES, store.losses);
+    struct tb_states_stats scripts = tb_scripts_stats(w->scripts);
+    tb_gauge(m, TB_M_SCRIPT_STATES, scripts.states);
+    tb_gauge(m, TB_M_SCRIPT_BYTES, scripts.bytes);
+    tb_count_to(m, TB_M_SCRIPT_MADE, scripts.made);
+    tb_count_to(m, TB_M_SCRIPT_EVICTED, scripts.evicted);
+    tb_count_to(m, TB_M_SCRIPT_WORN, scripts.worn);
 }
 
 static void upkeep(struct tb_timer *timer)
@@ -368,13 +411,15 @@ int tb_worker_main(struct tb_seat *seat)
         return tb_seat_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);
+    if (!make_scripts(&w))
+        return tb_seat_refuse(seat, "%s", w.why);
     make_gateway(&w);
     if (!make_server(&w))
         return tb_seat_refuse(seat, "%s", w.why);
     tb_err err;
     do /* a token that was revoked must not count with the first request */
         err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
-    while (err == NULL && w.revocations.behind);
+    while (err == NULL && (w.revocations.behind || w.scripts_behind));
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
     tb_seat_attach(seat, w.loop, &calls, &w);

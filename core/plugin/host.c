@@ -2,6 +2,7 @@
  * knows. */
 #include "plugin/host.h"
 #include "base/id.h"
+#include "base/json.h"
 #include "base/metrics.h"
 #include "base/time.h"
 #include "gateway/gateway.h"
@@ -70,7 +71,7 @@ static struct tb_str header(struct tb_req *req, const char *name)
 
 static struct tb_str body(struct tb_req *req)
 {
-    return tb_exchange_of(req)->in.body;
+    return tb_exchange_of(req)->body;
 }
 
 static json_t *json(struct tb_req *req)
@@ -115,7 +116,7 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
         .fingerprint = tb_str(x->key.at == NULL ? NULL : x->fingerprint),
         .path = x->match.params,
         .path_n = x->match.params_n,
-        .body = x->in.body,
+        .body = x->body,
         .consent = consent(req),
         .request = tb_str(x->request_id),
     };
@@ -158,6 +159,11 @@ static tb_err reply_as(struct tb_req *req, int status, const char *media_type, s
     return tb_exchange_reply(tb_exchange_of(req), status, tb_str(media_type), text);
 }
 
+static struct tb_str routed(struct tb_req *req, const char *name)
+{
+    return tb_json_str(tb_exchange_of(req)->routed, name);
+}
+
 const struct tb_host *tb_plugin_host(void)
 {
     static const struct tb_host host = {
@@ -185,6 +191,7 @@ const struct tb_host *tb_plugin_host(void)
         .reply_as = reply_as,
         .subject = subject,
         .consent = consent,
+        .routed = routed,
     };
     return &host;
 }

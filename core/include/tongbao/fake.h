@@ -30,6 +30,7 @@ struct tb_fake {
     int64_t now_ms;
     const char *partner, *app;
     const char *subject, *consent; /**< NULL: absent */
+    const char *channel;           /**< that the partner's script chose; NULL: none */
     int32_t book;
     struct tb_fake_value path[TB_FAKE_VALUES], query[TB_FAKE_VALUES], headers[TB_FAKE_VALUES],
         config[TB_FAKE_VALUES];
@@ -133,6 +134,11 @@ static inline struct tb_str tb_fake_subject(struct tb_req *req)
 static inline struct tb_str tb_fake_consent(struct tb_req *req)
 {
     return tb_str(tb_fake_of(req)->consent);
+}
+
+static inline struct tb_str tb_fake_routed(struct tb_req *req, const char *name)
+{
+    return strcmp(name, "channel") == 0 ? tb_str(tb_fake_of(req)->channel) : TB_STR_NONE;
 }
 
 static inline int32_t tb_fake_book(struct tb_req *req)
@@ -269,6 +275,7 @@ static inline struct tb_req *tb_fake_begin(struct tb_fake *fake)
         .reply_as = tb_fake_reply_as,
         .subject = tb_fake_subject,
         .consent = tb_fake_consent,
+        .routed = tb_fake_routed,
     };
     memset(fake, 0, sizeof(*fake));
     fake->req.host = &host;

@@ -84,6 +84,7 @@ struct tb_host {
     tb_err (*reply_as)(struct tb_req *req, int status, const char *media_type, struct tb_str body);
     struct tb_str (*subject)(struct tb_req *req);
     struct tb_str (*consent)(struct tb_req *req);
+    struct tb_str (*routed)(struct tb_req *req, const char *name);
 };
 
 /** Whether this host has the service; for those that were appended after 1.0. */
@@ -170,6 +171,14 @@ static inline struct tb_str tb_subject(struct tb_req *req)
 static inline struct tb_str tb_consent(struct tb_req *req)
 {
     return TB_HOST_HAS(req, consent) ? req->host->consent(req) : TB_STR_NONE;
+}
+
+/** What the partner's script decided about the way of this request: "channel", "variant", "adapter"
+ * or "account"; absent when it decided nothing. For the operation to take or leave; it never widens
+ *  what the partner may do. Since 1.1. */
+static inline struct tb_str tb_routed(struct tb_req *req, const char *name)
+{
+    return TB_HOST_HAS(req, routed) ? req->host->routed(req, name) : TB_STR_NONE;
 }
 
 /** A parameter of the route's path, already checked against its type. Always present. */
