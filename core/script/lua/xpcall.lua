@@ -1,5 +1,5 @@
--- xpcall for scripts. The original runs the handler where the error is raised. If that is the count hook, no hook counts
--- the handler's instructions, and it may run for ever: here it runs when all is unwound.
+-- xpcall for scripts. The original runs the handler where the error is raised. If that is the count hook, no hook
+-- counts the handler's instructions, and it may run for ever: here it runs when all is unwound.
 
 local pcall, select = pcall, select
 

@@ -1,0 +1,220 @@
+/* tongbao script test: runs a partner's tests of scripts on any machine and tells in the lines of
+ * TAP how they went, where a decision is not as expected, and what it cost. */
+#include "main/command.h"
+#include "main/script_test.h"
+#include "script/hooks.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char SCRIPT_END[] = ".lua", TESTS_END[] = "_test.lua";
+
+enum { PATH_BYTES = 1024 };
+
+/* What a run has told so far. */
+struct report {
+    struct tb_cli *cli;
+    json_t *files; /* for --json; NULL: lines */
+    size_t passed, failed;
+    int64_t slowest_ns;
+    size_t largest_bytes;
+};
+
+/* ---- the two files ---- */
+
+struct pair {
+    char script[PATH_BYTES], tests[PATH_BYTES];
+};
+
+static bool ends_in(struct tb_str text, struct tb_str end)
+{
+    return text.n > end.n && memcmp(text.at + text.n - end.n, end.at, end.n) == 0;
+}
+
+/* night.lua has its tests beside it, in night_test.lua; either may be given. */
+static bool find_pair(const struct tb_cli *cli, const char *given, struct pair *out)
+{
+    const char *script = tb_cli_option(cli, "script");
+    struct tb_str path = tb_str(given);
+    bool is_tests = ends_in(path, TB_STR(TESTS_END));
+    if (!is_tests && !ends_in(path, TB_STR(SCRIPT_END)))
+        return false;
+    size_t stem = path.n - (is_tests ? sizeof TESTS_END - 1 : sizeof SCRIPT_END - 1);
+    if (path.n + sizeof TESTS_END > PATH_BYTES || (script != NULL && strlen(script) >= PATH_BYTES))
+        return false;
+    snprintf(out->tests, PATH_BYTES, "%.*s%s", (int)stem, given, TESTS_END);
+    snprintf(out->script, PATH_BYTES, "%.*s%s", (int)stem, given, SCRIPT_END);
+    if (script != NULL)
+        snprintf(out->script, PATH_BYTES, "%s", script);
+    return true;
+}
+
+/* A file's text, at most a script's and one byte; false with errno. */
+static bool read_file(const char *path, char *buffer, struct tb_str *out)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    *out = (struct tb_str){buffer, fread(buffer, 1, TB_SCRIPT_SOURCE_BYTES + 1, file)};
+    bool good = ferror(file) == 0;
+    fclose(file);
+    return good;
+}
+
+/* ---- telling ---- */
+
+static void say_difference(json_t *difference)
+{
+    static const char *const sides[] = {"expected", "decided"};
+    const char *at = json_string_value(json_object_get(difference, "at"));
+    printf("#   %s: ", at[0] == '\0' ? "the decision" : at);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *value = json_object_get(difference, sides[i]);
+        printf("%s%s ", i == 0 ? "" : ", ", sides[i]);
+        if (value == NULL)
+            printf("nothing");
+        else
+            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    }
+    putchar('\n');
+}
+
+static void say_verdict(const struct report *report, const struct tb_script_verdict *v)
+{
+    size_t i;
+    json_t *difference;
+    printf("%s %zu - %s (%.3f ms, %zu KiB", v->good ? "ok" : "not ok",
+           report->passed + report->failed, v->name, (double)v->cpu_ns / 1e6, v->bytes / 1024);
+    if (v->lookups > 0)
+        printf(", %u lookups", v->lookups);
+    printf(")\n");
+    if (v->good)
+        return;
+    if (v->differences == NULL)
+        printf("#   %s\n", v->why);
+    json_array_foreach(v->differences, i, difference) say_difference(difference);
+}
+
+static json_t *verdict_json(const struct tb_script_verdict *v)
+{
+    json_t *json = json_pack("{s:s, s:b, s:s, s:f, s:I, s:i}", "name", v->name, "ok", v->good,
+                             "end", tb_script_end_word(v->end), "cpu_ms", (double)v->cpu_ns / 1e6,
+                             "bytes", (json_int_t)v->bytes, "lookups", (int)v->lookups);
+    if (!v->good && v->differences == NULL)
+        json_object_set_new(json, "why", json_string(v->why));
+    if (v->differences != NULL)
+        json_object_set(json, "differences", v->differences);
+    return json;
+}
+
+/* Count a test and tell it; takes its differences. */
+static void tell(struct report *report, json_t *tests, struct tb_script_verdict *v)
+{
+    *(v->good ? &report->passed : &report->failed) += 1;
+    report->slowest_ns = v->cpu_ns > report->slowest_ns ? v->cpu_ns : report->slowest_ns;
+    report->largest_bytes = v->bytes > report->largest_bytes ? v->bytes : report->largest_bytes;
+    if (tests == NULL)
+        say_verdict(report, v);
+    else
+        json_array_append_new(tests, verdict_json(v));
+    json_decref(v->differences);
+}
+
+static void tell_end(struct report *report)
+{
+    const struct tb_script_limits *limits = &tb_script_limits;
+    if (report->files == NULL) {
+        printf(
+            "1..%zu\n# %zu passed, %zu failed; the slowest took %.3f of %.0f ms, the largest %zu "
+            "of %zu KiB\n",
+            report->passed + report->failed, report->passed, report->failed,
+            (double)report->slowest_ns / 1e6, (double)limits->cpu_us / 1e3,
+            report->largest_bytes / 1024, limits->memory_bytes / 1024);
+        return;
+    }
+    json_t *all = json_pack("{s:o, s:I, s:I, s:f, s:f}", "files", report->files, "passed",
+                            (json_int_t)report->passed, "failed", (json_int_t)report->failed,
+                            "slowest_ms", (double)report->slowest_ns / 1e6, "budget_ms",
+                            (double)limits->cpu_us / 1e3);
+    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(all);
+}
+
+/* ---- running ---- */
+
+static int run_pair(struct report *report, struct tb_loop *loop, const struct pair *pair)
+{
+    static char script[TB_SCRIPT_SOURCE_BYTES + 1], tests[TB_SCRIPT_SOURCE_BYTES + 1];
+    struct tb_script_verdict verdict = {.name = "can be read"};
+    struct tb_str script_text, tests_text;
+    const char *missing = !read_file(pair->script, script, &script_text) ? pair->script
+                          : !read_file(pair->tests, tests, &tests_text)  ? pair->tests
+                                                                         : NULL;
+    if (missing != NULL)
+        return tb_cli_fail(report->cli, TB_EXIT_ENVIRONMENT, "%s: %s", missing,
+                           strerrordesc_np(errno));
+    json_t *list = report->files == NULL ? NULL : json_array();
+    if (list == NULL)
+        printf("# %s\n", pair->script);
+    else
+        json_array_append_new(report->files, json_pack("{s:s, s:s, s:o}", "script", pair->script,
+                                                       "tests_file", pair->tests, "tests", list));
+    struct tb_script_suite *suite = tb_script_suite_new(loop, script_text, tests_text, pair->tests,
+                                                        verdict.why, sizeof verdict.why);
+    if (suite == NULL)
+        tell(report, list, &verdict);
+    for (size_t i = 0; suite != NULL && i < tb_script_suite_n(suite); i++) {
+        tb_script_suite_run(suite, i, &verdict);
+        tell(report, list, &verdict);
+    }
+    tb_script_suite_free(suite);
+    return TB_EXIT_OK;
+}
+
+static int test(struct tb_cli *cli)
+{
+    char why[512];
+    struct pair pairs[TB_ARGUMENTS_MAX];
+    const char *schemas = tb_cli_option(cli, "schemas");
+    struct report report = {.cli = cli};
+    for (size_t i = 0; i < cli->arguments_n; i++)
+        if (!find_pair(cli, cli->arguments[i], &pairs[i]))
+            return tb_cli_fail(cli, TB_EXIT_USAGE, "%s is no Lua file", cli->arguments[i]);
+    if (!tb_hooks_open(schemas == NULL ? "schemas" : schemas, why, sizeof why))
+        return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s", why);
+    struct tb_loop *loop = tb_loop_new();
+    int exit_code = TB_EXIT_OK;
+    report.files = cli->json ? json_array() : NULL;
+    if (!cli->json)
+        printf("TAP version 13\n");
+    for (size_t i = 0; i < cli->arguments_n && exit_code == TB_EXIT_OK; i++)
+        exit_code = run_pair(&report, loop, &pairs[i]);
+    tb_loop_free(loop);
+    if (exit_code != TB_EXIT_OK) {
+        json_decref(report.files);
+        return exit_code;
+    }
+    tell_end(&report);
+    return report.failed == 0 ? TB_EXIT_OK : TB_EXIT_FOUND;
+}
+
+static const struct tb_option options[] = {
+    {"script", "FILE", "test this script instead of the one beside the tests"},
+    {"schemas", "DIRECTORY", "where the JSON Schemas are (default ./schemas)"},
+    {.name = NULL},
+};
+
+const struct tb_command tb_command_script_test = {
+    .name = "script test",
+    .summary = "run the tests of scripts here, without gateway and database",
+    .arguments = "FILE.lua...",
+    .arguments_min = 1,
+    .arguments_max = TB_ARGUMENTS_MAX,
+    .options = options,
+    .about =
+        "night.lua has its tests beside it in night_test.lua; either may be given. The script runs\n"
+        "in the sandbox of the gateway, with its budget. docs/script-guide.md shows a test file.",
+    .example = "tongbao script test lua/examples/night_approval.lua",
+    .run = test,
+};
