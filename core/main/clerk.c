@@ -56,6 +56,8 @@ static const struct task {
     {"forget_sessions", 10 * TURN_MS, NULL, "select oauth.forget_sessions($1, 10000)"},
     {"forget_grants", 60 * TURN_MS, NULL, "select oauth.forget_grants($1, 10000)"},
     {"forget_expired", 10 * TURN_MS, NULL, "select oauth.forget_expired($1, 50000)"},
+    {"forget_recordings", 10 * TURN_MS, NULL, "select script.forget_recordings($1, 20000)"},
+    {"forget_dry_runs", 3600 * TURN_MS, NULL, "select script.forget_dry_runs($1)"},
     {"forget_registrations", 600 * TURN_MS, NULL, "select oauth.forget_registrations($1)"},
 };
 

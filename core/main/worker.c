@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "gateway/apps.h"
 #include "gateway/gateway.h"
+#include "gateway/recorder.h"
 #include "gateway/scripts.h"
 #include "http/guard.h"
 #include "main/master.h"
@@ -197,7 +198,8 @@ static bool make_scripts(struct worker *w)
 {
     if (!tb_hooks_open(w->config->schemas_directory, w->why, sizeof(w->why)))
         return false;
-    const struct tb_scripts_parts parts = {.store = w->store, .config = w->config};
+    const struct tb_scripts_parts parts = {
+        .store = w->store, .config = w->config, .record = tb_recorder_keep};
     w->scripts = tb_scripts_new(&parts);
     return true;
 }
@@ -237,6 +239,9 @@ static void make_gateway(struct worker *w)
         .quarantined = quarantined,
         .owner = w,
     };
+    const struct tb_recorder_parts recorder = {
+        w->loop, w->store, w->metrics, w->config->script_recording_days};
+    tb_recorder_open(&recorder);
     parts.operations_n = operations_n;
     w->gateway = tb_gateway_new(&parts);
 }
