@@ -4,6 +4,7 @@
 #include "bank/accounts.h"
 #include "base/assert.h"
 #include "gateway/platform.h"
+#include "gateway/script_life.h"
 #include "oauth/consent.h"
 #include "oauth/page.h"
 #include "oauth/par.h"
@@ -35,7 +36,7 @@ void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_
 static const struct tb_plugin *const BUILT_IN[] = {
     &tb_platform_product,       &tb_traces_product,      &tb_accounts_product,
     &tb_consents_product,       &tb_oauth_product,       &tb_oauth_par_product,
-    &tb_oauth_register_product, &tb_oauth_pages_product,
+    &tb_oauth_register_product, &tb_oauth_pages_product, &tb_scripts_product,
 };
 
 struct tb_registry *tb_parts_registry(const struct tb_config *config, char *why, size_t why_bytes)

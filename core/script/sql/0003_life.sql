@@ -36,9 +36,9 @@ begin atomic
               from script.activation a
              where a.book = (s).book and a.script = (s).id and (s).version is not null and a.kind <> 'record'
              order by a.generation desc limit 1),
-        ',"recording":', (s).recording,
+        ',"recording":', (s).recording::text,
         ',"breakers":[', (
-            select string_agg(concat('{"hook":"', b.hook, '","version":', b.version, ',"off":', b.until > wall, ',"until":"',
+            select string_agg(concat('{"hook":"', b.hook, '","version":', b.version, ',"off":', (b.until > wall)::text, ',"until":"',
                                      tb.rfc3339(b.until), '","times":', b.times, ',"why":', to_json(b.why), '}'),
                               ',' order by b.hook)
               from script.breaker b where b.book = (s).book and b.script = (s).id),
