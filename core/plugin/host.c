@@ -102,6 +102,16 @@ static tb_err TB_SUSPENDS query(struct tb_req *req, struct tb_rows **out_rows, c
     return tb_store_query(req, store, out_rows, sql, params, params_n);
 }
 
+static struct tb_str routed_text(const struct tb_exchange *x)
+{
+    struct tb_text text;
+    if (x->routed == NULL)
+        return TB_STR_NONE;
+    tb_text_init(&text, x->run.arena);
+    tb_json_canonical(&text, x->routed);
+    return tb_text_end(&text);
+}
+
 static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
                                const struct tb_call *what)
 {
@@ -119,6 +129,7 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
         .body = x->body,
         .consent = consent(req),
         .request = tb_str(x->request_id),
+        .routed = routed_text(x),
     };
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     TB_TRY(tb_store_call(req, parts->store, out_answer, what, &context));

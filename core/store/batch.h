@@ -34,6 +34,8 @@ struct tb_call_context {
     struct tb_str body;    /**< JSON text, already checked; absent: null */
     struct tb_str consent; /**< that the effect is bound to; absent: the partner acts for itself */
     struct tb_str request; /**< id of the request, for the consent's receipt */
+    struct tb_str routed;  /**< what the partner's script decided about its way, JSON text of an
+                                object; absent: nothing */
 };
 
 enum {

@@ -54,8 +54,12 @@ static struct tb_str call_object(struct tb_req *req, const struct tb_call_contex
         member(&text, TB_STR(",\"consent\":"), context->consent);
         member(&text, TB_STR(",\"request\":"), context->request);
     }
+    if (context->routed.at != NULL) {
+        tb_text_add(&text, TB_STR(",\"routed\":"));
+        tb_text_add(&text, context->routed);
+    }
     tb_text_add(&text, TB_STR(",\"body\":"));
-    tb_text_add(&text, context->body.at == NULL ? TB_STR("null") : context->body);
+    tb_text_add(&text, context->body.n == 0 ? TB_STR("null") : context->body);
     tb_text_add_char(&text, '}');
     return tb_text_end(&text);
 }

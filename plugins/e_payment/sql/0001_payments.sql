@@ -33,6 +33,7 @@ create table e_payment.payment (
     purpose          text,
     metadata         jsonb,
     consent          text        collate "C",   -- under which it was made; null: by the partner's own access
+    channel          text        collate "C",   -- that the partner's script chose; null: none
     check ((state = 'failed') = (failure is not null))
 ) with (fillfactor = 90);
 create index payment_consent on e_payment.payment (book, consent, created_at, id) where consent is not null;
@@ -95,6 +96,7 @@ return concat(
     ',"purpose":' || to_json(p.purpose)::text,
     ',"metadata":' || tb.compact(p.metadata),
     ',"consent":"' || p.consent || '"',
+    ',"channel":' || to_json(p.channel)::text,
     ',"refunded":', tb.money(p.refunded, p.currency),
     ',"created_at":"', tb.rfc3339(p.created_at), '","updated_at":"', tb.rfc3339(p.updated_at), '"',
     ',"failure":' || e_payment.failure_json(p.failure), '}');

@@ -46,7 +46,8 @@ begin
         select c.n, c.stem, c.partner, c.app, c.now, (c.body->'amount'->'amount')::bigint as amount,
                c.body->'amount'->>'currency' as currency, c.body->>'reference' as reference,
                c.body->>'debtor_account' as debtor, c.body->>'creditor_account' as creditor,
-               c.body->>'purpose' as purpose, c.body->'metadata' as metadata, c.consent
+               c.body->>'purpose' as purpose, c.body->'metadata' as metadata, c.consent,
+               c.routed->>'channel' as channel
           from unnest(calls) c),
     checked as (
         select t.*, case
@@ -80,7 +81,7 @@ begin
                  order by m.n limit 1) t on true)
     select coalesce(array_agg(row(j.amount, 0, j.now, j.now, pay.book, 'pay_' || j.stem, j.partner, j.app, j.reference,
                                   j.debtor, j.creditor, j.currency, 'succeeded', null, j.purpose,
-                                  j.metadata, j.consent)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
+                                  j.metadata, j.consent, j.channel)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
            coalesce(array_agg(e_payment.refuse_payment(j.n, coalesce(j.code, j.repeats), coalesce(j.taken_by, j.first_id)))
                     filter (where coalesce(j.code, j.repeats) is not null), '{}')
       into asked, refused
