@@ -6,22 +6,22 @@
 
 _Static_assert((int)TB_TRACE_SCRIPTS == (int)TB_HOOKS_N, "a trace has room for every hook");
 
-/* As much of a text as fits, cut between characters. */
-static void copy_words(char *out, size_t room, const char *words)
+void tb_script_words(char *out, size_t room, const char *words)
 {
-    size_t n = strnlen(words, room - 1);
-    n = tb_utf8_span(words, n);
-    memcpy(out, words, n);
-    out[n] = '\0';
+    size_t n = strnlen(words, room - 1), at = 0, character;
+    while (at < n && (character = tb_utf8_span(words + at, n - at)) > 0)
+        at += character;
+    memcpy(out, words, at);
+    out[at] = '\0';
 }
 
 void tb_script_trace(struct tb_exchange *x, enum tb_script_hook hook, const char *verdict,
                      const char *note)
 {
     struct tb_trace_script *script = &x->trace.scripts[hook];
-    copy_words(script->verdict, sizeof(script->verdict), verdict);
+    tb_script_words(script->verdict, sizeof(script->verdict), verdict);
     if (note != NULL)
-        copy_words(script->note, sizeof(script->note), note);
+        tb_script_words(script->note, sizeof(script->note), note);
 }
 
 void tb_script_end(struct tb_exchange *x, const struct tb_script_turn *turn)
@@ -34,7 +34,7 @@ void tb_script_end(struct tb_exchange *x, const struct tb_script_turn *turn)
     if (result->end == TB_SCRIPT_DONE)
         return;
     tb_script_trace(x, turn->hook, tb_script_end_word(result->end), NULL);
-    copy_words(script->why, sizeof(script->why), result->why);
+    tb_script_words(script->why, sizeof(script->why), result->why);
 }
 
 tb_err TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook hook,

@@ -265,8 +265,7 @@ static void tell_failure(struct tb_exchange *x, const struct tb_scripts *scripts
     t->ended = tb_script_end_word(result->end);
     memcpy(t->script, row->id, sizeof(t->script));
     memcpy(t->request, x->request_id, sizeof(x->request_id));
-    struct tb_str why = tb_str(result->why);
-    memcpy(t->why, why.at, tb_utf8_span(why.at, why.n)); /* what a script throws need not be text */
+    tb_script_words(t->why, sizeof(t->why), result->why);
     if (tb_run_detached(x->run.loop, "script failure", tell, t, TELL_WITHIN_MS) != NULL)
         tb_mem_free(t);
 }

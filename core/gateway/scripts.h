@@ -137,6 +137,9 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_script_ask(struct tb_exchange *x, struct tb_s
 /** Count, trace and write down how it ended. Waits: no. */
 void tb_script_end(struct tb_exchange *x, const struct tb_script_turn *turn);
 
+/** Copy as much of `words` as fits and is UTF-8: what a script throws need not be text. */
+void tb_script_words(char *out, size_t room, const char *words);
+
 /** Write into the trace what a hook's decision came to; `note` may be NULL. */
 void tb_script_trace(struct tb_exchange *x, enum tb_script_hook hook, const char *verdict,
                      const char *note);
