@@ -325,25 +325,31 @@ static bool fit_for_name(struct tb_str text)
            tb_utf8_valid(text);
 }
 
-tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_str table,
-                                     struct tb_str key, json_t **out)
+tb_err TB_SUSPENDS tb_script_entry(struct tb_req *req, struct tb_store *store, int32_t book,
+                                   struct tb_str partner, struct tb_str table, struct tb_str key,
+                                   json_t **out)
 {
     static const struct tb_json_limits limits = {
         .bytes = 2 * ENTRY_BYTES, .depth = 32, .members = ENTRY_BYTES, .reals = true};
-    const struct tb_exchange *x = tb_exchange_of(req);
     struct tb_rows *rows;
     struct tb_json_error where;
-    (void)arg;
     *out = NULL;
     if (!fit_for_name(table) || !fit_for_name(key))
         return NULL; /* no entry is called so */
-    const struct tb_param params[] = {TB_INT(x->grant->book), TB_TEXT(x->grant->partner),
-                                      TB_TEXT(table), TB_TEXT(key)};
-    TB_TRY(tb_store_query(req, tb_gateway_parts(x->gateway)->store, &rows, SQL_LOOKUP, params,
-                          TB_COUNT(params)));
+    const struct tb_param params[] = {TB_INT(book), TB_TEXT(partner), TB_TEXT(table), TB_TEXT(key)};
+    TB_TRY(tb_store_query(req, store, &rows, SQL_LOOKUP, params, TB_COUNT(params)));
     if (rows->n == 0 || tb_cell(rows, 0, 0).at == NULL)
         return NULL;
     return tb_json_parse(NULL, tb_cell(rows, 0, 0), &limits, out, &where);
+}
+
+tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_str table,
+                                     struct tb_str key, json_t **out)
+{
+    const struct tb_exchange *x = tb_exchange_of(req);
+    (void)arg;
+    return tb_script_entry(req, tb_gateway_parts(x->gateway)->store, x->grant->book,
+                           x->grant->partner, table, key, out);
 }
 
 /* ---- dry runs ---- */

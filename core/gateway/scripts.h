@@ -102,6 +102,13 @@ bool tb_script_off(const struct tb_script_row *row, enum tb_script_hook hook, in
 void tb_scripts_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
                      enum tb_script_hook hook, const struct tb_script_result *result);
 
+/** One entry of a partner's own tables as it is now, with a reference for the caller; NULL: none.
+ *  @return NULL; errors of tb_query. Waits: yes. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_script_entry(struct tb_req *req, struct tb_store *store,
+                                                int32_t book, struct tb_str partner,
+                                                struct tb_str table, struct tb_str key,
+                                                json_t **out);
+
 /** One entry of the partner's own tables, for tb.lookup; `arg` is not used: book and partner are
  * the request's own. As tb_script_lookup. */
 tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_str table,
