@@ -240,6 +240,49 @@ static void follows_pointers(void **state)
             fail_msg("%s", refused[i]);
 }
 
+/* RFC 7396, appendix A, and what it says of nulls in a new object. */
+static void merges_patches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *patch, *merged;
+    } cases[] = {
+        {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
+        {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
+        {"{\"a\":\"b\",\"b\":\"c\"}", "{\"a\":null}", "{\"b\":\"c\"}"},
+        {"{\"a\":[\"b\"]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":\"c\"}", "{\"a\":[\"b\"]}", "{\"a\":[\"b\"]}"},
+        {"{\"a\":{\"b\":\"c\"}}", "{\"a\":{\"b\":\"d\",\"c\":null}}", "{\"a\":{\"b\":\"d\"}}"},
+        {"{\"a\":[{\"b\":\"c\"}]}", "{\"a\":[1]}", "{\"a\":[1]}"},
+        {"{\"e\":null}", "{\"a\":1}", "{\"e\":null,\"a\":1}"},
+        {"{}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
+        {"{\"a\":1}", "{}", "{\"a\":1}"},
+        {"{\"a\":1}", "{\"a\":{\"b\":{\"c\":2}},\"d\":3}", "{\"a\":{\"b\":{\"c\":2}},\"d\":3}"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *target = parse(cases[i].target);
+        assert_true(tb_json_merge(target, parse(cases[i].patch)));
+        if (!json_equal(target, parse(cases[i].merged)))
+            fail_msg("%s with %s is not %s", cases[i].target, cases[i].patch, cases[i].merged);
+    }
+}
+
+static void refuses_a_patch_that_is_too_deep(void **state)
+{
+    (void)state;
+    json_t *target = json_object(), *patch = json_object();
+    for (int i = 0; i < TB_JSON_DEPTH_MAX; i++) {
+        json_t *outer = json_object();
+        json_object_set_new(outer, "a", patch);
+        patch = outer;
+    }
+    assert_false(tb_json_merge(target, patch));
+    assert_true(tb_json_merge(target, json_object_get(patch, "a")));
+    json_decref(target);
+    json_decref(patch);
+}
+
 static void builds_pointers(void **state)
 {
     (void)state;
@@ -301,6 +344,8 @@ int main(void)
         cmocka_unit_test(drops_the_value_with_the_arena_or_leaves_it_to_the_caller),
         cmocka_unit_test(reads_members_by_type),
         cmocka_unit_test(follows_pointers),
+        cmocka_unit_test(merges_patches),
+        cmocka_unit_test(refuses_a_patch_that_is_too_deep),
         cmocka_unit_test(builds_pointers),
         cmocka_unit_test(writes_equal_values_in_one_way),
         cmocka_unit_test(fails_the_text_of_a_value_that_is_too_deep),
