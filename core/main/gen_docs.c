@@ -1,8 +1,9 @@
 /* tongbao-docs: writes the generated pages to stdout. `errors` is docs/errors.md, `config` is
- * docs/configuration.md, `metrics` is docs/metrics.md; a test fails when the pages in the tree are
- * not what this prints. */
+ * docs/configuration.md, `metrics` is docs/metrics.md, `script` is lua/api.md; a test fails when
+ * the pages in the tree are not what this prints. */
 #include "base/config_impl.h"
 #include "base/metrics.h"
+#include "main/gen_script_page.h"
 #include "oauth/errors.h"
 #include <string.h>
 #include <tongbao/error.h>
@@ -104,6 +105,8 @@ int main(int argc, char **argv)
 {
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
     struct tb_text page;
+    char why[512] = "usage: tongbao-docs errors|config|metrics|script";
+    bool good = true;
     tb_text_init(&page, arena);
     if (argc == 2 && strcmp(argv[1], "errors") == 0)
         write_errors(&page);
@@ -111,12 +114,14 @@ int main(int argc, char **argv)
         write_config(&page);
     else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
         tb_metrics_document(&page);
+    else if (argc == 2 && strcmp(argv[1], "script") == 0)
+        good = tb_script_page(&page, TB_SOURCE_DIR, why, sizeof why);
     struct tb_str text = tb_text_end(&page);
-    bool good = text.n > 0;
+    good = good && text.n > 0;
     if (good)
         good = write_all(STDOUT_FILENO, text);
     else
-        (void)!write_all(STDERR_FILENO, TB_STR("usage: tongbao-docs errors|config|metrics\n"));
+        (void)!(write_all(STDERR_FILENO, tb_str(why)) && write_all(STDERR_FILENO, TB_STR("\n")));
     tb_arena_free(arena);
     return good ? 0 : 2;
 }

@@ -7,11 +7,41 @@
 
 #include <string.h>
 
+/*** # The language
+ *  Lua 5.1 with the additions of LuaJIT that are syntax (`goto`, `\z`, `0x1p4`). A script is text;
+ * it runs anew for every call, in an environment of its own. There are no modules, files, clocks,
+ *  coroutines, metatables of texts to change, or anything else that is not on this page. */
+
+/*** assert(value[, message]) → value
+ *  error(message[, level])
+ *  getmetatable(value) → table, false for what is protected, or nil
+ *  ipairs(list) → iterator
+ *  next(table[, key]) → key, value
+ *  pairs(table) → iterator
+ *  pcall(f, ...) → true and results, or false and the error
+ *  select(n, ...) → values
+ *  setmetatable(table, metatable) → table
+ *  type(value) → text
+ *  As in Lua 5.1. The end of a call's budget cannot be caught: pcall meets it again. `pairs` knows
+ *  no order; `tables.keys` does. */
+
 /* No load or loadstring (bytecode, other environments), no getfenv, setfenv, rawget, rawset,
  * rawequal (they reach behind what is protected), no collectgarbage, print, newproxy or coroutine:
  * a call is a coroutine of the host's, and its waits are not the script's to catch. */
 static const char *const BASE[] = {"assert", "error",  "getmetatable", "ipairs", "next",   "pairs",
                                    "pcall",  "select", "setmetatable", "type",   "xpcall", NULL};
+
+/*** # math */
+
+/*** math.abs(x) → number
+ *  math.ceil(x) → number
+ *  math.floor(x) → number
+ *  math.fmod(x, y) → number
+ *  math.huge → number
+ *  math.max(x, ...) → number
+ *  math.min(x, ...) → number
+ *  As in Lua 5.1. Numbers are doubles: whole ones are exact to 2^53, which is as far as amounts go.
+ */
 
 /* No random: tb.random gives each request its own. */
 static const char *const MATH[] = {"abs", "ceil", "floor", "fmod", "huge", "max", "min", NULL};
@@ -19,6 +49,9 @@ static const char *const MATH[] = {"abs", "ceil", "floor", "fmod", "huge", "max"
 /* ---- what differs from the originals ---- */
 
 enum { NUMBER_CHARS = 64, UNPACKED = 250 };
+
+/*** tonumber(value[, base]) → number or nil
+ *  Texts of more than 64 bytes are no numbers. */
 
 /* The text of a number is short; the original reads as many digits as there are. */
 static int to_number(lua_State *lua)
@@ -31,6 +64,9 @@ static int to_number(lua_State *lua)
     lua_call(lua, lua_gettop(lua) - 1, 1);
     return 1;
 }
+
+/*** tostring(value) → text
+ *  A table is told as `table`, a function as `function`: no addresses. */
 
 /* An address would tell where things lie in the host's memory. */
 static int to_string(lua_State *lua)
@@ -62,6 +98,8 @@ static int to_string(lua_State *lua)
     return 1;
 }
 
+/*** unpack(list[, from[, to]]) → values
+ *  At most 250. */
 static int unpack_few(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -151,6 +189,9 @@ static void keep_math(lua_State *lua)
     tb_script_namespace(lua, "math");
     lua_pop(lua, 1);
 }
+
+/*** xpcall(f, handler, ...) → true and results, or false and what the handler gave
+ *  The handler runs when all is unwound. */
 
 /* Everything the libraries left where a script could come by it. */
 static void forget_originals(lua_State *lua)

@@ -10,6 +10,18 @@ enum {
     BYTES = 250, /**< string.byte */
 };
 
+/*** # string
+ *  Texts have these as methods, too: `("x"):rep(3)`. There are no Lua patterns; `tb.match`,
+ * `tb.find` and `tb.replace` have PCRE2's. Nothing gives more than 256 KiB. */
+
+/*** string.char(byte, ...) → text
+ *  string.len(text) → number
+ *  string.lower(text) → text
+ *  string.reverse(text) → text
+ *  string.sub(text, from[, to]) → text
+ *  string.upper(text) → text
+ *  As in Lua 5.1: in bytes, and letters are those of ASCII. */
+
 /* Originals that take and give one string, in one pass. */
 static const char *const KEPT[] = {"char", "len", "lower", "reverse", "sub", "upper", NULL};
 
@@ -28,6 +40,7 @@ static int call_original(lua_State *lua, int results)
     return lua_gettop(lua);
 }
 
+/*** string.rep(text, times[, separator]) → text */
 static int rep(lua_State *lua)
 {
     size_t n = length(lua, 1), separator = lua_isnoneornil(lua, 3) ? 0 : length(lua, 3);
@@ -37,6 +50,8 @@ static int rep(lua_State *lua)
     return call_original(lua, 1);
 }
 
+/*** string.byte(text[, from[, to]]) → bytes
+ *  At most 250. */
 static int byte(lua_State *lua)
 {
     lua_Integer n = (lua_Integer)length(lua, 1);
@@ -48,6 +63,9 @@ static int byte(lua_State *lua)
         return luaL_error(lua, "string.byte gives at most %d values", BYTES);
     return call_original(lua, LUA_MULTRET);
 }
+
+/*** string.find(text, wanted[, from]) → first byte, last byte; or nil
+ *  Searches for plain text. */
 
 /* Plain search only; the fourth argument of the original is accepted when it says so. */
 static int find(lua_State *lua)
@@ -69,6 +87,10 @@ static int find(lua_State *lua)
     lua_pushinteger(lua, found - text + (lua_Integer)wanted_n);
     return 2;
 }
+
+/*** string.format(format, ...) → text
+ *  Takes texts, numbers and booleans, at most 64. `%d` writes whole numbers as far as
+ *  amounts go, where `..` turns those from 10^15 up into `1e+15`. */
 
 /* The original refuses widths of more than two digits; %s without a width may be long. */
 static int format(lua_State *lua)
@@ -129,6 +151,8 @@ void tb_script_open_string(lua_State *lua)
 
 /* ---- table ---- */
 
+/*** # table */
+
 static int place(lua_State *lua, int n)
 {
     lua_Integer at = luaL_checkinteger(lua, 2);
@@ -137,6 +161,7 @@ static int place(lua_State *lua, int n)
     return (int)at;
 }
 
+/*** table.insert(list[, place], value) */
 static int insert(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -155,6 +180,8 @@ static int insert(lua_State *lua)
     return 0;
 }
 
+/*** table.remove(list[, place]) → value
+ *  The last one when there is no place. */
 static int take(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -174,6 +201,7 @@ static int take(lua_State *lua)
     return 1;
 }
 
+/*** table.concat(list[, separator[, from[, to]]]) → text */
 static int concat(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -193,6 +221,8 @@ static int concat(lua_State *lua)
     return call_original(lua, 1);
 }
 
+/*** table.sort(list[, before])
+ *  Equal values keep their order. */
 void tb_script_open_table(lua_State *lua)
 {
     static const luaL_Reg own[] = {{"insert", insert}, {"remove", take}, {NULL, NULL}};

@@ -2,6 +2,9 @@
  * lua/api.md is made of. */
 #include "script/state.h"
 
+/*** # tb
+ *  What the host gives. */
+
 /*** tb.now() → number
  *  The time of the partner's world in milliseconds since 1970-01-01T00:00Z. It does not move during
  *  a call. */
@@ -33,6 +36,9 @@ static int draw_number(lua_State *lua)
     return 1;
 }
 
+/*** tb.null
+ *  What null is in JSON: a member that is null is there and is tb.null, not nil. */
+
 /*** tb.array(list) → list
  *  The same table, told as a JSON array even when it is empty. */
 static int array(lua_State *lua)
@@ -44,8 +50,8 @@ static int array(lua_State *lua)
 }
 
 /*** tb.lookup(table, key) → value or nil
- *  An entry of the partner's own tables. The call waits for it; at most 16 in one call. Not inside
- * a metamethod or a comparison of table.sort. */
+ *  An entry of the partner's own tables. The call waits for it; at most 16 in one call, and
+ *  none while the text is read. */
 static int lookup(lua_State *lua)
 {
     luaL_checkstring(lua, 1);

@@ -13,7 +13,7 @@ local decision = {}
 ---@field detail? string
 
 ---@class tongbao.Route
----@field account? string the account to debit
+---@field account? string # the account to debit
 ---@field variant? string
 ---@field channel? string
 ---@field adapter? string
@@ -25,7 +25,7 @@ local decision = {}
 
 ---@class tongbao.Decision
 ---@field deny? tongbao.Deny
----@field set? table a merge patch (RFC 7396)
+---@field set? table # a merge patch (RFC 7396)
 ---@field route? tongbao.Route
 ---@field limit? tongbao.Limit
 ---@field approvals? integer

@@ -10,8 +10,8 @@ local exponent_of = (...).exponent
 local money = {}
 
 ---@class tongbao.Money
----@field amount integer minor units
----@field currency string ISO 4217 code
+---@field amount integer # minor units
+---@field currency string # ISO 4217 code
 
 local MOST = 2 ^ 53 - 1 -- the largest amount that every JSON reader keeps exactly
 

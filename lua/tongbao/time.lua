@@ -12,12 +12,12 @@ local time = {}
 
 ---@class tongbao.Clock
 ---@field year integer
----@field month integer 1 to 12
----@field day integer 1 to 31
----@field hour integer 0 to 23
+---@field month integer # 1 to 12
+---@field day integer # 1 to 31
+---@field hour integer # 0 to 23
 ---@field minute integer
 ---@field second integer
----@field weekday integer 1 is Monday, 7 is Sunday
+---@field weekday integer # 1 is Monday, 7 is Sunday
 
 local MINUTE, DAY = 60000, 86400000
 
@@ -202,7 +202,7 @@ end
 
 --- The number of a date's day since 1970-01-01, for counting: `time.days(due) - time.days(time.date(zone))` days are
 --- left.
----@param date string `"2026-11-23"`
+---@param date string # `"2026-11-23"`
 ---@return integer? # nil when there is no such date
 function time.days(date)
     local year, month, day = match(tostring(date), "^(\\d{4})-(\\d\\d)-(\\d\\d)$")

@@ -14,18 +14,18 @@
 ---@field id string
 ---@field method string
 ---@field path string
----@field route string the operation, such as "POST /e-payment/v1/payments"
+---@field route string # the operation, such as "POST /e-payment/v1/payments"
 ---@field product string
----@field params table<string, string> of the path
+---@field params table<string, string> # of the path
 ---@field query table<string, string>
----@field headers table<string, string> content-type, accept-language and prefer
+---@field headers table<string, string> # content-type, accept-language and prefer
 ---@field body? any
 ---@field partner string
 ---@field app string
 ---@field environment "sandbox"|"live"
 ---@field scopes string[]
 ---@field consent? string
----@field world_time string RFC 3339
+---@field world_time string # RFC 3339
 
 ---@class tongbao.Response
 ---@field status integer
@@ -35,18 +35,18 @@
 
 ---@class tongbao.Test
 ---@field name string
----@field request? table what it leaves out is filled in
----@field response? tongbao.Response makes it a test of on_response
----@field expect? tongbao.Decision without it, nothing must be decided
----@field expect_error? string a part of what the failure says
----@field now? string RFC 3339
----@field tables? table<string, table<string, any>> for tb.lookup
----@field seed? integer for tb.random
+---@field request? table # what it leaves out is filled in
+---@field response? tongbao.Response # makes it a test of on_response
+---@field expect? tongbao.Decision # without it, nothing must be decided
+---@field expect_error? string # a part of what the failure says
+---@field now? string # RFC 3339
+---@field tables? table<string, table<string, any>> # for tb.lookup
+---@field seed? integer # for tb.random
 
 -- ---- the host's functions ----
 
 ---@class tongbao.tb
----@field null userdata what null is in JSON
+---@field null userdata # what null is in JSON
 tb = {}
 
 ---@return number # milliseconds since 1970
@@ -67,13 +67,13 @@ function tb.array(list) end
 function tb.lookup(table, key) end
 
 ---@param text string
----@param pattern string PCRE2
+---@param pattern string # PCRE2
 ---@param from? integer
 ---@return string? ...
 function tb.match(text, pattern, from) end
 
 ---@param text string
----@param pattern string PCRE2
+---@param pattern string # PCRE2
 ---@param from? integer
 ---@return integer? first
 ---@return integer? last
@@ -81,7 +81,7 @@ function tb.match(text, pattern, from) end
 function tb.find(text, pattern, from) end
 
 ---@param text string
----@param pattern string PCRE2
+---@param pattern string # PCRE2
 ---@param with string
 ---@param times? integer
 ---@return string text

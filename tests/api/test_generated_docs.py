@@ -12,6 +12,7 @@ PAGES = {
     "docs/errors.md": ["tongbao-docs", "errors"],
     "docs/configuration.md": ["tongbao-docs", "config"],
     "docs/metrics.md": ["tongbao-docs", "metrics"],
+    "lua/api.md": ["tongbao-docs", "script"],
     "docs/products/e-payment.md": ["tongbao", "plugin", "doc", "plugins/e_payment.so"],
 }
 

@@ -29,6 +29,19 @@ def pair(tmp_path):
     return write
 
 
+def names_in_luacheckrc():
+    with open(os.path.join(ROOT, "lua/.luacheckrc"), encoding="utf-8") as there:
+        text = re.search(r"read_globals = \{(.*)\},\n\}", there.read(), re.S).group(1)
+    spaces = dict(re.findall(r"(\w+) = \{\s*fields = \{(.*?)\}", text, re.S))
+    names = {f"{space}.{name}" for space, fields in spaces.items() for name in re.findall(r'"(\w+)"', fields)}
+    return names | set(re.findall(r'"(\w+)"', text.split("math =")[0]))
+
+
+def names_on_the_page():
+    with open(os.path.join(ROOT, "lua/api.md"), encoding="utf-8") as there:
+        return set(re.findall(r"^### `([\w.]+)", there.read(), re.M))
+
+
 DENY = "return { on_request = function(request) return decision.deny('late', request.body.why) end }"
 
 
@@ -44,6 +57,16 @@ def test_luacheck_knows_what_a_script_does_not_find(tmp_path):
                           capture_output=True, text=True, check=False)
     for name in ("os", "pi", "gsub"):
         assert re.search(rf"'{name}'|field {name} ", done.stdout), done.stdout
+
+
+def test_the_page_luacheck_and_the_sandbox_know_the_same_names(pair):
+    names = sorted(names_on_the_page())
+    assert len(names) > 50 and set(names) == names_in_luacheckrc()
+    missing = ", ".join(f"{name} == nil and '{name}' or nil" for name in names)
+    script = f"return {{ on_request = function() local t = {{}} for i = 1, select('#', {missing}) do " \
+             f"t[#t + 1] = select(i, {missing}) end return {{ note = table.concat(t, ' ') }} end }}"
+    done = run_tests(pair(script, "return { { name = 'a', expect = { note = '' } } }"))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=os.path.basename)
