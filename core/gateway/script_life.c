@@ -3,6 +3,7 @@
  * script, which more than this product uses. */
 #include "gateway/script_life.h"
 #include "base/json.h"
+#include "gateway/dry_runs.h"
 #include "script/hooks.h"
 #include <stdio.h>
 
@@ -321,6 +322,7 @@ static const struct tb_route routes[] = {
      .flags = TB_R_FINISH,
      .handler = delete_entry,
      .summary = "Take an entry away; the last takes the table along."},
+    TB_DRY_RUN_ROUTES,
 };
 
 static const char *const states[] = {"draft", "reviewed", "rejected", "active", "retired", NULL};

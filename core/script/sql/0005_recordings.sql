@@ -130,12 +130,12 @@ $$;
 create function script.recording_json(book int, partner text, at timestamptz) returns text
 language sql stable strict security invoker
 begin atomic
-    select json_build_object(
+    select json_strip_nulls(json_build_object(
                'object', 'recording', 'active', coalesce(r.until > recording_json.at, false), 'script', r.script,
                'by', script.person(r.by), 'since', tb.rfc3339(r.since), 'until', tb.rfc3339(r.until),
                'redact', coalesce(r.redact, '[]'), 'recordings', coalesce(r.kept, 0), 'bytes', coalesce(r.bytes, 0),
                'oldest', (select tb.rfc3339(g.at) from script.recording g
-                           where g.book = r.book and g.script = r.script order by g.n limit 1))::text
+                           where g.book = r.book and g.script = r.script order by g.n limit 1)))::text
       from (select) one
       left join (script.recording_switch r join script.script s on s.book = r.book and s.id = r.script)
         on s.book = recording_json.book and s.partner = recording_json.partner;

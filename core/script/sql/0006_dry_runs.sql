@@ -48,12 +48,12 @@ end;
 create function script.dry_run_json(d script.dry_run, at timestamptz) returns text
 language sql stable security invoker
 begin atomic
-    select json_build_object(
+    select json_strip_nulls(json_build_object(
                'id', d.id, 'object', 'dry_run', 'script', d.script, 'version', d.version, 'against', d.against,
                'status', script.dry_run_status(d, dry_run_json.at), 'why', d.why, 'by', script.person(d.by),
                'created_at', tb.rfc3339(d.created_at), 'ended_at', tb.rfc3339(d.ended_at),
                'recordings', d.recordings, 'differences', d.lines, 'counts', d.counts,
-               'lookups', 'tb.lookup read the tables as they were during the dry run, not as they were when a request was recorded')::text;
+               'lookups', 'tb.lookup read the tables as they were during the dry run, not as they were when a request was recorded'))::text;
 end;
 
 -- Begin one. `what` says how it went: 'started', 'no_script', 'no_version', 'no_against', 'busy' (two are running). With
@@ -157,7 +157,7 @@ begin atomic
 end;
 
 -- Ask a dry run to end. One that has lost its process ends here and now. Null: there is no such dry run of this partner.
-create function script.cancel_dry_run(book int, partner text, id text, at timestamptz) returns text
+create function script.cancel_dry_run(book int, partner text, script text, id text, at timestamptz) returns text
 language sql volatile strict security invoker
 begin atomic
     update script.dry_run d
@@ -166,7 +166,7 @@ begin atomic
                            else d.ended_at end,
            status = case when script.dry_run_status(d, cancel_dry_run.at) = 'lost' then 'cancelled' else d.status end
       from script.script s
-     where d.book = cancel_dry_run.book and d.id = cancel_dry_run.id and s.book = d.book and s.id = d.script
+     where d.book = cancel_dry_run.book and d.id = cancel_dry_run.id and d.script = cancel_dry_run.script and s.book = d.book and s.id = d.script
        and s.partner = cancel_dry_run.partner
     returning script.dry_run_json(d, cancel_dry_run.at);
 end;
