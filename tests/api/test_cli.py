@@ -17,7 +17,8 @@ COMMANDS = ["serve", "reload", "status", "plugin check", "plugin doc", "plugin n
             "app list", "app create", "app show", "app suspend", "app resume", "app revoke", "app secret", "app server", "entitlement list",
             "entitlement grant", "entitlement withdraw", "interface list", "interface stop", "interface start", "grant list",
             "grant revoke", "consent list", "consent show", "consent revoke", "act list", "user list", "user add", "user reset",
-            "user lock", "user unlock", "audit", "config"]
+            "user lock", "user unlock", "script list", "script show", "script push", "script review", "script activate",
+            "script rollback", "script stop", "script test", "table list", "table get", "table put", "table delete", "audit", "config"]
 DONE, FOUND, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
 

@@ -378,3 +378,96 @@ def file(tmp_path):
         (tmp_path / name).write_text(text)
         return str(tmp_path / name)
     return file
+
+
+def test_the_bank_takes_a_script_from_the_first_push_to_the_end(team, run, file):
+    made = run("script", "push", file(ALLOW), "--note", "first", "--as", "wei")
+    assert (made["version"], made["state"], made["author"]) == (1, "draft", "bank")
+    assert "whoever pushed" in run("script", "review", "1", "--as", "wei", exit_code=1)
+    assert "nobody has reviewed" in run("script", "activate", "1", exit_code=1)
+    assert run("script", "review", "1", "--as", "lan", "--note", "good")["state"] == "reviewed"
+    assert run("script", "activate", "1", "--on-request-failure", "allow")["version"] == 1
+    assert "no version ran" in run("script", "rollback", exit_code=1)
+    run("script", "push", file(ALLOW + " "))
+    run("script", "review", "2", "--as", "lan")
+    assert run("script", "activate", "2", "--canary", "5")["canary"] == 5
+    [row] = run("script", "list")
+    assert (row["id"], row["runs"], row["canary"], row["previous"], row["versions"], row["off"]) == (made["script"], 2, 5, 1, 2, False)
+    assert run("script", "rollback")["version"] == 1
+    assert run("script", "stop")["kind"] == "stop"
+    shown = run("script", "show")
+    assert [(v["version"], v["state"], v["reviewer"]) for v in shown["versions"]] == [(1, "retired", "operator:lan"), (2, "retired", "operator:lan")]
+    one = run("script", "show", "1")
+    assert (one["source"], one["author"], one["note"], one["review_note"]) == (ALLOW, "operator:wei", "first", "good")
+    acts = team.acts(made["script"])
+    assert [a for a, _ in acts] == ["script.push", "script.review", "script.activate", "script.push", "script.review", "script.activate",
+                                    "script.rollback", "script.stop"]
+    assert len({w for _, w in acts}) == 1 and acts[0][1] not in ("operator:wei", "operator:lan"), "whoever ran the command is on record"
+    assert json.loads(team.partner.sandbox.cli("audit", "--json")) == []
+
+
+def test_a_rejected_version_is_rejected_by_the_bank_too(run, file):
+    run("script", "push", file(ALLOW))
+    assert run("script", "review", "1", "--as", "lan", "--reject")["state"] == "rejected"
+    assert "rejected" in run("script", "activate", "1", exit_code=1)
+
+
+@pytest.mark.parametrize("text, told", [
+    ("return {\n on_request = }", ":2:"), ("return {}", "no hook"), ("", "table"), ("x" * 65537, "65536"), ("\x1bLJ", "")])
+def test_a_file_that_is_no_script_ends_with_1_and_its_line(run, file, text, told):
+    path = file(text)
+    said = run("script", "push", path, exit_code=1)
+    assert said == "" or told in said
+    assert run("script", "list") == []
+
+
+def test_what_is_no_text_is_refused(run, tmp_path):
+    for content in (b"return { on_request = function() end } --\xff", b"return { on_request = function() end } --\x00"):
+        (tmp_path / "bad.lua").write_bytes(content)
+        run("script", "push", str(tmp_path / "bad.lua"), exit_code=1)
+    run("script", "push", str(tmp_path / "none.lua"), exit_code=3)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("script", "show"), ("script", "rollback"), ("script", "push", "-"), ("script", "review", "1"), ("table", "list")])
+def test_a_command_about_a_script_needs_its_partner(run, arguments):
+    run(*arguments, exit_code=2, partner=False)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("script", "activate", "x"), ("script", "activate", "0"), ("script", "activate", "1", "--canary", "0"),
+    ("script", "activate", "1", "--on-request-failure", "skip"), ("script", "review", "1", "--as", ""), ("script", "review", "1001")])
+def test_a_command_line_that_makes_no_sense_ends_with_2(run, arguments):
+    run(*arguments, exit_code=2)
+
+
+def test_what_is_not_there_ends_with_1(run, sandbox):
+    run("script", "show", exit_code=1)
+    run("script", "activate", "1", exit_code=1)
+    sandbox.cli("script", "show", "--partner", new_id("ptr"), exit_code=1)
+
+
+def test_a_partner_with_apps_in_two_worlds_is_asked_which(team, run, sandbox, file):
+    abroad = Team(sandbox, book=75)
+    with abroad.partner.db.cursor() as cursor:
+        cursor.execute("update bank.app set partner = %s where id = %s", (team.partner.id, abroad.reviewer_app))
+    path = file(ALLOW)
+    run("script", "push", path, exit_code=1)
+    run("script", "push", path, "--world", abroad.partner.world)
+    assert team.author.get(SCRIPTS).json()["data"] == []
+    assert [r["world"] for r in run("script", "list")] == [abroad.partner.world]
+    run("script", "push", path, "--world", new_id("wld"), exit_code=1)
+
+
+def test_the_bank_keeps_tables_and_what_it_writes_is_on_record(team, run):
+    assert run("table", "put", "payees", "汉 字", '{"limit": 5}')["state"] == "written"
+    assert run("table", "get", "payees", "汉 字")["value"] == {"limit": 5}
+    assert run("table", "put", "payees", "b", '"x"')["state"] == "written"
+    assert [(t["table"], t["entries"]) for t in run("table", "list")] == [("payees", 2)]
+    assert [e["key"] for e in run("table", "list", "payees")] == ["b", "汉 字"]
+    assert team.author.get(at("payees", "b")).json()["updated_by"] == "bank"
+    assert run("table", "delete", "payees", "b")["state"] == "deleted"
+    for arguments in (("get", "payees", "b"), ("delete", "payees", "b"), ("put", "Payees", "b", "1"), ("put", "t", "k", "{"),
+                      ("put", "t", "k", '"' + "x" * 4095 + '"')):
+        run("table", *arguments, exit_code=1)
+    assert [a for a, _ in team.acts(team.partner.id)] == ["entry.put", "entry.put", "entry.delete"]
