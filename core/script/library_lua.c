@@ -40,6 +40,15 @@ static void compile(const struct tb_script_text *text, struct bytecode *out)
     lua_close(lua);
 }
 
+/* With the first state, so that no call pays for it. */
+static void compile_all(void)
+{
+    for (size_t i = 0; tb_script_texts[i].name != NULL; i++) {
+        TB_ASSERT(i < TEXTS);
+        compile(&tb_script_texts[i], &compiled[i]);
+    }
+}
+
 /* The place of a text; -1: there is none of that name. */
 static int place_of(const char *name)
 {
@@ -52,9 +61,9 @@ static int place_of(const char *name)
 static void load(lua_State *lua, int place)
 {
     TB_ASSERT(place >= 0 && place < TEXTS);
-    struct bytecode *bytecode = &compiled[place];
+    const struct bytecode *bytecode = &compiled[place];
     if (bytecode->n == 0)
-        compile(&tb_script_texts[place], bytecode);
+        compile_all();
     if (luaL_loadbufferx(lua, bytecode->at, bytecode->n, tb_script_texts[place].name, "b") != 0)
         lua_error(lua);
 }

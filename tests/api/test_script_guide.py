@@ -1,0 +1,52 @@
+"""docs/script-guide.md takes a stranger from nothing to an active script: its commands are run here, in order, and print what it shows."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness.sandbox import ROOT, free_ports
+
+BUILD = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build")
+GUIDE = os.path.join(ROOT, "docs/script-guide.md")
+
+
+def blocks(language):
+    """The fenced blocks of a language ("" are those that show output)."""
+    with open(GUIDE, encoding="utf-8") as guide:
+        found = re.findall(r"^```(\w*)\n(.*?)^```$", guide.read(), re.M | re.S)
+    return [text for of, text in found if of == language]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A directory that looks like a checkout with its build."""
+    tmp_path.chmod(0o755)
+    for name in ("schemas", "sandbox"):
+        shutil.copytree(os.path.join(ROOT, name), tmp_path / name, ignore=shutil.ignore_patterns("run"))
+    (tmp_path / "build").symlink_to(BUILD)
+    yield tmp_path
+    subprocess.run(["sandbox/down", "--wipe"], cwd=tmp_path, check=False, env=plain_environment())
+
+
+def plain_environment():
+    return {name: value for name, value in os.environ.items() if not name.startswith("TB_")}
+
+
+def test_every_command_of_the_guide_works_in_order(tree):
+    port, mtls_port = free_ports(2)
+    script = "set -euo pipefail\n" + "\n".join(blocks("sh")).replace(
+        "sandbox/up -d", f"sandbox/up -d --no-build --port {port} --mtls-port {mtls_port}")
+    done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=300, check=False,
+                          stdin=subprocess.DEVNULL, env=plain_environment())
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    said, missing = done.stdout, []
+    for line in (line for block in blocks("") for line in block.splitlines() if line):
+        at = said.find(line)
+        if at < 0:
+            missing.append(line)
+        else:
+            said = said[at + len(line):]
+    assert missing == [], f"the guide shows what was not printed, in this order: {missing}\n{done.stdout[-6000:]}"
