@@ -132,7 +132,8 @@ language sql stable strict security invoker
 begin atomic
     select json_strip_nulls(json_build_object(
                'object', 'recording', 'active', coalesce(r.until > recording_json.at, false), 'script', r.script,
-               'by', script.person(r.by), 'since', tb.rfc3339(r.since), 'until', tb.rfc3339(r.until),
+               'by', case when r.by is not null then script.person(r.by) end,
+               'since', tb.rfc3339(r.since), 'until', tb.rfc3339(r.until),
                'redact', coalesce(r.redact, '[]'), 'recordings', coalesce(r.kept, 0), 'bytes', coalesce(r.bytes, 0),
                'oldest', (select tb.rfc3339(g.at) from script.recording g
                            where g.book = r.book and g.script = r.script order by g.n limit 1)))::text

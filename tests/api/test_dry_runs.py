@@ -1,0 +1,335 @@
+"""Proof before use: requests of a partner that asked for it are recorded, redacted and bounded; a version is tried on them,
+and what it would change is told exactly."""
+
+import asyncio
+import json
+import time
+import uuid
+
+import pytest
+
+from harness import Sandbox
+from harness.client import assert_problem
+from harness.load import load
+from harness.partner import Partner, new_id
+from harness.sandbox import wait_until
+
+RECORDING = "/scripts/v1/recording"
+SCRIPTS = "/scripts/v1/scripts"
+ALLOW = "return { on_request = function(request) end }"
+# Denies what is above 100.00, sends what is above 50.00 another way, names a purpose where the reference says "set", and
+# breaks on "break".
+JUDGE = """
+return {
+    on_request = function(request)
+        local body = request.body
+        if request.method ~= "POST" then return end
+        if string.sub(body.reference, 1, 5) == "break" then error("not this one") end
+        if body.amount.amount > 10000 then
+            return { deny = { code = "above_limit", detail = "at most 100.00" } }
+        end
+        if body.amount.amount > 5000 then return { route = { channel = "slow" } } end
+        if string.sub(body.reference, 1, 3) == "set" then return { set = { purpose = "rent" } } end
+    end,
+}"""
+
+
+class Recorded:
+    """A partner with two accounts, whose requests are recorded."""
+
+    def __init__(self, sandbox, redact=(), record=True):
+        self.partner = Partner(sandbox, "Recorded")
+        self.client = self.partner.client()
+        self.debtor, self.creditor = self.partner.account(minor=10_000_000), self.partner.account(minor=0)
+        if record:
+            answer = self.client.http.put(RECORDING, json={"days": 1, "redact": list(redact)})
+            assert answer.status_code == 200, answer.text
+            time.sleep(1.0)  # every worker has heard of it
+
+    def pay(self, amount, reference="pay", **members):
+        return self.client.pay(self.debtor, self.creditor, amount, reference=f"{reference}-{uuid.uuid4()}", **members)
+
+    def recording(self):
+        answer = self.client.get(RECORDING)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def await_recordings(self, n):
+        return wait_until(lambda: self.recording()["recordings"] >= n and self.recording(), 10, f"{n} recordings")
+
+    def rows(self):
+        with self.partner.db.cursor() as cursor:
+            cursor.execute("select r.request_id, r.status, r.verdict, r.request from script.recording r join script.script s"
+                           " on s.book = r.book and s.id = r.script where s.partner = %s order by r.n", (self.partner.id,))
+            return [(id, status, verdict, json.loads(text)) for id, status, verdict, text in cursor.fetchall()]
+
+    def push(self, source):
+        answer = self.client.post(SCRIPTS, {"source": source})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def dry_run(self, made, **more):
+        answer = self.client.post(f"{SCRIPTS}/{made['script']}/dry-runs", {"version": made["version"], **more}, key=None)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["location"]
+
+    def done(self, path, status="done", seconds=30):
+        return wait_until(lambda: (it := self.client.get(path).json())["status"] != "running" and it, seconds, "its end")
+
+
+@pytest.fixture
+def recorded(sandbox):
+    return Recorded(sandbox)
+
+
+# ---- recording ----
+
+def test_nothing_is_recorded_unless_somebody_asks_for_it(sandbox):
+    it = Recorded(sandbox, record=False)
+    assert it.recording() == {"object": "recording", "active": False, "redact": [], "recordings": 0, "bytes": 0}
+    it.push(ALLOW)
+    time.sleep(1.0)
+    assert it.pay(100).status_code == 201
+    time.sleep(1.0)
+    assert it.rows() == [] and it.recording()["active"] is False
+
+
+def test_recordings_are_what_the_script_is_given_and_how_it_ended(recorded):
+    paid = recorded.pay(4200, purpose="goods")
+    refused = recorded.client.post("/e-payment/v1/payments", {"amount": 1})
+    read = recorded.client.get(f"/accounts/v1/accounts/{recorded.debtor}?")
+    assert (paid.status_code, refused.status_code, read.status_code) == (201, 422, 200)
+    told = recorded.await_recordings(3)
+    assert told["active"] and told["by"] == recorded.partner.app and told["bytes"] > 0
+    rows = recorded.rows()
+    assert [row[1] for row in rows] == [201, 422, 200]
+    assert [row[0] for row in rows] == [a.headers["x-request-id"] for a in (paid, refused, read)]
+    assert {row[2] for row in rows} == {"none"}
+    first = rows[0][3]
+    assert first["id"] == rows[0][0] and first["partner"] == recorded.partner.id
+    assert first["body"]["amount"] == {"amount": 4200, "currency": "CNY"}
+    token = recorded.client.http.headers["authorization"].split()[1]
+    assert all(token not in json.dumps(row[3]) for row in rows)
+
+
+def test_what_is_named_is_left_out_and_long_texts_are_cut(sandbox):
+    it = Recorded(sandbox, redact=["/reference", "/amount/currency", "/metadata/*"])
+    refused = it.pay(4200, metadata={"secret": "hush hush"}, purpose="goods", note="x" * 3000)
+    assert refused.status_code == 422  # there is no such member; the script would have seen it all the same
+    it.await_recordings(1)
+    body = it.rows()[0][3]["body"]
+    assert body["reference"] == "[redacted]" and body["metadata"] == {"secret": "[redacted]"}
+    assert body["amount"] == {"amount": 4200, "currency": "[redacted]"}
+    assert body["note"] == "x" * 512 and body["purpose"] == "goods"
+    with it.partner.db.cursor() as cursor:
+        cursor.execute("select count(*) from script.recording where request like '%%hush%%'")
+        assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("body", [{"days": 0}, {"days": 31}, {}, {"days": 1, "redact": ["name"]}, {"days": 1, "redact": ["/a~"]}])
+def test_what_makes_no_sense_as_a_recording_is_refused(sandbox, body):
+    it = Recorded(sandbox, record=False)
+    assert_problem(it.client.http.put(RECORDING, json=body), 422, "invalid_body")
+
+
+def test_recording_ends_and_is_forgotten(recorded):
+    recorded.pay(100)
+    recorded.await_recordings(1)
+    assert recorded.client.http.delete(RECORDING).status_code == 204
+    assert recorded.rows() == []
+    time.sleep(1.0)
+    recorded.pay(100)
+    time.sleep(1.0)
+    told = recorded.recording()
+    assert recorded.rows() == [] and told["active"] is False and told["recordings"] == 0
+    with recorded.partner.db.cursor() as cursor:
+        cursor.execute("select act, who from oauth.act where object = %s order by n", (told["script"],))
+        who = "client:" + recorded.partner.app
+        assert cursor.fetchall() == [("script.record", who), ("script.stop_recording", who)]
+
+
+def test_nothing_is_recorded_beyond_its_end(recorded):
+    script = recorded.recording()["script"]
+    recorded.partner.run("update script.recording_switch set until = now() where script = %s", script)
+    recorded.pay(100)
+    time.sleep(1.0)
+    assert recorded.rows() == []
+
+
+# ---- dry runs ----
+
+def test_a_dry_run_tells_exactly_what_a_version_would_do(recorded):
+    denied = [recorded.pay(20_000).headers["x-request-id"] for _ in range(3)]
+    routed = [recorded.pay(7_000).headers["x-request-id"] for _ in range(2)]
+    changed = recorded.pay(100, reference="set").headers["x-request-id"]
+    broken = recorded.pay(100, reference="break").headers["x-request-id"]
+    for _ in range(5):
+        assert recorded.pay(100).status_code == 201
+    recorded.await_recordings(12)
+    path = recorded.dry_run(recorded.push(JUDGE))
+    ended = recorded.done(path)
+    assert ended["status"] == "done" and "against" not in ended
+    assert (ended["recordings"], ended["differences"]) == (12, 7)
+    counts = ended["counts"]
+    assert counts["replayed"] == 12 and counts["changed"] == 7
+    after = {k: v for k, v in counts["after"].items() if not k.endswith("_ns")}
+    assert after == {"allow": 8, "deny": 3, "error": 1, "route": 2, "set": 1, "limit": 0, "approvals": 0}
+    assert counts["before"]["allow"] == 12 and counts["before"]["mean_ns"] == 0
+    assert 0 < counts["after"]["mean_ns"] <= counts["after"]["slowest_ns"]
+    assert counts["changes"] == {"allow": 0, "deny": 3, "error": 1, "route": 2, "set": 1, "limit": 0, "approvals": 0, "words": 0}
+    samples = {k: sorted(v) for k, v in counts["samples"].items()}
+    assert samples == {"deny": sorted(denied), "route": sorted(routed), "set": [changed], "error": [broken]}
+
+    answer = recorded.client.get(path + "/differences")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/x-ndjson"
+    lines = {line["request_id"]: line for line in map(json.loads, answer.text.splitlines())}
+    assert set(lines) == set(denied + routed + [changed, broken])
+    assert lines[denied[0]]["after"] == {"verdict": "deny", "decision": {"deny": {"code": "above_limit", "detail": "at most 100.00"}}}
+    assert lines[denied[0]]["before"] == {"verdict": "allow"} and lines[denied[0]]["changes"] == ["deny"]
+    assert lines[broken]["after"]["verdict"] == "error" and "not this one" in lines[broken]["after"]["why"]
+
+
+def test_a_version_is_held_against_another(recorded):
+    for amount in (20_000, 7_000, 100):
+        recorded.pay(amount)
+    recorded.await_recordings(3)
+    first = recorded.push(JUDGE)
+    softer = recorded.push(JUDGE.replace("10000", "30000").replace("slow", "fast"))
+    counts = recorded.done(recorded.dry_run(softer, against=first["version"]))["counts"]
+    assert counts["before"]["deny"] == 1 and counts["after"]["deny"] == 0
+    assert counts["changes"] == {"allow": 1, "deny": 0, "error": 0, "route": 1, "set": 0, "limit": 0, "approvals": 0, "words": 0}
+    same = recorded.done(recorded.dry_run(first, against=first["version"]))
+    assert same["counts"]["changed"] == 0 and recorded.client.get(
+        f"{SCRIPTS}/{first['script']}/dry-runs/{same['id']}/differences").text == ""
+    assert recorded.done(recorded.dry_run(first, against=None, limit=1))["recordings"] == 1
+
+
+def test_a_dry_run_gives_the_same_answer_twice(recorded):
+    for _ in range(20):
+        recorded.pay(100)
+    recorded.await_recordings(20)
+    chance = recorded.push("""
+        return { on_request = function(request)
+            if tb.random(2) == 1 then return { deny = { code = "chance", detail = tostring(tb.now()) } } end
+        end }""")
+    paths = [recorded.dry_run(chance) for _ in range(2)]
+    first, second = (recorded.done(path) for path in paths)
+    assert first["counts"]["replayed"] == 20 and 0 < first["counts"]["after"]["deny"] < 20
+    assert recorded.client.get(paths[0] + "/differences").text == recorded.client.get(paths[1] + "/differences").text
+    assert first["counts"]["samples"] == second["counts"]["samples"]
+
+
+def test_tables_are_read_as_they_are_now(recorded):
+    recorded.pay(100)
+    recorded.await_recordings(1)
+    reader = recorded.push("""
+        return { on_request = function(request)
+            if tb.lookup("payees", request.body.creditor_account) then return { deny = { code = "listed" } } end
+        end }""")
+    assert recorded.done(recorded.dry_run(reader))["counts"]["after"]["deny"] == 0
+    entry = f"/scripts/v1/tables/payees/entries/{recorded.creditor}"
+    assert recorded.client.http.put(entry, json={"value": True}).status_code < 300
+    told = recorded.done(recorded.dry_run(reader))
+    assert told["counts"]["after"]["deny"] == 1 and "now" in told["lookups"] or "during" in told["lookups"]
+
+
+def test_others_see_neither_recordings_nor_dry_runs(sandbox, recorded):
+    recorded.pay(20_000)
+    recorded.await_recordings(1)
+    path = recorded.dry_run(recorded.push(JUDGE))
+    assert recorded.done(path)["counts"]["replayed"] == 1
+    other = Recorded(sandbox)
+    theirs = other.push(JUDGE)
+    assert other.recording()["recordings"] == 0
+    assert other.done(other.dry_run(theirs))["recordings"] == 0
+    for where in (path, path + "/differences", path.replace(recorded.recording()["script"], theirs["script"])):
+        assert_problem(other.client.get(where), 404, "not_found")
+    assert_problem(other.client.http.delete(path), 404, "not_found")
+    script = recorded.recording()["script"]
+    assert_problem(other.client.post(f"{SCRIPTS}/{script}/dry-runs", {"version": 1}, key=None), 404, "not_found")
+
+
+def test_a_dry_run_of_nothing_there_is_refused(recorded):
+    made = recorded.push(ALLOW)
+    path = f"{SCRIPTS}/{made['script']}/dry-runs"
+    problem = assert_problem(recorded.client.post(path, {"version": 7}, key=None), 422, "invalid_body")
+    assert problem["errors"][0]["pointer"] == "/version"
+    problem = assert_problem(recorded.client.post(path, {"version": 1, "against": 7}, key=None), 422, "invalid_body")
+    assert problem["errors"][0]["pointer"] == "/against"
+    assert_problem(recorded.client.get(f"{path}/{new_id('dry')}"), 404, "not_found")
+    assert recorded.done(recorded.dry_run(made))["recordings"] == 0
+
+
+def fill(it, n):
+    """So many recordings at once, straight in the books."""
+    script = it.recording()["script"]
+    request = json.dumps({"id": "r", "method": "POST", "path": "/e-payment/v1/payments", "world_time": "2026-11-23T08:00:00.000Z",
+                          "body": {"reference": "INV", "purpose": "goods", "amount": {"amount": 20000, "currency": "CNY"}}})
+    it.partner.run("insert into script.recording (world_ms, at, forget_at, book, bytes, status, script, verdict, request_id, request)"
+                   " select 0, now(), now() + interval '1 day', %s, %s, 201, %s, 'none', 'r-' || i, %s from generate_series(1, %s) i",
+                   it.partner.book, len(request), script, request, n)
+
+
+def test_differences_come_in_pages(recorded):
+    made = recorded.push(JUDGE)
+    fill(recorded, 12_000)
+    path = recorded.dry_run(made)
+    ended = recorded.done(path)
+    assert ended["counts"]["changes"]["deny"] == 12_000 and ended["differences"] == 10_000
+    seen, where = [], path + "/differences"
+    while where:
+        answer = recorded.client.get(where)
+        assert answer.status_code == 200 and len(answer.content) < 512 * 1024
+        seen += [json.loads(line)["request_id"] for line in answer.text.splitlines()]
+        link = answer.headers.get("link", "")
+        where = link[1:link.index(">")] if 'rel="next"' in link else None
+    assert seen == [f"r-{i}" for i in range(1, 10_001)]
+
+
+def test_a_dry_run_can_be_ended_and_two_run_at_a_time(recorded):
+    made = recorded.push(JUDGE)
+    fill(recorded, 60_000)
+    paths = [recorded.dry_run(made) for _ in range(2)]
+    assert_problem(recorded.client.post(f"{SCRIPTS}/{made['script']}/dry-runs", {"version": 1}, key=None), 409, "conflict")
+    for path in paths:
+        assert recorded.client.http.delete(path).status_code == 200
+    for path in paths:
+        ended = recorded.done(path)
+        assert ended["status"] == "cancelled" and ended["counts"]["replayed"] < 60_000
+
+
+def test_a_version_that_takes_all_its_time_fails_on_requests_not_on_the_worker(recorded):
+    for _ in range(3):
+        recorded.pay(100)
+    recorded.await_recordings(3)
+    ended = recorded.done(recorded.dry_run(recorded.push("return { on_request = function() while true do end end }")))
+    assert ended["status"] == "done" and ended["counts"]["after"]["error"] == 3
+    assert recorded.pay(100).status_code == 201
+
+
+# ---- beside other requests ----
+
+def p99(sandbox, client, path):
+    token = client.http.headers["authorization"].split()[1]
+    result = asyncio.run(load(sandbox.url, sandbox.ca, 3000, lambda n: ("GET", path, {}, b""), token=token, connections=4,
+                              streams=2))
+    assert result.failed == []
+    return sorted(result.latencies)[int(len(result.latencies) * 0.99)]
+
+
+def test_other_requests_do_not_notice_a_dry_run():
+    with Sandbox(settings={"TB_WORKERS": "1"}) as sandbox:
+        it = Recorded(sandbox)
+        made = it.push(JUDGE)
+        fill(it, 90_000)
+        other = Partner(sandbox)
+        client, path = other.client(), f"/accounts/v1/accounts/{other.account()}"
+        p99(sandbox, client, path)
+        alone = min(p99(sandbox, client, path) for _ in range(2))
+        where = it.dry_run(made)
+        beside = min(p99(sandbox, client, path) for _ in range(2))
+        still = it.client.get(where).json()["status"]
+        it.client.http.delete(where)
+        print(f"p99 alone {alone * 1000:.2f} ms, beside a dry run {beside * 1000:.2f} ms, {still}")
+        assert still == "running"
+        assert beside < 2 * alone + 0.002
