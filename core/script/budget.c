@@ -63,11 +63,17 @@ static bool used_up(struct tb_script *script)
 }
 
 /* Memory that was refused ends the call in the same way: what it had half built must not go on. */
-static void check(lua_State *lua, struct tb_script *script)
+bool tb_script_spent(struct tb_script *script)
 {
     if (script->spend == NULL)
-        return; /* the text is being read: nothing of it runs for long */
-    if (!script->starved && !used_up(script))
+        return false; /* the text is being read: nothing of it runs for long */
+    return script->starved || used_up(script);
+}
+
+void tb_script_check(lua_State *lua)
+{
+    struct tb_script *script = tb_script_of(lua);
+    if (!tb_script_spent(script))
         return;
     set_pace(script);
     luaL_error(lua, script->starved ? "not enough memory" : SPENT);
@@ -78,7 +84,7 @@ static void on_count(lua_State *lua, lua_Debug *where)
     (void)where;
     struct tb_script *script = tb_script_of(lua);
     script->churn = 0;
-    check(lua, script);
+    tb_script_check(lua);
     set_pace(script);
 }
 
@@ -89,7 +95,7 @@ void tb_script_charge(lua_State *lua, size_t units)
     if (script->churn < TB_SCRIPT_CHURN)
         return;
     script->churn = 0;
-    check(lua, script);
+    tb_script_check(lua);
 }
 
 /* ---- memory ---- */
@@ -98,7 +104,7 @@ void *tb_script_allocate(void *owner, void *at, size_t old_n, size_t n)
 {
     struct tb_script *script = owner;
     if (n > old_n && (n > script->limits->object_bytes ||
-                      script->bytes - old_n > script->limits->memory_bytes - n)) {
+                      script->bytes - old_n + n > script->limits->memory_bytes)) {
         script->starved = true;
         set_pace(script);
         return NULL;

@@ -59,7 +59,9 @@ static int byte(lua_State *lua)
     lua_Integer to = luaL_optinteger(lua, 3, from);
     from = from < 0 ? n + from + 1 : from;
     to = to < 0 ? n + to + 1 : to;
-    if ((to < n ? to : n) - (from > 1 ? from : 1) >= BYTES)
+    from = from > 1 ? from : 1;
+    to = to < n ? to : n;
+    if (to >= from && to - from >= BYTES)
         return luaL_error(lua, "string.byte gives at most %d values", BYTES);
     return call_original(lua, LUA_MULTRET);
 }
@@ -92,11 +94,27 @@ static int find(lua_State *lua)
  *  Takes texts, numbers and booleans, at most 64. `%d` writes whole numbers as far as
  *  amounts go, where `..` turns those from 10^15 up into `1e+15`. */
 
+/* Whether an item of the format is %p, which tells where a value lies in the host's memory. */
+static bool asks_for_addresses(const char *format)
+{
+    while ((format = strchr(format, '%')) != NULL) {
+        format += 1 + strspn(format + 1, "-+ #0123456789.");
+        if (*format == 'p')
+            return true;
+        format += *format != '\0';
+    }
+    return false;
+}
+
 /* The original refuses widths of more than two digits; %s without a width may be long. */
 static int format(lua_State *lua)
 {
     size_t n = length(lua, 1);
     int items = lua_gettop(lua);
+    const char *from = lua_tostring(lua, 1), *end = from + n;
+    for (; from < end; from += strlen(from) + 1)
+        if (asks_for_addresses(from))
+            return luaL_error(lua, "string.format tells no addresses");
     if (items > FORMAT_ITEMS)
         return luaL_error(lua, "string.format takes at most %d values", FORMAT_ITEMS);
     for (int i = 2; i <= items; i++)

@@ -1,6 +1,8 @@
 /* tb.match, tb.find and tb.replace: regular expressions of PCRE2 on text, each attempt bounded by
  * steps and memory. PCRE2 counts steps anew for every place it begins at, so the places are walked
- * here and the clock is looked at between them. */
+ * here and the clock is looked at between them. Within an attempt a single step may run over the
+ * whole text, and there are thousands of steps: so PCRE2 calls out before every item of a pattern,
+ * and the budget has its say there, too. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/mem.h"
 #include "script/state.h"
@@ -27,6 +29,13 @@ struct tb_pattern {
 
 static pcre2_match_context *bounds;
 static pcre2_match_data *found; /* of one attempt; a worker has one thread */
+
+/* An item is next. What is left until the next one is a run over the text at most. */
+static int on_item(pcre2_callout_block *item, void *script)
+{
+    (void)item;
+    return tb_script_spent(script) ? PCRE2_ERROR_CALLOUT : 0;
+}
 
 static void prepare(lua_State *lua)
 {
@@ -61,7 +70,8 @@ static struct tb_pattern *compile(lua_State *lua, const char *source, size_t n)
     int error;
     PCRE2_SIZE at;
     uint32_t groups = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)source, n, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)source, n,
+                                     PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
                                      &error, &at, NULL);
     if (code == NULL) {
         unsigned char words[128];
@@ -133,6 +143,7 @@ static bool within_character(const struct text *text, size_t at)
  * UTF-8. */
 static bool search(lua_State *lua, const struct tb_pattern *pattern, struct text *text, size_t from)
 {
+    pcre2_set_callout(bounds, on_item, tb_script_of(lua));
     for (size_t at = from; at <= text->n; at++) {
         if (within_character(text, at))
             continue;
@@ -145,7 +156,9 @@ static bool search(lua_State *lua, const struct tb_pattern *pattern, struct text
         if (outcome == PCRE2_ERROR_MATCHLIMIT || outcome == PCRE2_ERROR_DEPTHLIMIT ||
             outcome == PCRE2_ERROR_HEAPLIMIT)
             luaL_error(lua, "the pattern takes too many steps on this text");
-        if (outcome != PCRE2_ERROR_NOMATCH)
+        if (outcome == PCRE2_ERROR_CALLOUT)
+            tb_script_check(lua);
+        else if (outcome != PCRE2_ERROR_NOMATCH)
             luaL_error(lua, "the text is not UTF-8");
         tb_script_charge(lua, UNITS_AN_ATTEMPT);
     }
@@ -241,8 +254,11 @@ int tb_script_replace(lua_State *lua)
     while (times < most && at <= text.n && search(lua, pattern, &text, at)) {
         const PCRE2_SIZE *bytes = pcre2_get_ovector_pointer(found);
         size_t from = bytes[0], to = bytes[1];
+        if (to < from || from < at) /* \K in what stands around the match */
+            luaL_error(lua,
+                       "tb.replace takes no match that begins before the search or behind its end");
         written += from - at + with.n * (1 + (to - from));
-        if (to < from || written > RESULT_BYTES)
+        if (written > RESULT_BYTES)
             luaL_error(lua, "tb.replace gives at most %d bytes", RESULT_BYTES);
         luaL_addlstring(&out, text.at + at, from - at);
         add_replacement(lua, &out, text, with, pattern);

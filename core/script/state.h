@@ -59,6 +59,12 @@ void *tb_script_allocate(void *script, void *at, size_t old_n, size_t n);
 void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend);
 void tb_script_slice_end(struct tb_script *script);
 
+/** Whether the call must end: its budget is used up, or memory was refused. Raises nothing. */
+bool tb_script_spent(struct tb_script *script);
+
+/** Raise when the call must end. */
+void tb_script_check(lua_State *lua);
+
 /** Work that was done in one go beside the instructions, in units of about 10 ns: raises when the
  *  budget is used up. For library functions that loop. */
 void tb_script_charge(lua_State *lua, size_t units);

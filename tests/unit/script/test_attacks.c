@@ -79,6 +79,12 @@ static const struct {
     {"return tb.match('a', '\\\\C')", "error"},
     {"return #tb.replace(('a'):rep(60000), 'a', ('b'):rep(1000))", "error"},
     {"while true do tb.replace(('a'):rep(10000), 'b', 'c') end", "budget"},
+    {"return tb.match(('a'):rep(65000), 'a*[bc]')", "budget"},
+    {"return tb.match(('a'):rep(65000), '(?:(?=a*+[bc])|.)*+$')", "budget"},
+    {"return tb.match(('a'):rep(65000), '(?:(?=\\\\p{L}*+[bc])|.)*+z')", "budget"},
+    {"return tb.match(('a'):rep(65000), '(?:(?=(a*)\\\\1[bc])|.)*+z')", "error"},
+    {"while true do pcall(tb.match, ('a'):rep(65000), '(?:(?=a*+[bc])|.)*+$') end", "budget"},
+    {"return tb.replace('ab', 'a|(?<=(?1))b(?(DEFINE)(\\\\Ka))', 'x')", "error"},
     /* memory */
     {"return ('x'):rep(1e9)", "error"},
     {"local t = {} while true do t[#t + 1] = {} end", NULL},
@@ -95,6 +101,8 @@ static const struct {
     {"return select(-1, unpack({}, 1, 1e8))", "error"},
     {"return unpack({}, -1e18, 1e18)", "error"},
     {"return ('x'):byte(1, -1), (('x'):rep(1e5)):byte(1, -1)", "error"},
+    {"return #{ ('x'):byte(-2^62, 2^62) }", NULL},
+    {"return ('x'):byte(2^63, -2^63), ('x'):byte(-2^63, 2^63)", NULL},
     {"return tostring(('x'):rep(2e5)):rep(2)", "error"},
     {"return table.concat({ ('x'):rep(2e5), ('x'):rep(2e5) })", "error"},
     {"return table.concat({}, ('x'):rep(1000), 1, 1e9)", "error"},
@@ -159,6 +167,8 @@ static const char *const ABSENT[] = {
     "not pcall(setmetatable, tb.array({}), {})",
     "getmetatable(tb.array({})) == false",
     "not select(2, pcall(error)):find('0x')",
+    "not pcall(('').format, '%p', 'x') and not pcall(('').format, '\\0%%%-9p', 'x')",
+    "('%%p%5.1f'):format(1) == '%p  1.0'",
     "type(select(2, pcall(string.rep))) == 'string'",
 };
 
