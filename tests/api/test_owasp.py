@@ -17,6 +17,7 @@ SCOPED = [o for o in OPERATIONS if o.scope and o.scope != "openid"]  # openid op
 WITH_OBJECTS = [o for o in SCOPED if o.parameters]
 SCOPES = sorted({o.scope for o in SCOPED})
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+SCRIPT = "return { on_request = function(request) end }"
 
 
 def key_of(operation):
@@ -35,12 +36,20 @@ class Owner:
         # A new parameter of a path fails here until somebody says which object stands for it.
         self.objects = {"account_id": account, "payment_id": made.json()["id"], "refund_id": refund.json()["id"],
                         "request_id": made.headers["x-request-id"], "code": "not_found", "consent_id": self.consent(book),
-                        "client_id": self.partner.app}
+                        "client_id": self.partner.app, "script_id": self.push()["script"], "version": "1",
+                        "table": "t" + uuid.uuid4().hex, "key": uuid.uuid4().hex}
+        self.push()
         self.good = {
             "payment_create": lambda: {"reference": f"T-{uuid.uuid4()}", "debtor_account": account, "creditor_account": other,
                                        "amount": {"amount": 1, "currency": "CNY"}, "metadata": {"a": "b"}},
             "refund_create": lambda: {"amount": {"amount": 1, "currency": "CNY"}, "metadata": {"a": "b"}},
+            "push": lambda: {"source": SCRIPT},
+            "review": lambda: {"version": self.push()["version"], "verdict": "approve"},
+            "activate": lambda: {"version": 1},
+            "entry_put": lambda: {"value": "x"},
         }
+        for version in (1, 2):
+            self.script("review_version", version, "approve", "operator:b", None, "operator:b")
 
     def consent(self, book):
         """A consent that a customer is still to give."""
@@ -50,12 +59,31 @@ class Owner:
                          json.dumps([{"type": "account_information", "permissions": ["balances"]}]))
         return consent
 
+    def push(self):
+        """Another version of the partner's script, by the bank."""
+        return self.partner.one("select a.body::json from script.push_version(%s, 0, %s, %s, %s, 'operator:a', null, 'operator:a', now()) a",
+                                self.partner.book, self.partner.id, new_id("x")[2:], SCRIPT)
+
+    def script(self, step, *values):
+        more = ", %s" * len(values)
+        self.partner.run(f"select script.{step}(%s, 0, %s, %s{more}, now())", self.partner.book, self.partner.id,
+                         self.objects["script_id"], *values)
+
+    def run_scripts(self):
+        """What operations on scripts use up: a version to roll back to, an entry to take away."""
+        for version in (1, 2):
+            self.script("activate_version", version, 100, "deny", "skip", "operator:a")
+        self.partner.run("select script.write_entry(%s, 0, %s, %s, %s, '1', 'operator:a', now())", self.partner.book, self.partner.id,
+                         self.objects["table"], self.objects["key"])
+
     def ask(self, operation, objects, client=None, **changes):
         path = operation.at(**objects)
         body = self.good[operation.body_schema]() | changes if operation.body_schema else None
-        if body is not None:
+        if operation.path.startswith("/scripts/"):
+            self.run_scripts()
+        if operation.method == "POST":
             return (client or self.client).post(path, body)
-        return (client or self.client).http.request(operation.method, path)
+        return (client or self.client).http.request(operation.method, path, json=body)
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +117,15 @@ def test_the_owner_gets_what_is_its_own(owner, operation):
 
 
 @pytest.mark.parametrize("who", ["stranger", "foreigner"])
-@pytest.mark.parametrize("operation", WITH_OBJECTS, ids=key_of)
+@pytest.mark.parametrize("operation", [o for o in WITH_OBJECTS if o.method != "PUT"], ids=key_of)  # what is put is named by who puts it
 def test_what_is_anothers_is_not_found(owner, request, operation, who):
     """Not its object with any of the ids being the owner's, and not told apart from what does not exist."""
     other = request.getfixturevalue(who)
     nobody = {name: new_id(prefix) if prefix else str(uuid.uuid4()) for name, prefix in operation.parameters}
     nothing = assert_problem(other.ask(operation, nobody), 404, "not_found")
-    names = [name for name, _ in operation.parameters]
+    names = [name for name, _ in operation.parameters if name != "version"]  # which is a number below its script
     for mask in range(1, 2 ** len(names)):
-        mixed = {n: (owner if mask >> i & 1 else other).objects[n] for i, n in enumerate(names)}
+        mixed = {**owner.objects, **{n: (owner if mask >> i & 1 else other).objects[n] for i, n in enumerate(names)}}
         answer = other.ask(operation, mixed)
         problem = assert_problem(answer, 404, "not_found")
         assert set(problem) == set(nothing) and problem["title"] == nothing["title"]
@@ -109,7 +137,7 @@ def test_lists_have_only_what_is_ones_own(owner, stranger, foreigner, operation)
     for other in (stranger, foreigner):
         answer = other.ask(operation, {})
         assert answer.status_code == 200
-        assert not [i for i in owner.objects.values() if i in answer.text]
+        assert not [i for name, i in owner.objects.items() if i in answer.text and name != "version"]
 
 
 # ---- API2: broken authentication ----
@@ -149,8 +177,8 @@ def test_a_member_that_is_not_the_clients_to_set_is_refused(owner, operation, na
 def test_no_answer_tells_of_partners_apps_or_books(owner, operation):
     text = owner.ask(operation, owner.objects).text
     assert owner.partner.id not in text and '"book"' not in text
-    # a partner may have several apps, and a consent is one app's
-    assert owner.partner.app not in text or operation.path.startswith("/consents/")
+    # a partner may have several apps, and a consent or a script's version is one app's
+    assert owner.partner.app not in text or operation.path.startswith(("/consents/", "/scripts/"))
 
 
 # ---- API5: broken function level authorization ----
