@@ -47,6 +47,7 @@ struct tb_exchange {
 
     struct tb_script_row *script; /**< of the partner; NULL: it has none, or not for this route */
     int32_t script_version;       /**< that this request meets; 0: none */
+    bool script_shapes;           /**< that version may have an on_response */
     json_t *script_input;         /**< what its hooks are given, once made */
     json_t *sent;                 /**< the body as it came, where the script has changed it */
     const json_t *routed;         /**< what the script decided about the route, or NULL */

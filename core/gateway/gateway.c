@@ -64,6 +64,7 @@ static void renew(struct tb_exchange *x)
     x->body = TB_STR_NONE;
     x->script = NULL;
     x->script_version = 0;
+    x->script_shapes = true;
     x->script_input = NULL;
     x->sent = NULL;
     x->routed = NULL;

@@ -115,17 +115,12 @@ static bool TB_SUSPENDS consider(struct tb_exchange *x)
     return !failed || x->script->failure[TB_HOOK_ON_RESPONSE] == TB_FAILURE_OPEN;
 }
 
-static void free_arena(void *arena)
-{
-    tb_arena_free(arena);
-}
-
 tb_err TB_SUSPENDS tb_stage_script_after(struct tb_exchange *x)
 {
-    if (x->script == NULL || x->script_version == 0 || !is_json(x))
+    if (x->script == NULL || x->script_version == 0 || !x->script_shapes || !is_json(x))
         return NULL;
-    struct tb_arena *own = x->run.arena, *scratch = tb_arena_new(TB_ARENA_CAP);
-    if (!tb_arena_defer(own, free_arena, scratch))
+    struct tb_arena *own = x->run.arena, *scratch = tb_scripts_scratch(x);
+    if (scratch == NULL)
         return NULL; /* past its memory anyway */
     x->run.arena = scratch;
     bool may_leave = consider(x);

@@ -60,7 +60,10 @@ tb_err TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook ho
     if (turn->script == NULL) {
         turn->result.end = TB_SCRIPT_ERROR;
         tb_script_end(x, turn);
-    } else if (!tb_script_has(turn->script, tb_script_hook_row(hook)->name)) {
+        return NULL;
+    }
+    x->script_shapes = tb_script_has(turn->script, tb_script_hook_row(TB_HOOK_ON_RESPONSE)->name);
+    if (!tb_script_has(turn->script, tb_script_hook_row(hook)->name)) {
         tb_scripts_release(parts->scripts, turn->script);
         turn->script = NULL;
     }

@@ -17,8 +17,19 @@ static void put(json_t *into, const char *name, struct tb_str text)
         (void)json_object_set_new_nocheck(into, name, text_of(text));
 }
 
+/* Most requests have no parameters; what is never changed can be shared. */
+static json_t *nothing(void)
+{
+    static json_t *empty;
+    if (empty == NULL)
+        empty = json_object();
+    return json_incref(empty);
+}
+
 static json_t *params_of(const struct tb_exchange *x)
 {
+    if (x->match.params_n == 0)
+        return nothing();
     json_t *params = json_object();
     for (size_t i = 0; i < x->match.params_n; i++)
         put(params, x->match.params[i].name, x->match.params[i].value);
@@ -27,6 +38,8 @@ static json_t *params_of(const struct tb_exchange *x)
 
 static json_t *query_of(const struct tb_exchange *x)
 {
+    if (x->query_n == 0)
+        return nothing();
     json_t *query = json_object();
     for (size_t i = 0; i < x->query_n; i++)
         (void)json_object_setn_new(query, x->query[i].name.at, x->query[i].name.n,

@@ -25,6 +25,7 @@ struct tb_scripts {
     struct tb_script_row **buckets;
     size_t buckets_n, rows_n; /* buckets: a power of two */
     int64_t generation;       /* the last that was read */
+    struct tb_arena *spare;   /* for the next answer that is shaped; NULL: none */
 };
 
 struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
@@ -57,6 +58,7 @@ void tb_scripts_free(struct tb_scripts *scripts)
     }
     tb_mem_free(scripts->buckets);
     tb_states_free(scripts->states);
+    tb_arena_free(scripts->spare);
     tb_mem_free(scripts);
 }
 
@@ -192,10 +194,11 @@ tb_err TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_scripts *script
                                    const struct tb_script_row *row, int32_t version,
                                    struct tb_script **out, char *why, size_t why_bytes)
 {
-    char name[TB_STATES_VERSION_BYTES];
+    char name[TB_SCRIPT_ID_BYTES + sizeof(version)] = {0}; /* the id and the version's bytes */
     struct tb_rows *rows;
-    int n = snprintf(name, sizeof(name), "%s:%d", row->id, version);
-    struct tb_str key = {name, (size_t)n};
+    memcpy(name, row->id, TB_SCRIPT_ID_BYTES);
+    memcpy(name + TB_SCRIPT_ID_BYTES, &version, sizeof(version));
+    const struct tb_str key = {name, sizeof(name)};
     *out = tb_states_find(scripts->states, key);
     if (*out != NULL)
         return NULL;
@@ -216,6 +219,35 @@ void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script)
 struct tb_states_stats tb_scripts_stats(const struct tb_scripts *scripts)
 {
     return tb_states_stats(scripts->states);
+}
+
+/* ---- memory of answers that are shaped ---- */
+
+struct lent {
+    struct tb_scripts *scripts;
+    struct tb_arena *arena;
+};
+
+static void take_back(void *arg)
+{
+    struct lent lent = *(struct lent *)arg; /* it may lie where the reset below reaches */
+    tb_arena_reset(lent.arena);
+    if (lent.scripts->spare == NULL)
+        lent.scripts->spare = lent.arena;
+    else
+        tb_arena_free(lent.arena);
+}
+
+struct tb_arena *tb_scripts_scratch(struct tb_exchange *x)
+{
+    struct tb_scripts *scripts = tb_gateway_parts(x->gateway)->scripts;
+    struct lent *lent = tb_arena_alloc(x->run.arena, sizeof(*lent));
+    if (lent == NULL)
+        return NULL;
+    *lent = (struct lent){scripts,
+                          scripts->spare != NULL ? scripts->spare : tb_arena_new(TB_ARENA_CAP)};
+    scripts->spare = NULL;
+    return tb_arena_defer(x->run.arena, take_back, lent) ? lent->arena : NULL;
 }
 
 /* ---- failures ---- */

@@ -94,6 +94,9 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_sc
                                                 size_t why_bytes);
 void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script);
 
+/** An arena beside the request's own, which ends with that; NULL when that is full. */
+struct tb_arena *tb_scripts_scratch(struct tb_exchange *x);
+
 /** Whether the hook is left alone because it failed too often. */
 bool tb_script_off(const struct tb_script_row *row, enum tb_script_hook hook, int64_t now_ms);
 

@@ -239,8 +239,8 @@ static void make_gateway(struct worker *w)
         .quarantined = quarantined,
         .owner = w,
     };
-    const struct tb_recorder_parts recorder = {
-        w->loop, w->store, w->metrics, w->config->script_recording_days};
+    const struct tb_recorder_parts recorder = {w->loop, w->store, w->metrics,
+                                               w->config->script_recording_days};
     tb_recorder_open(&recorder);
     parts.operations_n = operations_n;
     w->gateway = tb_gateway_new(&parts);

@@ -4,8 +4,8 @@
  *
  * History of the ABI (added = minor, anything else = major):
  *   1.0  first version.
- *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH and
- *        TB_R_HTML, for products that are built in. */
+ *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
+ * and TB_R_HTML, for products that are built in. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
