@@ -307,6 +307,45 @@ def test_a_version_that_takes_all_its_time_fails_on_requests_not_on_the_worker(r
     assert recorded.pay(100).status_code == 201
 
 
+# ---- by the command line ----
+
+def test_the_bank_records_and_tries_versions_for_a_partner(sandbox, tmp_path):
+    it = Recorded(sandbox, record=False)
+    whose = ("--partner", it.partner.id)
+    begun = json.loads(sandbox.cli("script", "record", *whose, "--days", "1", "--redact", "/reference,/metadata/*", "--json"))
+    assert begun["active"] and begun["by"] == "bank" and begun["redact"] == ["/reference", "/metadata/*"]
+    time.sleep(1.0)
+    for amount in (20_000, 20_000, 7_000, 100):
+        it.pay(amount)
+    it.await_recordings(4)
+    it.push(JUDGE)
+    said = sandbox.cli("script", "dry-run", *whose, "--version", "1")
+    assert "version 1 on 4 recorded requests, against no script: 3 would go another way" in said
+    assert "would deny 2:" in said and "would route 1 elsewhere:" in said and "slowest" in said
+    assert "not as they were" in said
+    lines = tmp_path / "lines"
+    result = json.loads(sandbox.cli("script", "dry-run", *whose, "--version", "1", "--against", "1", "--json"))
+    assert result["counts"]["changed"] == 0 and result["by"] == "bank" and result["status"] == "done"
+    sandbox.cli("script", "dry-run", *whose, "--version", "1", "--against", "none", "--limit", "2", "--differences", str(lines))
+    told = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert [line["changes"] for line in told] == [["route"]]
+    assert it.rows()[0][3]["body"]["reference"] == "[redacted]"
+    assert sandbox.cli("script", "record", *whose, "--off", "--json") and len(it.rows()) == 4
+    assert json.loads(sandbox.cli("script", "record", *whose, "--forget", "--json"))["recordings"] == 0
+
+
+@pytest.mark.parametrize("options", [["--days", "0"], ["--days", "31"], ["--days", "1", "--off"], ["--days", "1", "--redact", "a"]])
+def test_a_recording_that_makes_no_sense_is_refused_by_the_command(sandbox, options):
+    sandbox.cli("script", "record", "--partner", new_id("ptr"), *options, exit_code=2)
+
+
+def test_a_dry_run_needs_a_version_there_is(sandbox, recorded):
+    whose = ("--partner", recorded.partner.id)
+    sandbox.cli("script", "dry-run", *whose, exit_code=2)
+    sandbox.cli("script", "dry-run", *whose, "--version", "1", exit_code=1)
+    sandbox.cli("script", "dry-run", *whose, "--version", "1", "--against", "x", exit_code=2)
+
+
 # ---- beside other requests ----
 
 def p99(sandbox, client, path):

@@ -53,7 +53,8 @@ begin atomic
                'status', script.dry_run_status(d, dry_run_json.at), 'why', d.why, 'by', script.person(d.by),
                'created_at', tb.rfc3339(d.created_at), 'ended_at', tb.rfc3339(d.ended_at),
                'recordings', d.recordings, 'differences', d.lines, 'counts', d.counts,
-               'lookups', 'tb.lookup read the tables as they were during the dry run, not as they were when a request was recorded'))::text;
+               'lookups', concat('tb.lookup read the tables as they were during the dry run, ',
+                                 'not as they were when a request was recorded')))::text;
 end;
 
 -- Begin one. `what` says how it went: 'started', 'no_script', 'no_version', 'no_against', 'busy' (two are running). With
@@ -166,8 +167,8 @@ begin atomic
                            else d.ended_at end,
            status = case when script.dry_run_status(d, cancel_dry_run.at) = 'lost' then 'cancelled' else d.status end
       from script.script s
-     where d.book = cancel_dry_run.book and d.id = cancel_dry_run.id and d.script = cancel_dry_run.script and s.book = d.book and s.id = d.script
-       and s.partner = cancel_dry_run.partner
+     where d.book = cancel_dry_run.book and d.id = cancel_dry_run.id and d.script = cancel_dry_run.script
+       and s.book = d.book and s.id = d.script and s.partner = cancel_dry_run.partner
     returning script.dry_run_json(d, cancel_dry_run.at);
 end;
 
@@ -190,7 +191,8 @@ begin atomic
            exists (select from script.difference m where m.book = differences.book and m.dry_run = differences.dry_run
                       and m.n > max(d.n))
       from (select f.n, f.line,
-                   sum(octet_length(f.line) + 1) over (order by f.n rows between unbounded preceding and 1 preceding) as before,
+                   sum(octet_length(f.line) + 1) over (order by f.n rows between unbounded preceding and 1 preceding)
+                       as before,
                    octet_length(f.line) + 1 as own
               from (select * from script.difference g
                      where g.book = differences.book and g.dry_run = differences.dry_run and g.n > differences.after
