@@ -45,6 +45,8 @@ static void blame(const struct worth *cases, size_t n)
 
 static const struct worth MONEY[] = {
     {"money.of(5, 'CNY')", CNY(5)},
+    {"money.of(-9007199254740991, 'CNY')", CNY(-9007199254740991)},
+    {"money.split(money.of(4, 'CNY'), { 4503599627370495, 1 })", "[" CNY(4) ", " CNY(0) "]"},
     {"money.add(money.of(5, 'CNY'), money.of(-7, 'CNY'))", CNY(-2)},
     {"money.sub(money.of(5, 'CNY'), money.of(7, 'CNY'))", CNY(-2)},
     {"local m = money.of return { money.compare(m(1, 'CNY'), m(2, 'CNY')), "
@@ -62,6 +64,7 @@ static const struct worth MONEY[] = {
     {"{ money.format(money.of(123450, 'CNY')), money.format(money.of(-5, 'CNY')), "
      "money.format(money.of(1000, 'JPY')), money.format(money.of(1234567890, 'BHD'), ',') }",
      "[\"1234.50 CNY\", \"-0.05 CNY\", \"1000 JPY\", \"1,234,567.890 BHD\"]"},
+    {"money.format(money.of(0, 'CNY'))", "\"0.00 CNY\""},
     {"{ money.format(money.of(100000, 'CNY'), ','), money.format(money.of(-99999, 'CNY'), ',') }",
      "[\"1,000.00 CNY\", \"-999.99 CNY\"]"},
     {"money.parse('123.45', 'CNY')", CNY(12345)},
@@ -121,6 +124,40 @@ static void loses_and_makes_no_unit_in_any_split(void **state)
     judge(cases, COUNT(cases));
 }
 
+/* Products beyond 2^53, where doubles would be off by some units; what is expected was computed
+ * with whole numbers of any size. */
+static const struct worth LARGE_SPLITS[] = {
+    {"return amounts(2251799813685248, { 2251799813685250, 2251799813685246 })",
+     "[1125899906842625, 1125899906842623]"},
+    {"return amounts(7, { 1 })", "[7]"},
+    {"return amounts(9007199254740991, { 2251799813685248, 2251799813685247, 1 })",
+     "[4503599627370495, 4503599627370494, 2]"},
+    {"return amounts(2251799813697593, { 1125899906842624, 1125899906842624, 2251799813685248 })",
+     "[562949953424398, 562949953424398, 1125899906848797]"},
+    {"return amounts(400313697549057, { 471807530014218, 96011686859380, 456497427037051, 483986039031323, 519147159498931 })",
+     "[93156936816791, 18957210467080, 90134004360288, 95561545736438, 102504000168460]"},
+    {"return amounts(160159907423158, { 192736966662566, 356684396254578, 101810375488859, 259539472078500, 386310311416014 })",
+     "[23798608041588, 44042366589044, 12571253261800, 32047189878892, 47700489651834]"},
+    {"return amounts(5288967964882181, { 317326713001774, 342362477943584, 423963537607649, 288370113362268, 478575245245761 })",
+     "[906912652245544, 978464308800364, 1211678313212183, 824155337770950, 1367757352853140]"},
+    {"return amounts(212962929405287, { 228054013271377, 453135993498282, 311415503804452, 436204271307719 })",
+     "[33991264158997, 67539549223460, 46416226143883, 65015889878947]"},
+};
+
+static void splits_exactly_where_products_are_beyond_a_double(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(LARGE_SPLITS); i++) {
+        char body[512];
+        snprintf(body, sizeof body,
+                 "local function amounts(total, weights) return tables.map("
+                 "money.split(money.of(total, 'CNY'), weights), function(m) return m.amount end) "
+                 "end %s",
+                 LARGE_SPLITS[i].expression);
+        judge(&(struct worth){body, LARGE_SPLITS[i].json}, 1);
+    }
+}
+
 /* ---- time ---- */
 
 /* tb.now() of the stage is 2023-11-14T22:13:20.123Z, a Tuesday; in Shanghai it is Wednesday. */
@@ -135,6 +172,10 @@ static const struct worth TIME[] = {
      "time.between('06:00', '22:13', 'UTC'), time.between('06:00', '22:14', 'UTC'), "
      "time.between('22:13', '22:14', 'UTC'), time.between('00:00', '00:00', 'UTC') }",
      "[true, false, false, true, true, true]"},
+    {"{ time.between('22:13', '06:00', 'UTC'), time.between('23:00', '22:13', 'UTC'), "
+     "time.between('23:00', '22:14', 'UTC') }",
+     "[true, false, true]"},
+    {"{ time.at(-62135596800000, 'UTC').year, time.at(253402300799999, 'UTC').year }", "[1, 9999]"},
     {"{ time.parse('2023-11-15T06:13:20.123+08:00'), time.parse('1970-01-01T00:00:00Z'), "
      "time.parse('0001-01-01T00:00:00Z'), time.parse('2024-02-29T23:59:59.9z') }",
      "[1700000000123, 0, -62135596800000, 1709251199900]"},
@@ -184,7 +225,9 @@ static const struct worth TABLES[] = {
     {"tables.filter(request.list, function() return true end)", "[]"},
     {"{ tables.find({ 'a', 'b' }, function(v) return v == 'b' end) }", "[\"b\", 2]"},
     {"tables.find({}, function() return true end) == nil", "true"},
-    {"{ tables.contains({ 1, 2 }, 2), tables.contains({}, 1) }", "[true, false]"},
+    {"{ tables.contains({ 1, 2 }, 2), tables.contains({ 1 }, 1), tables.contains({ 1 }, 2), "
+     "tables.contains({}, 1) }",
+     "[true, true, false, false]"},
     {"tables.keys({ b = 1, a = 2, c = 3 })", "[\"a\", \"b\", \"c\"]"},
     {"tables.merge({ a = 1, b = 1 }, nil, { b = 2 })", "{\"a\": 1, \"b\": 2}"},
     {"{ tables.get({ a = { { b = 5 } } }, 'a', 1, 'b'), tables.get(request, 'x', 'y') == nil, "
@@ -379,6 +422,7 @@ int main(void)
         cmocka_unit_test(counts_money),
         cmocka_unit_test(blames_the_script_for_money_that_is_none),
         cmocka_unit_test(loses_and_makes_no_unit_in_any_split),
+        cmocka_unit_test(splits_exactly_where_products_are_beyond_a_double),
         cmocka_unit_test(reads_the_clock_of_a_zone),
         cmocka_unit_test(blames_the_script_for_times_that_are_none),
         cmocka_unit_test(goes_over_lists_and_records),
