@@ -155,6 +155,26 @@ def test_approvals_are_asked_for_where_somebody_can_give_them(sandbox):
     assert it.http.get("/accounts/v1/accounts").status_code == 200
 
 
+def test_approvals_of_a_consent_are_counted(sandbox, fapi):
+    from test_consents import Customer, mandate
+    customer = Customer(fapi, sandbox)
+    token, _, consent = customer.consent(mandate(1000, ("Month", 5000)))
+    partner = customer.rows("select partner from consent.consent where id = %s", consent)[0][0]
+    script = new_id("scr", customer.book)
+    customer.rows("insert into script.script (generation, book, id, partner, created_at) values (0, %s, %s, %s, now())",
+                  customer.book, script, partner)
+    for version, status in ((1, 201), (2, 403)):
+        source = hook(f'if request.method == "POST" and request.consent then return {{ approvals = {version} }} end')
+        customer.rows("insert into script.version (book, script, version, created_at, digest, author, reviewer, state, source)"
+                      " values (%s, %s, %s, now(), '', 'a', 'b', 'reviewed', %s)", customer.book, script, version, source)
+        customer.rows("select script.point(%s, %s, %s, null, 100, 'deny', 'skip', 'activate', 'b', now())",
+                      customer.book, script, version)
+        time.sleep(KNOWN_WITHIN_S)
+        answer = customer.pay(token, 10)
+        assert answer.status_code == status, answer.text
+    assert "1 of the 2 approvals" in assert_problem(answer, 403, "approvals_required")["detail"]
+
+
 @pytest.mark.parametrize("decision", [
     "{ deny = {} }", "{ allow = true }", "{ deny = { code = 'No' } }", "'deny'", "{ set = 'x' }",
     "{ limit = { name = 'x', quota = 0, window_s = 1 } }", "{ approvals = 0 }", "{ route = { path = '/x' } }", "{ 1, 2 }",
@@ -258,6 +278,19 @@ def test_a_script_that_fails_on_the_answer_undoes_nothing(sandbox, body, ended):
     again = it.pay(66, key=key, reference=reference)
     assert again.status_code == 201 and again.headers["idempotency-replayed"] == "true"
     assert it.http.balance(it.b) == 1_000_000 + 55 + 66
+
+
+def test_a_script_that_wants_more_memory_than_a_request_has_fails_alone(sandbox):
+    it = Scripted(sandbox, answering("""
+        if request.method ~= "POST" then return end
+        local many = {}
+        for i = 1, 4000 do many[i] = "x" .. i end
+        for i = 1, 16 do tb.lookup("t", ("k"):rep(60000) .. i) end
+        return { set = { metadata = many } }"""))
+    answer = it.pay(70)
+    assert answer.status_code == 201 and answer.json()["amount"]["amount"] == 70
+    assert it.trace(answer)["scripts"][0]["verdict"] in ("answer", "memory", "ended")
+    assert it.http.balance(it.b) == 1_000_000 + 70
 
 
 def test_a_text_that_cannot_be_read_is_a_failure(sandbox):
