@@ -18,7 +18,8 @@ COMMANDS = ["serve", "reload", "status", "plugin check", "plugin doc", "plugin n
             "entitlement grant", "entitlement withdraw", "interface list", "interface stop", "interface start", "grant list",
             "grant revoke", "consent list", "consent show", "consent revoke", "act list", "user list", "user add", "user reset",
             "user lock", "user unlock", "script list", "script show", "script push", "script review", "script activate",
-            "script rollback", "script stop", "script test", "table list", "table get", "table put", "table delete", "audit", "config"]
+            "script rollback", "script stop", "script record", "script dry-run", "script test", "table list", "table get",
+            "table put", "table delete", "audit", "config"]
 DONE, FOUND, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
 
@@ -36,7 +37,7 @@ def run(sandbox):
 def test_the_overview_has_every_command(run):
     said = run("help")
     assert said.returncode == DONE and not said.stderr
-    assert re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S", said.stdout, re.M) == COMMANDS
+    assert re.findall(r"^  ([a-z]+(?: [a-z-]+)?)  +\S", said.stdout, re.M) == COMMANDS
     assert run("--help").stdout == said.stdout and run("-h").stdout == said.stdout
 
 
