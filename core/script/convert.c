@@ -286,22 +286,22 @@ static bool read_members(lua_State *lua, struct reading *reading)
     return true;
 }
 
-json_t *tb_script_read(lua_State *lua, int index, const char **out_why)
+void tb_script_read(lua_State *lua, int index, struct tb_script_answer *out)
 {
     struct reading reading = {.why = NULL};
     int top = lua_gettop(lua);
-    *out_why = NULL;
+    *out = (struct tb_script_answer){.json = NULL};
     if (lua_isnoneornil(lua, index))
-        return NULL;
-    json_t *json = read_one(lua, index, &reading);
-    if (json != NULL && lua_istable(lua, index) && lua_checkstack(lua, 8)) {
+        return;
+    luaL_checkstack(lua, 8, "it is nested too deep");
+    out->json = read_one(lua, index, &reading); /* owns what is found in it from the beginning */
+    if (out->json != NULL && lua_istable(lua, index)) {
         lua_pushvalue(lua, index);
-        if (!open_table(lua, json, &reading) || !read_members(lua, &reading)) {
-            json_decref(json);
-            json = NULL;
+        if (!open_table(lua, out->json, &reading) || !read_members(lua, &reading)) {
+            json_decref(out->json);
+            out->json = NULL;
         }
     }
     lua_settop(lua, top);
-    *out_why = reading.why;
-    return json;
+    out->why = reading.why;
 }

@@ -1,6 +1,10 @@
 /* A script's life: the state with its library, the text read once, and calls, each a coroutine in
  * an environment of its own. A call that must wait yields to the runner here, which waits on the
- * fiber and resumes it: fibers are never switched inside Lua's own frames. */
+ * fiber and resumes it: fibers are never switched inside Lua's own frames.
+ *
+ * Memory can end at any allocation, and outside a protected call Lua then ends the process. So
+ * nothing here allocates in a state except under lua_cpcall, lua_pcall and lua_resume; what is to
+ * be called so lies ready in the registry. */
 #include "script/script.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -11,6 +15,8 @@
 #include <string.h>
 
 static const char CHUNK_NAME[] = "=script";
+
+enum { LOST_BYTES = 64 };
 
 const struct tb_script_limits tb_script_limits = {.memory_bytes = 4u << 20,
                                                   .object_bytes = 640u << 10,
@@ -44,6 +50,18 @@ static void make_marks(lua_State *lua)
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
     lua_setfield(lua, LUA_REGISTRYINDEX, "environment");
+    lua_pushboolean(lua, 0); /* so that there is room for it */
+    lua_setfield(lua, LUA_REGISTRYINDEX, "text");
+}
+
+static int begin(lua_State *lua);
+static int push_entry(lua_State *lua);
+static int read_answer(lua_State *lua);
+
+static int keep_ready(lua_State *lua, lua_CFunction function)
+{
+    lua_pushcfunction(lua, function);
+    return luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
 static int furnish(lua_State *lua)
@@ -52,6 +70,16 @@ static int furnish(lua_State *lua)
         return luaL_error(lua, "the compiler cannot be turned off");
     tb_script_library(lua);
     make_marks(lua);
+    struct tb_script *script = tb_script_of(lua);
+    script->begin = keep_ready(lua, begin);
+    script->push_entry = keep_ready(lua, push_entry);
+    script->read_answer = keep_ready(lua, read_answer);
+    return 0;
+}
+
+static int on_panic(lua_State *lua)
+{
+    TB_ASSERT(lua == NULL); /* an error outside a protected call: LuaJIT would exit silently */
     return 0;
 }
 
@@ -128,6 +156,8 @@ struct tb_script *tb_script_new(const struct tb_script_limits *limits, struct tb
     script->limits = limits;
     script->lua = lua_newstate(tb_script_allocate, script);
     why[0] = '\0';
+    if (script->lua != NULL)
+        lua_atpanic(script->lua, on_panic);
     if (script->lua == NULL || lua_cpcall(script->lua, furnish, NULL) != 0) {
         say(why, why_bytes, "the library does not fit in the script's memory");
         tb_script_free(script);
@@ -146,7 +176,8 @@ void tb_script_free(struct tb_script *script)
     TB_ASSERT(script->running == 0);
     if (script->lua != NULL)
         lua_close(script->lua);
-    TB_ASSERT(script->bytes == 0);
+    /* LuaJIT forgets a vector of 8 bytes when memory ends while it reads bytecode. */
+    TB_ASSERT(script->bytes == 0 || (script->starved && script->bytes <= LOST_BYTES));
     tb_script_patterns_free(script);
     tb_mem_free(script);
 }
@@ -182,7 +213,9 @@ struct running {
     struct tb_script_result *out;
     struct tb_script_spend spend;
     lua_State *thread;
-    int anchor; /* in the registry: keeps the thread from the collector */
+    int anchor;          /* in the registry: keeps the thread from the collector */
+    const char *refused; /* why the host went on no further; NULL: it did */
+    struct tb_script_answer answer;
 };
 
 /* Leaves the hook's function and its arguments on the stack. */
@@ -207,10 +240,23 @@ static int make_thread(lua_State *lua)
     return 0;
 }
 
+static int drop_thread(lua_State *lua)
+{
+    const struct running *running = lua_touserdata(lua, 1);
+    luaL_unref(lua, LUA_REGISTRYINDEX, running->anchor);
+    return 0;
+}
+
 static int push_entry(lua_State *lua)
 {
     tb_script_push(lua, lua_touserdata(lua, 1));
     return 1;
+}
+
+static int read_answer(lua_State *lua)
+{
+    tb_script_read(lua, 1, lua_touserdata(lua, 2));
+    return 0;
 }
 
 static void fail(struct running *running, int status)
@@ -221,7 +267,9 @@ static void fail(struct running *running, int status)
                : running->script->starved || status == LUA_ERRMEM ? TB_SCRIPT_MEMORY
                                                                   : TB_SCRIPT_ERROR;
     say(out->why, sizeof out->why,
-        lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1) : NULL);
+        running->refused != NULL              ? running->refused
+        : lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1)
+                                              : NULL);
 }
 
 /* Resume on this slice; what remains of the budget is less afterwards. */
@@ -238,7 +286,7 @@ static int start(struct running *running)
 {
     lua_State *thread = running->thread;
     tb_script_slice(running->script, &running->spend);
-    lua_pushcfunction(thread, begin);
+    lua_rawgeti(thread, LUA_REGISTRYINDEX, running->script->begin);
     lua_pushlightuserdata(thread, (void *)(uintptr_t)running->call);
     int status = lua_pcall(thread, 1, 3, 0);
     if (status == 0)
@@ -251,20 +299,16 @@ static int start(struct running *running)
 static int hand_over(struct running *running, const json_t *entry)
 {
     lua_State *lua = running->script->lua;
-    lua_pushcfunction(lua, push_entry);
-    lua_pushlightuserdata(lua, (void *)(uintptr_t)entry);
+    int status = 0;
     if (entry == NULL) {
-        lua_settop(lua, 0);
         lua_pushnil(lua);
     } else {
-        int status = lua_pcall(lua, 1, 1, 0);
-        if (status != 0) {
-            lua_xmove(lua, running->thread, 1);
-            return status;
-        }
+        lua_rawgeti(lua, LUA_REGISTRYINDEX, running->script->push_entry);
+        lua_pushlightuserdata(lua, (void *)(uintptr_t)entry);
+        status = lua_pcall(lua, 1, 1, 0);
     }
-    lua_xmove(lua, running->thread, 1);
-    return 0;
+    lua_xmove(lua, running->thread, 1); /* the value, or what was wrong with it */
+    return status;
 }
 
 static struct tb_str copy_argument(struct tb_req *req, lua_State *thread, int index)
@@ -287,8 +331,8 @@ static tb_err TB_SUSPENDS answer_lookup(struct tb_req *req, struct running *runn
         return TB_E_INTERNAL;
     *out_status = LUA_ERRRUN;
     if (call->lookup == NULL || running->out->lookups++ == TB_SCRIPT_LOOKUPS) {
-        lua_pushstring(running->thread, call->lookup == NULL ? "there is nothing to look up here"
-                                                             : "too many lookups in one call");
+        running->refused = call->lookup == NULL ? "there is nothing to look up here"
+                                                : "too many lookups in one call";
         return NULL;
     }
     tb_err err = call->lookup(req, call->lookup_arg, table, key, &entry);
@@ -296,7 +340,7 @@ static tb_err TB_SUSPENDS answer_lookup(struct tb_req *req, struct running *runn
         return err;
     running->spend.spent = tb_loop_now_ms(tb_run_of(req)->loop) > running->spend.wall_until_ms;
     if (running->spend.spent)
-        lua_pushliteral(running->thread, "the call has taken too long");
+        running->refused = "the call has taken too long";
     else if ((*out_status = hand_over(running, entry)) == 0)
         *out_status = resume(running, 1);
     json_decref(entry);
@@ -308,20 +352,32 @@ static void free_json(void *json)
     json_decref(json);
 }
 
+/* What the hook returned, as JSON. */
+static int read_result(struct running *running)
+{
+    lua_State *thread = running->thread;
+    lua_settop(thread, 1);
+    lua_rawgeti(thread, LUA_REGISTRYINDEX, running->script->read_answer);
+    lua_insert(thread, 1);
+    lua_pushlightuserdata(thread, &running->answer);
+    return lua_pcall(thread, 2, 0, 0);
+}
+
 static tb_err finish(struct tb_req *req, struct running *running)
 {
     struct tb_script_result *out = running->out;
-    const char *why;
-    if (running->spend.spent || running->script->starved) {
-        fail(running, LUA_ERRRUN); /* it caught the error in its last step */
+    struct tb_script_answer *answer = &running->answer;
+    int status = LUA_ERRRUN; /* it may have caught the error in its last step */
+    if (running->spend.spent || running->script->starved || (status = read_result(running)) != 0) {
+        json_decref(answer->json);
+        fail(running, status);
         return NULL;
     }
-    lua_settop(running->thread, 1);
-    out->decision = tb_script_read(running->thread, 1, &why);
-    if (why != NULL) {
+    if (answer->why != NULL) {
         out->end = TB_SCRIPT_ANSWER;
-        snprintf(out->why, sizeof out->why, "what the hook returned is not JSON: %s", why);
+        snprintf(out->why, sizeof out->why, "what the hook returned is not JSON: %s", answer->why);
     }
+    out->decision = answer->json;
     if (out->decision != NULL && !tb_arena_defer(tb_run_of(req)->arena, free_json, out->decision))
         return TB_E_INTERNAL;
     return NULL;
@@ -354,7 +410,8 @@ static void close_thread(struct running *running)
 {
     struct tb_script *script = running->script;
     if (running->out->end != TB_SCRIPT_DONE || script->spare != NULL) {
-        luaL_unref(script->lua, LUA_REGISTRYINDEX, running->anchor);
+        if (lua_cpcall(script->lua, drop_thread, running) != 0)
+            lua_settop(script->lua, 0); /* it stays until the state is freed, which is worn now */
         return;
     }
     lua_settop(running->thread, 0);

@@ -43,9 +43,10 @@ struct tb_script {
     uint32_t patterns_n;
     char hooks[TB_SCRIPT_HOOKS][TB_SCRIPT_HOOK_BYTES];
     uint32_t hooks_n;
-    lua_State *spare; /**< a thread for the next call; NULL: none */
-    int spare_anchor; /**< its place in the registry */
-    void *owner;      /**< of the table that keeps it (states.c) */
+    int begin, push_entry, read_answer; /**< functions of the runner's, in the registry */
+    lua_State *spare;                   /**< a thread for the next call; NULL: none */
+    int spare_anchor;                   /**< its place in the registry */
+    void *owner;                        /**< of the table that keeps it (states.c) */
 };
 
 struct tb_script *tb_script_of(lua_State *lua);
@@ -108,9 +109,15 @@ int tb_script_replace(lua_State *lua);
 /** Push `json` as plain Lua values: raises for want of memory. */
 void tb_script_push(lua_State *lua, const json_t *json);
 
-/** The value at `index` as JSON, with a reference for the caller; NULL with a reason in *out_why
- * when it cannot be told so. Raises nothing. nil gives NULL with no reason. */
-json_t *tb_script_read(lua_State *lua, int index, const char **out_why);
+/** A value as JSON. */
+struct tb_script_answer {
+    json_t *json;    /**< with a reference for the caller; nil gives NULL with no reason */
+    const char *why; /**< it cannot be told so; NULL: it can */
+};
+
+/** Read the value at `index`. Raises for want of memory: then, too, what is in *out is the
+ *  caller's. */
+void tb_script_read(lua_State *lua, int index, struct tb_script_answer *out);
 
 /** The mark of a table that is an array even when it is empty, in the registry. */
 void tb_script_mark_array(lua_State *lua, int index);

@@ -209,6 +209,50 @@ static void a_state_without_memory_left_is_not_used_again(void **state)
     stage_end(&stage);
 }
 
+static tb_err TB_SUSPENDS some_entry(struct tb_req *req, void *arg, struct tb_str table,
+                                     struct tb_str key, json_t **out)
+{
+    (void)arg, (void)table, (void)key;
+    TB_TRY(tb_sleep(req, 0));
+    *out = json_pack("{s:[i,i,{s:s}]}", "a", 1, 2, "b", "text");
+    return NULL;
+}
+
+/* Wherever memory ends, in the script or in the host's own hands, the worker lives. */
+static void survives_the_end_of_memory_at_any_allocation(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "local a = tb.lookup('a', 'b') for i = 1, 20 do pcall(tb.lookup, 'a', 'c' .. i) end",
+        "local a = tb.lookup('a', 'b') return { { { { { { { { { a, a } } } } } } } } }",
+        "local t = {} for i = 1, 30 do t[i] = ('x'):rep(300) .. i end return t",
+        "local m = setmetatable({}, { __index = function(_, k) return tb.lookup('a', k) end }) "
+        "return { m.a, m.b }",
+        "table.sort({ 3, 2, 1 }) return { money.of(3, 'CNY'), pcall(error, {}), tb.replace('aba', 'b', 'c') }",
+    };
+    struct stage stage;
+    stage_begin(&stage, stage_hook("return 1"), "{\"a\": [1, {\"b\": [2, 3]}]}");
+    stage.call.lookup = some_entry;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        struct tb_script_limits limits = tb_script_limits;
+        limits.cpu_us = 10000000;
+        size_t ends[TB_SCRIPT_ENDED + 1] = {0};
+        for (limits.memory_bytes = 30000; limits.memory_bytes < 64000; limits.memory_bytes += 24) {
+            char why[TB_SCRIPT_WHY_BYTES];
+            tb_script_free(stage.script);
+            stage.script = tb_script_new(&limits, tb_str(stage_hook(bodies[i])), why, sizeof why);
+            if (stage.script == NULL)
+                continue;
+            stage_run(&stage);
+            ends[stage.result.end]++;
+            assert_true(stage.result.end != TB_SCRIPT_DONE || !tb_script_worn(stage.script));
+        }
+        assert_true(ends[TB_SCRIPT_MEMORY] > 10);
+        assert_true(ends[TB_SCRIPT_DONE] + ends[TB_SCRIPT_ERROR] > 10);
+    }
+    stage_end(&stage);
+}
+
 /* Many calls on one state leave no more than one does. */
 static void gives_memory_back(void **state)
 {
@@ -235,6 +279,7 @@ int main(void)
         cmocka_unit_test(ends_soon_whatever_a_script_does),
         cmocka_unit_test(has_nothing_that_leads_out),
         cmocka_unit_test(a_state_without_memory_left_is_not_used_again),
+        cmocka_unit_test(survives_the_end_of_memory_at_any_allocation),
         cmocka_unit_test(gives_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
