@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "gateway/scripts.h"
 #include "script/redact.h"
+#include "script/sensitive.h"
 #include "store/query.h"
 #include <stdio.h>
 
@@ -16,11 +17,13 @@ enum {
     WITHIN_MS = 5000,
     DAY_MS = 24 * 60 * 60 * 1000,
     OVERHEAD_BYTES = 1024, /* of a request beside its body */
+    OPERATIONS_MAX = 1024,
 };
 
 struct recording {
     struct recording *next;
-    const struct tb_script_row *row; /* lives as long as the worker */
+    const struct tb_script_row *row; /* lives as long as the worker, as */
+    const struct tb_operation *operation;
     json_t *request;
     size_t bytes;
     int64_t world_ms;
@@ -36,6 +39,10 @@ static struct recorder {
     size_t n, bytes;
     size_t left;  /* still to be written of those that were there when the writing began */
     bool running; /* a fiber is at it */
+    struct marks {
+        bool known;
+        struct tb_redaction *redaction; /* NULL: requests must not be kept */
+    } marks[OPERATIONS_MAX];
 } recorder;
 
 /* ---- taking ---- */
@@ -64,6 +71,7 @@ void tb_recorder_keep(const struct tb_exchange *x)
     const char *verdict = x->trace.scripts[TB_HOOK_ON_REQUEST].verdict;
     *recording = (struct recording){
         .row = x->script,
+        .operation = x->match.operation,
         .request = json_incref(request),
         .bytes = bytes,
         .status = x->status,
@@ -109,12 +117,43 @@ static void take(struct batch *batch)
     }
 }
 
-/* One element of script.record's array; NULL: it is too large to be kept. */
+static struct tb_redaction *redaction_of(json_t *list)
+{
+    char why[256];
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    json_decref(list);
+    return redaction;
+}
+
+/* What the product's schema marks as sensitive; its files are read once. */
+static const struct tb_redaction *marks_of(const struct tb_operation *operation)
+{
+    char path[256];
+    if (operation->index >= OPERATIONS_MAX)
+        return NULL;
+    struct marks *marks = &recorder.marks[operation->index];
+    if (marks->known)
+        return marks->redaction;
+    snprintf(path, sizeof path, "%s/%s.json", operation->plugin->name,
+             operation->route->body_schema == NULL ? "" : operation->route->body_schema);
+    for (char *c = path; *c != '/'; c++) /* folders are named as in SQL */
+        if (*c == '-')
+            *c = '_';
+    marks->known = true;
+    marks->redaction = redaction_of(operation->route->body_schema == NULL
+                                        ? json_array()
+                                        : tb_sensitive_members(recorder.parts.schemas, path));
+    return marks->redaction;
+}
+
+/* One element of script.record's array; NULL: it cannot be kept. */
 static json_t *row_of(const struct tb_redaction *redaction, const struct recording *recording)
 {
     json_t *row = NULL;
     char *text = NULL;
-    if (tb_redact(redaction, recording->request))
+    const struct tb_redaction *marks = marks_of(recording->operation);
+    if (marks != NULL && tb_redact(marks, recording->request) &&
+        tb_redact(redaction, recording->request))
         text = json_dumps(recording->request, JSON_COMPACT);
     if (text != NULL && strlen(text) <= TB_RECORDER_TEXT_BYTES)
         row = json_pack("{s:I, s:i, s:s, s:s, s:s}", "world_ms", (json_int_t)recording->world_ms,
@@ -142,15 +181,6 @@ static struct tb_str text_of(struct tb_req *req, const struct batch *batch,
     return out;
 }
 
-static struct tb_redaction *redaction_of(struct tb_str list)
-{
-    char why[256];
-    json_t *json = json_loadb(list.at, list.n, 0, NULL);
-    struct tb_redaction *redaction = tb_redaction_new(json, why, sizeof why);
-    json_decref(json);
-    return redaction;
-}
-
 static const char SQL_REDACTED[] = "select r from script.redacted($1, $2, $3) r";
 static const char SQL_RECORD[] = "select script.record($1, $2, $3::jsonb, $4, $5)";
 
@@ -163,7 +193,9 @@ static tb_err TB_SUSPENDS write_batch(struct tb_req *req, const struct batch *ba
     struct tb_str script = tb_str(batch->row->id);
     const struct tb_param who[] = {TB_INT(batch->row->book), TB_TEXT(script), TB_TIME(now_ms)};
     TB_TRY(tb_store_query(req, recorder.parts.store, &rows, SQL_REDACTED, who, TB_COUNT(who)));
-    struct tb_redaction *redaction = rows->n == 0 ? NULL : redaction_of(tb_cell(rows, 0, 0));
+    struct tb_str list = rows->n == 0 ? TB_STR_NONE : tb_cell(rows, 0, 0);
+    struct tb_redaction *redaction = redaction_of(
+        list.at == NULL ? NULL : json_loadb(list.at, list.n, 0, NULL));
     if (redaction == NULL)
         return NULL;
     struct tb_str text = text_of(req, batch, redaction);

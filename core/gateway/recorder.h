@@ -25,7 +25,8 @@ struct tb_recorder_parts {
     struct tb_loop *loop; /**< borrowed, as all */
     struct tb_store *store;
     struct tb_metrics *metrics;
-    int64_t days; /**< recordings are kept so long */
+    int64_t days;        /**< recordings are kept so long */
+    const char *schemas; /**< directory of the products' schemas */
 };
 
 void tb_recorder_open(const struct tb_recorder_parts *parts);

@@ -239,8 +239,13 @@ static void make_gateway(struct worker *w)
         .quarantined = quarantined,
         .owner = w,
     };
-    const struct tb_recorder_parts recorder = {w->loop, w->store, w->metrics,
-                                               w->config->script_recording_days};
+    const struct tb_recorder_parts recorder = {
+        .loop = w->loop,
+        .store = w->store,
+        .metrics = w->metrics,
+        .days = w->config->script_recording_days,
+        .schemas = w->config->schemas_directory,
+    };
     tb_recorder_open(&recorder);
     parts.operations_n = operations_n;
     w->gateway = tb_gateway_new(&parts);

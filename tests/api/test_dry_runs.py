@@ -3,6 +3,8 @@ and what it would change is told exactly."""
 
 import asyncio
 import json
+import os
+import shutil
 import time
 import uuid
 
@@ -12,7 +14,7 @@ from harness import Sandbox
 from harness.client import assert_problem
 from harness.load import load
 from harness.partner import Partner, new_id
-from harness.sandbox import wait_until
+from harness.sandbox import ROOT, wait_until
 
 RECORDING = "/scripts/v1/recording"
 SCRIPTS = "/scripts/v1/scripts"
@@ -344,6 +346,23 @@ def test_a_dry_run_needs_a_version_there_is(sandbox, recorded):
     sandbox.cli("script", "dry-run", *whose, exit_code=2)
     sandbox.cli("script", "dry-run", *whose, "--version", "1", exit_code=1)
     sandbox.cli("script", "dry-run", *whose, "--version", "1", "--against", "x", exit_code=2)
+
+
+# ---- what products mark ----
+
+def test_what_a_schema_marks_as_sensitive_is_left_out(tmp_path):
+    schemas = tmp_path / "schemas"
+    shutil.copytree(os.path.join(ROOT, "schemas"), schemas)
+    path = schemas / "e_payment/payment_create.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    schema["properties"]["purpose"]["x-sensitive"] = True
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    with Sandbox(settings={"TB_SCHEMAS_DIRECTORY": str(schemas)}) as sandbox:
+        it = Recorded(sandbox)
+        assert it.pay(100, purpose="a private matter").status_code == 201
+        it.await_recordings(1)
+        body = it.rows()[0][3]["body"]
+        assert body["purpose"] == "[redacted]" and body["amount"]["amount"] == 100
 
 
 # ---- beside other requests ----
