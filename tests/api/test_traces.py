@@ -9,7 +9,8 @@ from harness.partner import Partner
 
 PAYMENTS = "/e-payment/v1/payments"
 PING = "/example/v1/ping"
-STAGES = ["admit", "route", "authenticate", "constrain", "entitle", "limit", "query", "body", "schema", "consent", "idempotency", "handler", "reply"]
+STAGES = ["admit", "route", "authenticate", "constrain", "entitle", "limit", "query", "body", "script:before", "schema",
+          "consent", "idempotency", "handler", "script:after", "reply"]
 
 
 @pytest.fixture(scope="module")
