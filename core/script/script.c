@@ -192,7 +192,8 @@ bool tb_script_has(const struct tb_script *script, const char *hook)
 
 bool tb_script_worn(const struct tb_script *script)
 {
-    return script->starved || script->calls >= script->limits->calls;
+    return script->starved || script->calls >= script->limits->calls ||
+           script->bytes > script->limits->memory_bytes / 2;
 }
 
 bool tb_script_idle(const struct tb_script *script)

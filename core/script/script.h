@@ -66,8 +66,9 @@ void tb_script_free(struct tb_script *script);
 /** Whether the script has a hook of this name. */
 bool tb_script_has(const struct tb_script *script, const char *hook);
 
-/** A state that has run out of memory once, or served its number of calls, is not used again: free
- * it when idle and make another. */
+/** A state that has run out of memory once, was left with less than half of it (garbage that the
+ * next call would pay for), or has served its number of calls is not used again: free it when idle
+ * and make another. */
 bool tb_script_worn(const struct tb_script *script);
 bool tb_script_idle(const struct tb_script *script);
 
