@@ -267,8 +267,9 @@ def fill(it, n):
     script = it.recording()["script"]
     request = json.dumps({"id": "r", "method": "POST", "path": "/e-payment/v1/payments", "world_time": "2026-11-23T08:00:00.000Z",
                           "body": {"reference": "INV", "purpose": "goods", "amount": {"amount": 20000, "currency": "CNY"}}})
-    it.partner.run("insert into script.recording (world_ms, at, forget_at, book, bytes, status, script, verdict, request_id, request)"
-                   " select 0, now(), now() + interval '1 day', %s, %s, 201, %s, 'none', 'r-' || i, %s from generate_series(1, %s) i",
+    it.partner.run("insert into script.recording (n, world_ms, at, forget_at, book, bytes, status, script, verdict,"
+                   " request_id, request)"
+                   " select i, 0, now(), now() + interval '1 day', %s, %s, 201, %s, 'none', 'r-' || i, %s from generate_series(1, %s) i",
                    it.partner.book, len(request), script, request, n)
 
 

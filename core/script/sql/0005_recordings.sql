@@ -6,7 +6,7 @@
 -- 64 MiB stay; the oldest go.
 
 create table script.recording (
-    n          bigint      generated always as identity,
+    n          bigint      not null,                    -- 1, 2, 3 in a script, in the order of writing
     world_ms   bigint      not null,                    -- world time when it came, what tb.now() said
     at         timestamptz not null,
     forget_at  timestamptz not null,
@@ -26,6 +26,7 @@ create index recording_forget_at on script.recording using brin (forget_at);
 create table script.recording_switch (
     kept    bigint      not null default 0,     -- recordings there are, and their bytes
     bytes   bigint      not null default 0,
+    last_n  bigint      not null default 0,     -- of the newest there ever was
     since   timestamptz not null,
     until   timestamptz not null,
     book    int         not null,
@@ -170,10 +171,12 @@ begin
         return 0;
     end if;
     with fresh as (
-        insert into script.recording (world_ms, at, forget_at, book, bytes, status, script, verdict, request_id, request)
-        select q.world_ms, record.at, record.forget_at, record.book, octet_length(q.request), q.status, record.script,
-               q.verdict, q.id, q.request
-          from jsonb_to_recordset(record.requests) as q (world_ms bigint, status int, verdict text, id text, request text)
+        insert into script.recording (n, world_ms, at, forget_at, book, bytes, status, script, verdict, request_id, request)
+        select r.last_n + q.nth, q.world_ms, record.at, record.forget_at, record.book, octet_length(q.request), q.status,
+               record.script, q.verdict, q.id, q.request
+          from rows from (jsonb_to_recordset(record.requests)
+                          as (world_ms bigint, status int, verdict text, id text, request text))
+               with ordinality as q (world_ms, status, verdict, id, request, nth)
         returning bytes)
     select count(*) as kept, coalesce(sum(f.bytes), 0)::bigint as bytes into added from fresh f;
     r.kept := r.kept + added.kept;
@@ -193,7 +196,7 @@ begin
         r.kept := r.kept - gone.kept;
         r.bytes := r.bytes - gone.bytes;
     end if;
-    update script.recording_switch w set kept = r.kept, bytes = r.bytes
+    update script.recording_switch w set kept = r.kept, bytes = r.bytes, last_n = r.last_n + added.kept
      where w.book = r.book and w.script = r.script;
     return added.kept;
 end
