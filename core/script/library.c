@@ -48,7 +48,7 @@ static const char *const MATH[] = {"abs", "ceil", "floor", "fmod", "huge", "max"
 
 /* ---- what differs from the originals ---- */
 
-enum { NUMBER_CHARS = 64, UNPACKED = 250 };
+enum { NUMBER_CHARS = 64, UNPACKED = 250, TOSTRINGS = 16 };
 
 /*** tonumber(value[, base]) → number or nil
  *  Texts of more than 64 bytes are no numbers. */
@@ -68,12 +68,29 @@ static int to_number(lua_State *lua)
 /*** tostring(value) → text
  *  A table is told as `table`, a function as `function`: no addresses. */
 
+/* Call the function on top for the value at 1. It runs on the host's stack, and may come here
+ * again: how often is bounded, and counted whichever way it ends. */
+static void call_own_tostring(lua_State *lua)
+{
+    struct tb_script *script = tb_script_of(lua);
+    if (script->tostrings == TOSTRINGS)
+        luaL_error(lua, "__tostring asks for itself");
+    script->tostrings++;
+    lua_pushvalue(lua, 1);
+    int status = lua_pcall(lua, 1, 1, 0);
+    script->tostrings--;
+    if (status != 0)
+        lua_error(lua);
+}
+
 /* An address would tell where things lie in the host's memory. */
 static int to_string(lua_State *lua)
 {
     luaL_checkany(lua, 1);
-    if (luaL_callmeta(lua, 1, "__tostring"))
+    if (luaL_getmetafield(lua, 1, "__tostring")) {
+        call_own_tostring(lua);
         return lua_isstring(lua, -1) ? 1 : luaL_error(lua, "__tostring must return a string");
+    }
     switch (lua_type(lua, 1)) {
     case LUA_TNUMBER:
         lua_pushvalue(lua, 1);

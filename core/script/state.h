@@ -37,6 +37,7 @@ struct tb_script {
     uint32_t large; /**< objects above TB_SCRIPT_LARGE */
     uint32_t calls; /**< so far */
     uint32_t running;
+    uint32_t tostrings; /**< within each other */
     bool starved; /**< memory was refused: the state is not to be trusted with another call */
     struct tb_script_spend *spend; /**< of the call whose slice it is; NULL between slices */
     struct tb_pattern *patterns[TB_SCRIPT_PATTERNS];

@@ -39,6 +39,13 @@ static const struct {
     {"error(setmetatable({}, { __tostring = function() while true do end end }))", "error"},
     {"return tostring(setmetatable({}, { __tostring = function() while true do end end }))",
      "budget"},
+    {"return tostring(setmetatable({}, { __tostring = tostring }))", "error"},
+    {"local m = {} m.__tostring = function(x) return tostring(x) end return tostring(setmetatable({}, m))",
+     "error"},
+    {"local m = {} m.__tostring = function(x) while true do pcall(tostring, x) end end return tostring(setmetatable({}, m))",
+     "budget"},
+    {"return tb.match('a', ('('):rep(250) .. (')'):rep(250))", "error"},
+    {"return tb.match('a', ('(?='):rep(120) .. (')'):rep(120))", NULL},
     {"local t = {} for i = 1, 1e4 do t[i] = i end while true do table.sort(t, function() return true end) end",
      "budget"},
     {"local t = {} for i = 1, 3e4 do t[i] = -i end table.sort(t)", NULL},
@@ -137,6 +144,53 @@ static void ends_soon_whatever_a_script_does(void **state)
         if (best_us > most_us)
             fail_msg("%s: took %lld us", ATTACKS[i].body, (long long)best_us);
     }
+}
+
+struct reading {
+    char text[TB_SCRIPT_SOURCE_BYTES];
+    char why[TB_SCRIPT_WHY_BYTES];
+    struct tb_script *script;
+};
+
+static tb_err TB_SUSPENDS read_on_a_fiber(struct tb_req *req, void *arg)
+{
+    (void)req;
+    struct reading *reading = arg;
+    reading->script = tb_script_new(&tb_script_limits, tb_str(reading->text), reading->why,
+                                    sizeof reading->why);
+    return NULL;
+}
+
+/* A text is read on a fiber, whose stack is short. */
+static void reads_texts_that_nest_as_deep_as_can_be(void **state)
+{
+    (void)state;
+    static const char *const nests[][2] = {{"{", "}"},
+                                           {"(", ")"},
+                                           {"f(", ")"},
+                                           {"function() return ", " end"},
+                                           {"-", ""},
+                                           {"not ", ""},
+                                           {"1 .. ", ""},
+                                           {"1 ^ ", ""},
+                                           {"(function() do ", " end end)()"},
+                                           {"a[", "]"},
+                                           {"{ x = ", "}"}};
+    struct tb_loop *loop = tb_loop_new();
+    for (size_t i = 0; i < COUNT(nests); i++)
+        for (int depth = 20; depth <= 2000; depth = depth * 5 / 4) {
+            static struct reading reading;
+            size_t n = (size_t)snprintf(reading.text, sizeof reading.text, "local a = ");
+            for (int at = 0; at < depth; at++)
+                n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "%s", nests[i][0]);
+            n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "1");
+            for (int at = 0; at < depth; at++)
+                n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "%s", nests[i][1]);
+            snprintf(reading.text + n, sizeof reading.text - n, " return {}");
+            assert_null(tb_run_to_end(loop, read_on_a_fiber, &reading, 60000));
+            tb_script_free(reading.script);
+        }
+    tb_loop_free(loop);
 }
 
 /* What must not be there at all, or must not lead to it. Each is true when all is well. */
@@ -291,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_soon_whatever_a_script_does),
+        cmocka_unit_test(reads_texts_that_nest_as_deep_as_can_be),
         cmocka_unit_test(has_nothing_that_leads_out),
         cmocka_unit_test(a_state_without_memory_left_is_not_used_again),
         cmocka_unit_test(garbage_of_one_call_is_not_the_next_ones),
