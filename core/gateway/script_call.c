@@ -76,16 +76,16 @@ tb_err TB_SUSPENDS tb_script_ask(struct tb_exchange *x, struct tb_script_turn *t
     struct tb_scripts *scripts = tb_gateway_parts(x->gateway)->scripts;
     struct tb_script_result *result = &turn->result;
     struct tb_str id = {x->request_id, sizeof(x->request_id) - 1};
-    const struct tb_script_call call = {
+    struct tb_script_call call = {
         .hook = tb_script_hook_row(turn->hook)->name,
-        .input = tb_script_request(x),
         .second = second,
         .now_ms = tb_now(&x->run.req),
         .seed = tb_script_seed(id),
         .lookup = tb_scripts_lookup,
     };
     tb_err err = TB_E_INTERNAL;
-    if (call.input != NULL)
+    call.members = tb_script_members(x, &call.members_n);
+    if (call.members != NULL)
         err = tb_script_run(&x->run.req, turn->script, &call, result);
     tb_scripts_release(scripts, turn->script);
     if (err == NULL && result->end == TB_SCRIPT_DONE && result->decision != NULL &&

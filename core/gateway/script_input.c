@@ -5,6 +5,13 @@
 #include "gateway/gateway.h"
 #include "gateway/scripts.h"
 
+static const char *const HEADERS[] = {"content-type", "accept-language", "prefer"};
+
+static struct tb_str environment_of(const struct tb_grant *grant)
+{
+    return grant->env == TB_ENV_LIVE ? TB_STR("live") : TB_STR("sandbox");
+}
+
 static json_t *text_of(struct tb_str text)
 {
     return json_stringn(text.at, text.n);
@@ -49,10 +56,9 @@ static json_t *query_of(const struct tb_exchange *x)
 
 static json_t *headers_of(const struct tb_exchange *x)
 {
-    static const char *const allowed[] = {"content-type", "accept-language", "prefer"};
     json_t *headers = json_object();
-    for (size_t i = 0; i < TB_COUNT(allowed); i++)
-        put(headers, allowed[i], tb_http_header(&x->in, tb_str(allowed[i])));
+    for (size_t i = 0; i < TB_COUNT(HEADERS); i++)
+        put(headers, HEADERS[i], tb_http_header(&x->in, tb_str(HEADERS[i])));
     return headers;
 }
 
@@ -63,6 +69,83 @@ static json_t *scopes_of(const struct tb_grant *grant)
         (void)json_array_append_new(scopes, text_of(grant->scopes[i]));
     return scopes;
 }
+
+/* ---- the same as it is pushed into Lua, which needs no JSON between ---- */
+
+struct told {
+    struct tb_script_member params[TB_ROUTE_PARAMS_MAX], query[TB_QUERY_MAX], headers[3], all[16];
+    char now[TB_TIME_CHARS + 1];
+    struct tb_script_member scopes[];
+};
+
+static bool is_utf8(struct tb_str text)
+{
+    size_t at = 0, character;
+    while (at < text.n && (character = tb_utf8_span(text.at + at, text.n - at)) > 0)
+        at += character;
+    return at == text.n;
+}
+
+static void tell(struct tb_script_member *list, size_t *n, const char *name, struct tb_str text)
+{
+    if (name != NULL && text.at != NULL && is_utf8(text))
+        list[(*n)++] = (struct tb_script_member){.name = name, .text = text};
+}
+
+static void tell_all(struct tb_script_member *list, size_t *n, const char *name,
+                     const struct tb_script_member *members, size_t members_n)
+{
+    list[(*n)++] = (struct tb_script_member){
+        .name = name, .members = members, .members_n = members_n};
+}
+
+static void tell_parts(const struct tb_exchange *x, struct told *told, size_t *n)
+{
+    size_t params_n = 0, query_n = 0, headers_n = 0;
+    for (size_t i = 0; i < x->match.params_n; i++)
+        tell(told->params, &params_n, x->match.params[i].name, x->match.params[i].value);
+    for (size_t i = 0; i < x->query_n; i++)
+        tell(told->query, &query_n,
+             tb_arena_text(x->run.arena, x->query[i].name.at, x->query[i].name.n),
+             x->query[i].value);
+    for (size_t i = 0; i < TB_COUNT(HEADERS); i++)
+        tell(told->headers, &headers_n, HEADERS[i], tb_http_header(&x->in, tb_str(HEADERS[i])));
+    for (size_t i = 0; i < x->grant->scopes_n; i++)
+        told->scopes[i] = (struct tb_script_member){.text = x->grant->scopes[i]};
+    tell_all(told->all, n, "params", told->params, params_n);
+    tell_all(told->all, n, "query", told->query, query_n);
+    tell_all(told->all, n, "headers", told->headers, headers_n);
+    tell_all(told->all, n, "scopes", told->scopes, x->grant->scopes_n);
+}
+
+const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *out_n)
+{
+    const struct tb_operation *operation = x->match.operation;
+    struct told *told = tb_arena_raw(x->run.arena,
+                                     sizeof(*told) + x->grant->scopes_n * sizeof(told->scopes[0]));
+    if (told == NULL)
+        return NULL;
+    size_t *n = out_n;
+    *n = 0;
+    tb_time_format(tb_now(&x->run.req), told->now);
+    tell(told->all, n, "id", (struct tb_str){x->request_id, sizeof(x->request_id) - 1});
+    tell(told->all, n, "method", x->in.method);
+    tell(told->all, n, "path", x->in.path);
+    tell(told->all, n, "route", (struct tb_str){operation->key, operation->key_n});
+    tell(told->all, n, "product", tb_str(operation->plugin->name));
+    tell(told->all, n, "partner", x->grant->partner);
+    tell(told->all, n, "app", x->grant->app);
+    tell(told->all, n, "environment", environment_of(x->grant));
+    tell(told->all, n, "consent", x->grant->consent);
+    tell(told->all, n, "world_time", (struct tb_str){told->now, TB_TIME_CHARS});
+    if (x->json != NULL)
+        told->all[(*n)++] = (struct tb_script_member){.name = "body",
+                                                      .json = x->sent != NULL ? x->sent : x->json};
+    tell_parts(x, told, n);
+    return told->all;
+}
+
+/* ---- as JSON, for the recorder ---- */
 
 static void drop(void *json)
 {
@@ -90,7 +173,7 @@ json_t *tb_script_request(struct tb_exchange *x)
         (void)json_object_set_nocheck(request, "body", x->sent != NULL ? x->sent : x->json);
     put(request, "partner", x->grant->partner);
     put(request, "app", x->grant->app);
-    put(request, "environment", x->grant->env == TB_ENV_LIVE ? TB_STR("live") : TB_STR("sandbox"));
+    put(request, "environment", environment_of(x->grant));
     (void)json_object_set_new_nocheck(request, "scopes", scopes_of(x->grant));
     put(request, "consent", x->grant->consent);
     put(request, "world_time", (struct tb_str){now, TB_TIME_CHARS});

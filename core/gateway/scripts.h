@@ -154,7 +154,11 @@ void tb_script_words(char *out, size_t room, const char *words);
 void tb_script_trace(struct tb_exchange *x, enum tb_script_hook hook, const char *verdict,
                      const char *note);
 
-/** What on_request is given, as schemas/script/request.json says; lives as long as the request.
+/** What the hooks are given, told to Lua directly; lives as long as the request. NULL when memory
+ * ran out. Waits: no. */
+const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *out_n);
+
+/** The same as JSON, as schemas/script/request.json says; lives as long as the request.
  *  NULL when memory ran out. Waits: no. */
 json_t *tb_script_request(struct tb_exchange *x);
 

@@ -125,6 +125,43 @@ void tb_script_push(lua_State *lua, const json_t *json)
     }
 }
 
+/* What the host tells is as deep as the host made it: two levels. */
+static void push_leaf(lua_State *lua, const struct tb_script_member *member)
+{
+    if (member->json != NULL)
+        tb_script_push(lua, member->json);
+    else
+        lua_pushlstring(lua, member->text.at == NULL ? "" : member->text.at, member->text.n);
+}
+
+static void push_list(lua_State *lua, const struct tb_script_member *member)
+{
+    const struct tb_script_member *items = member->members;
+    bool named = member->members_n > 0 && items[0].name != NULL;
+    int n = (int)member->members_n;
+    lua_createtable(lua, named ? 0 : n, named ? n : 0);
+    for (int i = 0; i < n; i++) {
+        push_leaf(lua, &items[i]);
+        if (named)
+            lua_setfield(lua, -2, items[i].name);
+        else
+            lua_rawseti(lua, -2, i + 1);
+    }
+}
+
+void tb_script_push_members(lua_State *lua, const struct tb_script_member *members, size_t n)
+{
+    luaL_checkstack(lua, 8, "too many values");
+    lua_createtable(lua, 0, (int)n);
+    for (size_t i = 0; i < n; i++) {
+        if (members[i].text.at != NULL || members[i].json != NULL)
+            push_leaf(lua, &members[i]);
+        else
+            push_list(lua, &members[i]);
+        lua_setfield(lua, -2, members[i].name);
+    }
+}
+
 /* ---- Lua to JSON ---- */
 
 /* A container that is being read: its table lies on the stack, an object's current key above it. */

@@ -225,7 +225,10 @@ static int begin(lua_State *lua)
     const struct tb_script_call *call = lua_touserdata(lua, 1);
     run_text(lua);
     lua_getfield(lua, -1, call->hook);
-    tb_script_push(lua, call->input);
+    if (call->input != NULL)
+        tb_script_push(lua, call->input);
+    else
+        tb_script_push_members(lua, call->members, call->members_n);
     if (call->second == NULL)
         lua_pushnil(lua);
     else

@@ -78,9 +78,21 @@ size_t tb_script_bytes(const struct tb_script *script);
 typedef tb_err (*tb_script_lookup)(struct tb_req *req, void *arg, struct tb_str table,
                                    struct tb_str key, json_t **out);
 
+/** A member of a hook's argument that is told without making JSON of it first. Exactly one of text,
+ *  json and members is there; members make a table, or a list when they have no names. */
+struct tb_script_member {
+    const char *name;
+    struct tb_str text;
+    const json_t *json;
+    const struct tb_script_member *members;
+    size_t members_n;
+};
+
 struct tb_script_call {
     const char *hook;
-    const json_t *input;  /**< the hook's first argument */
+    const json_t *input; /**< the hook's first argument; NULL: it is told by `members` */
+    const struct tb_script_member *members;
+    size_t members_n;
     const json_t *second; /**< its second, or NULL */
     int64_t now_ms;       /**< what tb.now() says */
     uint64_t seed;        /**< what tb.random() begins with: the same request, the same numbers */

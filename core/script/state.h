@@ -20,8 +20,9 @@ struct tb_pattern;
 
 /** What one call of a hook has spent. It lives in the runner's frame. */
 struct tb_script_spend {
-    int64_t cpu_left_ns; /**< of the budget, at the beginning of this slice */
-    int64_t cpu_from_ns; /**< the thread's clock at the beginning of this slice */
+    int64_t cpu_left_ns;  /**< of the budget, at the beginning of this slice */
+    int64_t cpu_from_ns;  /**< the thread's clock at the beginning of this slice, about */
+    uint64_t slice_ticks; /**< the counter at that moment */
     int64_t wall_until_ms;
     uint64_t ticks_from, ticks_sure; /**< within so many ticks no clock needs to be asked */
     uint64_t random;                 /**< state of tb.random */
@@ -38,7 +39,7 @@ struct tb_script {
     uint32_t calls; /**< so far */
     uint32_t running;
     uint32_t tostrings; /**< within each other */
-    bool starved; /**< memory was refused: the state is not to be trusted with another call */
+    bool starved;       /**< memory was refused: the state is not to be trusted with another call */
     struct tb_script_spend *spend; /**< of the call whose slice it is; NULL between slices */
     struct tb_pattern *patterns[TB_SCRIPT_PATTERNS];
     uint32_t patterns_n;
@@ -109,6 +110,9 @@ int tb_script_replace(lua_State *lua);
 
 /** Push `json` as plain Lua values: raises for want of memory. */
 void tb_script_push(lua_State *lua, const json_t *json);
+
+/** Push members as a table, or as a list when they have no names. Raises for want of memory. */
+void tb_script_push_members(lua_State *lua, const struct tb_script_member *members, size_t n);
 
 /** A value as JSON. */
 struct tb_script_answer {
