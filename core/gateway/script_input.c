@@ -80,16 +80,26 @@ struct told {
 
 static bool is_utf8(struct tb_str text)
 {
-    size_t at = 0, character;
-    while (at < text.n && (character = tb_utf8_span(text.at + at, text.n - at)) > 0)
+    size_t at = 0, character = 1;
+    while (at < text.n && character > 0) {
+        character = (signed char)text.at[at] > 0 ? 1 : tb_utf8_span(text.at + at, text.n - at);
         at += character;
+    }
     return at == text.n;
 }
 
+/* What is ours. */
 static void tell(struct tb_script_member *list, size_t *n, const char *name, struct tb_str text)
 {
+    list[(*n)++] = (struct tb_script_member){.name = name, .text = text};
+}
+
+/* What a client sent; what is not UTF-8 is left out. */
+static void tell_sent(struct tb_script_member *list, size_t *n, const char *name,
+                      struct tb_str text)
+{
     if (name != NULL && text.at != NULL && is_utf8(text))
-        list[(*n)++] = (struct tb_script_member){.name = name, .text = text};
+        tell(list, n, name, text);
 }
 
 static void tell_all(struct tb_script_member *list, size_t *n, const char *name,
@@ -103,13 +113,14 @@ static void tell_parts(const struct tb_exchange *x, struct told *told, size_t *n
 {
     size_t params_n = 0, query_n = 0, headers_n = 0;
     for (size_t i = 0; i < x->match.params_n; i++)
-        tell(told->params, &params_n, x->match.params[i].name, x->match.params[i].value);
+        tell_sent(told->params, &params_n, x->match.params[i].name, x->match.params[i].value);
     for (size_t i = 0; i < x->query_n; i++)
-        tell(told->query, &query_n,
-             tb_arena_text(x->run.arena, x->query[i].name.at, x->query[i].name.n),
-             x->query[i].value);
+        tell_sent(told->query, &query_n,
+                  tb_arena_text(x->run.arena, x->query[i].name.at, x->query[i].name.n),
+                  x->query[i].value);
     for (size_t i = 0; i < TB_COUNT(HEADERS); i++)
-        tell(told->headers, &headers_n, HEADERS[i], tb_http_header(&x->in, tb_str(HEADERS[i])));
+        tell_sent(told->headers, &headers_n, HEADERS[i],
+                  tb_http_header(&x->in, tb_str(HEADERS[i])));
     for (size_t i = 0; i < x->grant->scopes_n; i++)
         told->scopes[i] = (struct tb_script_member){.text = x->grant->scopes[i]};
     tell_all(told->all, n, "params", told->params, params_n);
@@ -129,14 +140,15 @@ const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *
     *n = 0;
     tb_time_format(tb_now(&x->run.req), told->now);
     tell(told->all, n, "id", (struct tb_str){x->request_id, sizeof(x->request_id) - 1});
-    tell(told->all, n, "method", x->in.method);
-    tell(told->all, n, "path", x->in.path);
+    tell_sent(told->all, n, "method", x->in.method);
+    tell_sent(told->all, n, "path", x->in.path);
     tell(told->all, n, "route", (struct tb_str){operation->key, operation->key_n});
     tell(told->all, n, "product", tb_str(operation->plugin->name));
     tell(told->all, n, "partner", x->grant->partner);
     tell(told->all, n, "app", x->grant->app);
     tell(told->all, n, "environment", environment_of(x->grant));
-    tell(told->all, n, "consent", x->grant->consent);
+    if (x->grant->consent.at != NULL)
+        tell(told->all, n, "consent", x->grant->consent);
     tell(told->all, n, "world_time", (struct tb_str){told->now, TB_TIME_CHARS});
     if (x->json != NULL)
         told->all[(*n)++] = (struct tb_script_member){.name = "body",
