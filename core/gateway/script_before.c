@@ -173,6 +173,10 @@ static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how)
 {
     if (x->script->failure[TB_HOOK_ON_REQUEST] == TB_FAILURE_OPEN)
         return NULL;
+    /* a script may well trip over a body that nobody would take: that is what to mend first */
+    TB_TRY(tb_stage_schema(x));
+    if (x->answered)
+        return NULL;
     return refuse(x,
                   tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
                           "on_request of version %d did not decide: %s", x->script_version, how));

@@ -262,6 +262,14 @@ def test_a_failing_script_follows_its_policy(sandbox, body, ended):
     assert it.trace(answer)["scripts"][0]["verdict"] == ended
 
 
+def test_a_script_that_trips_over_a_wrong_body_leaves_it_to_the_schema(sandbox):
+    it = Scripted(sandbox, hook("return request.body.amount.amount > 1 and { note = 'much' } or nil"))
+    answer = it.http.post(PAYMENTS, {"reference": "R"}, key=new_id("key"))
+    assert "/amount" in {place["pointer"] for place in assert_problem(answer, 422, "invalid_body")["errors"]}
+    assert it.trace(answer)["scripts"][0]["verdict"] == "error"
+    assert it.pay().status_code == 201
+
+
 @pytest.mark.parametrize("body, ended", FAILURES)
 def test_a_script_that_fails_on_the_answer_undoes_nothing(sandbox, body, ended):
     it = Scripted(sandbox, answering(f"if request.method == 'POST' then {body} end"))
