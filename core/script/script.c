@@ -176,7 +176,7 @@ void tb_script_free(struct tb_script *script)
     TB_ASSERT(script->running == 0);
     if (script->lua != NULL)
         lua_close(script->lua);
-    /* LuaJIT forgets a vector of 8 bytes when memory ends while it reads bytecode. */
+    /* LuaJIT forgets a vector of 8 bytes when memory ends early in a state's life. */
     TB_ASSERT(script->bytes == 0 || (script->starved && script->bytes <= LOST_BYTES));
     tb_script_patterns_free(script);
     tb_mem_free(script);
@@ -222,7 +222,7 @@ struct running {
 /* Leaves the hook's function and its arguments on the stack. */
 static int begin(lua_State *lua)
 {
-    const struct tb_script_call *call = lua_touserdata(lua, 1);
+    const struct tb_script_call *call = tb_script_of(lua)->handed;
     run_text(lua);
     lua_getfield(lua, -1, call->hook);
     if (call->input != NULL)
@@ -253,13 +253,13 @@ static int drop_thread(lua_State *lua)
 
 static int push_entry(lua_State *lua)
 {
-    tb_script_push(lua, lua_touserdata(lua, 1));
+    tb_script_push(lua, tb_script_of(lua)->handed);
     return 1;
 }
 
 static int read_answer(lua_State *lua)
 {
-    tb_script_read(lua, 1, lua_touserdata(lua, 2));
+    tb_script_read(lua, 1, tb_script_of(lua)->handed);
     return 0;
 }
 
@@ -285,14 +285,22 @@ static int resume(struct running *running, int arguments)
     return status;
 }
 
+/* lua_pcall for a function that lay ready. What the host hands it does not go over Lua's stack:
+ * even to push a light userdata may take memory. */
+static int call_ready(struct tb_script *script, lua_State *lua, int arguments, int results,
+                      const void *handed)
+{
+    script->handed = (void *)(uintptr_t)handed;
+    return lua_pcall(lua, arguments, results, 0);
+}
+
 /* Set the hook up and run it, in one slice. */
 static int start(struct running *running)
 {
     lua_State *thread = running->thread;
     tb_script_slice(running->script, &running->spend);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, running->script->begin);
-    lua_pushlightuserdata(thread, (void *)(uintptr_t)running->call);
-    int status = lua_pcall(thread, 1, 3, 0);
+    int status = call_ready(running->script, thread, 0, 3, running->call);
     if (status == 0)
         status = lua_resume(thread, 2);
     tb_script_slice_end(running->script);
@@ -308,8 +316,7 @@ static int hand_over(struct running *running, const json_t *entry)
         lua_pushnil(lua);
     } else {
         lua_rawgeti(lua, LUA_REGISTRYINDEX, running->script->push_entry);
-        lua_pushlightuserdata(lua, (void *)(uintptr_t)entry);
-        status = lua_pcall(lua, 1, 1, 0);
+        status = call_ready(running->script, lua, 0, 1, entry);
     }
     lua_xmove(lua, running->thread, 1); /* the value, or what was wrong with it */
     return status;
@@ -363,8 +370,7 @@ static int read_result(struct running *running)
     lua_settop(thread, 1);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, running->script->read_answer);
     lua_insert(thread, 1);
-    lua_pushlightuserdata(thread, &running->answer);
-    return lua_pcall(thread, 2, 0, 0);
+    return call_ready(running->script, thread, 1, 0, &running->answer);
 }
 
 static tb_err finish(struct tb_req *req, struct running *running)

@@ -46,6 +46,7 @@ struct tb_script {
     char hooks[TB_SCRIPT_HOOKS][TB_SCRIPT_HOOK_BYTES];
     uint32_t hooks_n;
     int begin, push_entry, read_answer; /**< functions of the runner's, in the registry */
+    void *handed;                       /**< what the runner gives the one of them that it calls */
     lua_State *spare;                   /**< a thread for the next call; NULL: none */
     int spare_anchor;                   /**< its place in the registry */
     void *owner;                        /**< of the table that keeps it (states.c) */
