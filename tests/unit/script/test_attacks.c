@@ -293,8 +293,8 @@ static void survives_the_end_of_memory_at_any_allocation(void **state)
         "local a = tb.lookup('a', 'b') for i = 1, 20 do pcall(tb.lookup, 'a', 'c' .. i) end",
         "local a = tb.lookup('a', 'b') return { { { { { { { { { a, a } } } } } } } } }",
         "local t = {} for i = 1, 30 do t[i] = ('x'):rep(300) .. i end return t",
-        "local m = setmetatable({}, { __index = function(_, k) return tb.lookup('a', k) end }) "
-        "return { m.a, m.b }",
+        ("local m = setmetatable({}, { __index = function(_, k) return tb.lookup('a', k) end }) "
+         "return { m.a, m.b }"),
         "table.sort({ 3, 2, 1 }) return { money.of(3, 'CNY'), pcall(error, {}), tb.replace('aba', 'b', 'c') }",
     };
     struct stage stage;
