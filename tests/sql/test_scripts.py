@@ -5,6 +5,7 @@ import json
 import psycopg2
 import pytest
 from conftest import NOW, PARTNER, stem
+from script_damage import DAMAGE
 from test_concurrency import together
 
 AUTHOR, REVIEWER, OTHER = "app_" + "a" * 26, "app_" + "b" * 26, "ptr_" + "b" * 26
@@ -305,15 +306,7 @@ def test_an_operators_hand_on_a_table_is_recorded_with_what_was_there(s):
 # ---- proof ----
 
 @pytest.mark.corrupts
-@pytest.mark.parametrize("sql, invariant", [
-    ("update script.version set source = source || ' '", "script_source"),
-    ("delete from script.version where version = 1", "script_versions"),
-    ("update script.version set state = 'retired'", "script_active"),
-    ("update script.version set reviewer = author", "script_review"),
-    ("update script.script set version = 1", "script_activation"),
-    ("update script.entry_count set entries = 7", "script_tables"),
-    ("delete from script.entry", "script_tables"),
-])
+@pytest.mark.parametrize("sql, invariant", DAMAGE)
 def test_what_does_not_tell_one_story_is_found(s, sql, invariant):
     s.ready()
     s.activate(s.ready(SOURCE + " "))
