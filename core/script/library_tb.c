@@ -2,6 +2,8 @@
  * lua/api.md is made of. */
 #include "script/state.h"
 
+enum { TABLE_BYTES = 40, KEY_BYTES = 512 /**< 128 characters */ };
+
 /*** # tb
  *  What the host gives. */
 
@@ -54,8 +56,12 @@ static int array(lua_State *lua)
  *  none while the text is read. */
 static int lookup(lua_State *lua)
 {
-    luaL_checkstring(lua, 1);
-    luaL_checkstring(lua, 2);
+    size_t table_n, key_n;
+    luaL_checklstring(lua, 1, &table_n);
+    luaL_checklstring(lua, 2, &key_n);
+    if (table_n > TABLE_BYTES || key_n > KEY_BYTES) /* they are kept in the request's memory */
+        return luaL_error(lua, "a table's name has at most %d bytes, a key %d", TABLE_BYTES,
+                          KEY_BYTES);
     lua_settop(lua, 2);
     return lua_yield(lua, 2);
 }

@@ -274,6 +274,9 @@ static void bounds_lookups_and_where_they_may_stand(void **state)
         {"local t = setmetatable({}, { __index = function() return tb.lookup('a', 'b').key end }) return t.x == 'b'",
          ""},
         {"return tb.lookup({}, 1)", "string expected"},
+        {"return tb.lookup(('x'):rep(41), 'b')", "a table's name has at most"},
+        {"return tb.lookup('a', ('x'):rep(513))", "a key 512"},
+        {"return tb.lookup('a', ('x'):rep(512)) ~= nil", ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct stage stage;
