@@ -2,7 +2,8 @@
  * lua/api.md is made of. */
 #include "script/state.h"
 
-enum { TABLE_BYTES = 40, KEY_BYTES = 512 /**< 128 characters */ };
+/* The longest names an entry can have; what is looked up is kept in the request's memory. */
+enum { TABLE_BYTES = 40, KEY_BYTES = 512 /* 128 characters */ };
 
 /*** # tb
  *  What the host gives. */
@@ -59,9 +60,10 @@ static int lookup(lua_State *lua)
     size_t table_n, key_n;
     luaL_checklstring(lua, 1, &table_n);
     luaL_checklstring(lua, 2, &key_n);
-    if (table_n > TABLE_BYTES || key_n > KEY_BYTES) /* they are kept in the request's memory */
-        return luaL_error(lua, "a table's name has at most %d bytes, a key %d", TABLE_BYTES,
-                          KEY_BYTES);
+    if (table_n > TABLE_BYTES || key_n > KEY_BYTES) { /* no entry has such a name */
+        lua_pushnil(lua);
+        return 1;
+    }
     lua_settop(lua, 2);
     return lua_yield(lua, 2);
 }

@@ -44,7 +44,7 @@ class Anything:
     def path(self, operation):
         values = {}
         for name, prefix in operation.parameters:
-            values[name] = self.chance.choice([self.objects[name], new_id(prefix or "xxx"), urllib.parse.quote(self.bit(), safe="")])
+            values[name] = self.chance.choice([self.objects.get(name, "x"), new_id(prefix or "xxx"), urllib.parse.quote(self.bit(), safe="")])
         path = operation.at(**values)
         if self.chance.random() < 0.1:
             path += self.chance.choice(["/", "//", "/x", "%20", ".", "?"])

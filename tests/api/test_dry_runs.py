@@ -376,6 +376,16 @@ def p99(sandbox, client, path):
     return sorted(result.latencies)[int(len(result.latencies) * 0.99)]
 
 
+def beside_dry_runs(it, made, measure):
+    """What is measured while two dry runs are under way, and how many of them still are afterwards."""
+    runs = [it.dry_run(made) for _ in range(2)]
+    value = measure()
+    still = sum(it.client.get(where).json()["status"] == "running" for where in runs)
+    for where in runs:
+        it.client.http.delete(where)
+    return value, still
+
+
 def test_other_requests_do_not_notice_a_dry_run():
     with Sandbox(settings={"TB_WORKERS": "1"}) as sandbox:
         it = Recorded(sandbox)
@@ -385,10 +395,8 @@ def test_other_requests_do_not_notice_a_dry_run():
         client, path = other.client(), f"/accounts/v1/accounts/{other.account()}"
         p99(sandbox, client, path)
         alone = min(p99(sandbox, client, path) for _ in range(2))
-        where = it.dry_run(made)
-        beside = min(p99(sandbox, client, path) for _ in range(2))
-        still = it.client.get(where).json()["status"]
-        it.client.http.delete(where)
-        print(f"p99 alone {alone * 1000:.2f} ms, beside a dry run {beside * 1000:.2f} ms, {still}")
-        assert still == "running"
+        seen = [beside_dry_runs(it, made, lambda: p99(sandbox, client, path)) for _ in range(2)]
+        beside, still = min(value for value, _ in seen), max(running for _, running in seen)
+        print(f"p99 alone {alone * 1000:.2f} ms, beside dry runs {beside * 1000:.2f} ms, {still} of 2 still running")
+        assert still > 0, "the dry runs were over before anybody could notice them"
         assert beside < 2 * alone + 0.002
