@@ -54,6 +54,7 @@ async def under_load(sandbox, requests, disturb, every_s, connections=6, streams
 
 @pytest.mark.parametrize("how, sign", [("abort", "ABRT"), ("null", "SEGV"), ("stack", "SEGV")])
 def test_a_crash_is_recorded_with_the_request_and_the_worker_is_back_within_a_second(breakable, how, sign):
+    wait_until(lambda: len(breakable.pids()) == 2, 10, "both workers serve, whatever crashed before")
     victims = set(breakable.pids())
     request_id = str(uuid.uuid4())
     record, seconds = crash(breakable, how, **{"X-Request-Id": request_id})

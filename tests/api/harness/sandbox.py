@@ -145,8 +145,14 @@ class Sandbox:
         return self.status()["pid"]
 
     def postmaster(self):
-        with open(os.path.join(self.run_dir, "pg/cluster/postmaster.pid"), encoding="utf-8") as opened:
-            return int(opened.readline())
+        """Its process; waits while it is between two lives."""
+        def pid():
+            try:
+                with open(os.path.join(self.run_dir, "pg/cluster/postmaster.pid"), encoding="utf-8") as opened:
+                    return int(opened.readline() or 0)
+            except FileNotFoundError:
+                return 0
+        return wait_until(pid, 20, "PostgreSQL has a process")
 
     def signal(self, which):
         os.kill(self.master(), which)
