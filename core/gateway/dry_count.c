@@ -83,7 +83,7 @@ static void add_line(struct tb_dry_count *count, const struct tb_dry_request *re
         json_object_get(request->json, "method"), "path", json_object_get(request->json, "path"),
         "status", request->status, "changes", names_of(changes), "before",
         verdict_json(&verdicts[TB_DRY_BEFORE]), "after", verdict_json(&verdicts[TB_DRY_AFTER]));
-    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
     if (text != NULL) {
         (void)json_array_append_new(count->lines, json_string(text));
         count->lines_bytes += strlen(text);

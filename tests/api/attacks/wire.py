@@ -198,7 +198,7 @@ class Wire:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            readable, writable, _ = select.select([self.sock] if read else [], [self.sock], [], min(left, 0.5))
+            readable, writable = ready(self.sock, read, True, min(left, 0.5))
             if readable:
                 self._read_all()
             if writable and not self.out.closed:
@@ -219,7 +219,7 @@ class Wire:
         while not self.out.closed and (left := end - time.monotonic()) > 0:
             if until is not None and until(self):
                 return True
-            if getattr(self.sock, "pending", lambda: 0)() or select.select([self.sock], [], [], min(left, 0.5))[0]:
+            if getattr(self.sock, "pending", lambda: 0)() or ready(self.sock, True, False, min(left, 0.5))[0]:
                 self._read_all()
         return until is not None and until(self)
 
@@ -241,3 +241,13 @@ class Wire:
         self.out.name, self.out.note = name, note
         self.sock.close()
         return self.out
+
+
+def ready(sock, read, write, seconds):
+    """Whether it can be read, and written, within the time: by poll, which knows descriptors above 1023."""
+    asked = (select.POLLIN if read else 0) | (select.POLLOUT if write else 0)
+    poll = select.poll()
+    poll.register(sock, asked)
+    events = sum(event for _, event in poll.poll(seconds * 1000))
+    broken = events & (select.POLLERR | select.POLLHUP | select.POLLNVAL)
+    return bool(read and (events & select.POLLIN or broken)), bool(write and (events & select.POLLOUT or broken))
