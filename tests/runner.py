@@ -26,6 +26,13 @@ def say(text=""):
     print(text, file=sys.stderr, flush=True)
 
 
+def what_failed(said):
+    """What a failed test said, in 40 lines: first what pytest says was not so, then the end of it all."""
+    lines = said.splitlines()
+    reasons = [line[:400] for line in lines if line.startswith("E   ")][:10]
+    return reasons + lines[-(40 - len(reasons)):]
+
+
 class Suite:
     """The outcome of one suite: names that passed, and those that failed with what they said."""
 
@@ -40,7 +47,7 @@ class Suite:
             self.passed.append(test)
         else:
             self.failed[test] = said
-            say(f"   FAILED {test}\n" + "\n".join("   | " + line for line in said.splitlines()[-40:]))
+            say(f"   FAILED {test}\n" + "\n".join("   | " + line for line in what_failed(said)))
 
     def end(self):
         self.seconds = round(time.monotonic() - self.began, 1)
@@ -234,8 +241,8 @@ def main():
     failed = sum(len(s.failed) for s in suites)
     passed = sum(len(s.passed) for s in suites)
     for s in suites:
-        for test in s.failed:
-            say(f"FAILED {s.name}: {test}")
+        for test, said in s.failed.items():
+            say(f"FAILED {s.name}: {test}: {' '.join(what_failed(said)[:1])}")
     if options.json:
         print(json.dumps({"passed": passed, "failed": failed, "suites": [
             {"name": s.name, "seconds": s.seconds, "passed": s.passed, "failed": s.failed, "skipped": s.skipped}
