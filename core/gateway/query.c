@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "gateway/gateway.h"
+#include "oauth/form.h"
 
 static const struct tb_query_param PAGE_PARAMS[] = {
     {"limit", TB_Q_INT, 1, 0, NULL,
@@ -22,42 +23,6 @@ static tb_err refuse(struct tb_exchange *x, struct tb_str name, const char *why)
         .parameter = copy, .code = "bad_parameter", .detail = why};
     problem->places_n = problem->places_total = 1;
     return tb_fail(&x->run.req, TB_E_BAD_PARAMETER, "query parameter %s: %s", copy, why);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decode application/x-www-form-urlencoded text. False for a broken escape or a NUL. */
-static bool decode(struct tb_arena *arena, struct tb_str raw, struct tb_str *out)
-{
-    char *at = tb_arena_raw(arena, raw.n + 1);
-    size_t n = 0;
-    if (at == NULL)
-        return false;
-    for (size_t i = 0; i < raw.n; i++) {
-        char c = raw.at[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%') {
-            int high = i + 2 < raw.n ? hex_digit(raw.at[i + 1]) : -1;
-            int low = i + 2 < raw.n ? hex_digit(raw.at[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0')
-            return false;
-        at[n++] = c;
-    }
-    at[n] = '\0';
-    *out = (struct tb_str){at, n};
-    return tb_utf8_valid(*out);
 }
 
 static const struct tb_query_param *declared(const struct tb_route *route, struct tb_str name)
@@ -131,7 +96,8 @@ static tb_err take(struct tb_exchange *x, struct tb_str pair)
     struct tb_str name, value;
     if (equals != NULL)
         raw_value = (struct tb_str){equals + 1, pair.n - raw_name.n - 1};
-    if (!decode(x->run.arena, raw_name, &name) || !decode(x->run.arena, raw_value, &value))
+    if (!tb_form_decode(&x->run.req, raw_name, &name) ||
+        !tb_form_decode(&x->run.req, raw_value, &value))
         return tb_fail(&x->run.req, TB_E_BAD_PARAMETER,
                        "the query is not valid percent-encoded UTF-8");
     const struct tb_query_param *param = declared(x->match.operation->route, name);
