@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "oauth/client_metadata.h"
+#include "oauth/code.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include <stdio.h>
@@ -122,13 +123,10 @@ static struct tb_str derive_text(struct tb_req *req, const char *label,
                                  char out[TB_CLIENT_SECRET_CHARS + 1])
 {
     struct tb_secret derived = {NULL, 0};
-    unsigned char digest[TB_SHA256_BYTES];
     tb_secret_derive(&derived, &tb_oauth()->master, label);
     out[tb_base64url_write(out, TB_BYTES(derived.at, derived.n))] = '\0';
     tb_secret_wipe(&derived);
-    struct tb_str text = tb_str(out);
-    tb_sha256(&text, 1, digest);
-    return tb_base64url(tb_run_of(req)->arena, TB_BYTES(digest, sizeof(digest)));
+    return tb_handle_digest(tb_run_of(req)->arena, tb_str(out));
 }
 
 /* What the users' second factors are, for who finds them made already. */

@@ -4,6 +4,7 @@
 #include "crypto/digest.h"
 #include "http/server.h"
 #include "oauth/certificate.h"
+#include "oauth/code.h"
 #include "oauth/errors.h"
 #include "oauth/registration.h"
 #include "oauth/server.h"
@@ -41,7 +42,8 @@ static tb_err TB_SUSPENDS find(struct tb_req *req, struct managed *out)
     static const struct tb_json_limits limits = {TB_ARENA_CAP, 32, 10000, true};
     TB_TRY(tb_query(req, &rows, SQL_FIND, TB_TEXT(app), TB_TIME(tb_oauth_now_s(req) * 1000)));
     struct tb_str kept = rows->n > 0 ? tb_cell(rows, 0, 0) : TB_STR_NONE;
-    struct tb_str shown = tb_registration_digest(req, token.at == NULL ? TB_STR("") : token);
+    struct tb_str shown = tb_handle_digest(tb_run_of(req)->arena,
+                                           token.at == NULL ? TB_STR("") : token);
     bool same = tb_same_secret(shown, kept.at == NULL ? TB_STR(NOBODYS) : kept);
     if (!same || token.at == NULL || kept.at == NULL)
         return tb_fail(req, TB_E_INVALID_REGISTRATION_TOKEN, "%s",
@@ -79,7 +81,8 @@ static tb_err check_names(struct tb_req *req, const struct managed *m, const jso
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "client_id must be the client's");
     if (json_object_get(asked, "client_secret") == NULL)
         return NULL;
-    struct tb_str digest = tb_registration_digest(req, tb_json_str(asked, "client_secret"));
+    struct tb_str digest = tb_handle_digest(tb_run_of(req)->arena,
+                                            tb_json_str(asked, "client_secret"));
     for (struct tb_str rest = m->secrets; rest.n >= digest.n && digest.at != NULL;) {
         if (tb_same_secret((struct tb_str){rest.at, digest.n}, digest))
             return NULL;

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "http/server.h"
 #include "oauth/certificate.h"
+#include "oauth/code.h"
 #include "oauth/demo.h"
 #include "oauth/errors.h"
 #include "oauth/registration.h"
@@ -173,7 +174,7 @@ static tb_err TB_SUSPENDS make_sibling(struct tb_req *req, struct tb_tx *tx, voi
     struct making *m = arg;
     struct tb_rows *rows;
     struct tb_str token = tb_registration_token(req);
-    const struct tb_param whose[] = {TB_TEXT(tb_registration_digest(req, token))};
+    const struct tb_param whose[] = {TB_TEXT(tb_handle_digest(tb_run_of(req)->arena, token))};
     TB_TRY(tb_tx_query(tx, &rows, SQL_KIN, whose, TB_COUNT(whose)));
     if (rows->n == 0)
         return tb_fail(req, TB_E_INVALID_REGISTRATION_TOKEN, "%s",

@@ -2,7 +2,6 @@
 #include "oauth/registration.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "crypto/digest.h"
 #include "http/server.h"
 #include "oauth/client_metadata.h"
 #include "oauth/errors.h"
@@ -39,13 +38,6 @@ tb_err tb_registration_read(struct tb_req *req, json_t **out_asked)
     if (!json_is_object(*out_asked))
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "the body must be a JSON object");
     return NULL;
-}
-
-struct tb_str tb_registration_digest(struct tb_req *req, struct tb_str secret)
-{
-    unsigned char digest[TB_SHA256_BYTES];
-    tb_sha256(&secret, 1, digest);
-    return tb_base64url(tb_run_of(req)->arena, TB_BYTES(digest, sizeof(digest)));
 }
 
 struct tb_str tb_registration_token(struct tb_req *req)

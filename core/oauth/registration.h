@@ -48,9 +48,6 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_registration_secret(struct tb_req *req, struc
 /** The token behind "Bearer " in the request; absent when there is none. */
 struct tb_str tb_registration_token(struct tb_req *req);
 
-/** What is kept of a token or a secret; absent when the arena is full. */
-struct tb_str tb_registration_digest(struct tb_req *req, struct tb_str secret);
-
 /** Handlers of /oauth/register/{client_id}: manage.c */
 tb_err TB_SUSPENDS tb_registration_get(struct tb_req *req);
 tb_err TB_SUSPENDS tb_registration_put(struct tb_req *req);
