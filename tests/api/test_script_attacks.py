@@ -10,7 +10,9 @@ import pytest
 
 from harness.client import assert_problem
 from harness.partner import Partner
-from test_scripts import PAYMENTS, Scripted, hook, put
+from harness.scripted import Scripted, hook
+
+PAYMENTS = "/e-payment/v1/payments"
 
 ATTACKS = {
     "a loop": "while true do end",
@@ -93,7 +95,7 @@ def test_a_bystander_hardly_notices(sandbox):
 
 def test_no_name_leads_to_another_partners_entries(sandbox):
     other = Scripted(sandbox)
-    put(other, "payees", "a", '"theirs"')
+    other.put("payees", "a", '"theirs"')
     names = ["payees", f"{other.id}/payees", f"{other.id}.payees", "../payees", "payees\\0", "%", "*", "' or true --"]
     tried = ", ".join('"' + name.replace("'", "\\'") + '"' for name in names)
     it = Scripted(sandbox, hook(f"""

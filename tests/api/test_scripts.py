@@ -9,68 +9,9 @@ import pytest
 from harness.sandbox import wait_until
 from harness.client import assert_problem
 from harness.partner import Partner, new_id
+from harness.scripted import KNOWN_WITHIN_S, SETTLE, Scripted, answering, hook
 
 PAYMENTS = "/e-payment/v1/payments"
-KNOWN_WITHIN_S = 0.5
-
-
-# What runs is active: script.point only points.
-SETTLE = """update script.version v set state = case when v.version = s.version or v.version = s.previous and s.canary < 100
-            then 'active' when v.state = 'active' then 'retired' else v.state end
-            from script.script s where s.book = v.book and s.id = v.script and v.book = %s and v.script = %s"""
-
-
-class Scripted(Partner):
-    """A partner with a script, two accounts and a client."""
-
-    def __init__(self, sandbox, source=None, **how):
-        super().__init__(sandbox, "Scripted", **{k: how.pop(k) for k in ("limits", "entitlements") if k in how})
-        self.script, self.versions = new_id("scr"), 0
-        self.run("insert into script.script (generation, book, id, partner, created_at) values (0, %s, %s, %s, now())",
-                 self.book, self.script, self.id)
-        self.a, self.b = self.account(), self.account()
-        self.http = self.client()
-        if source:
-            self.activate(source, **how)
-
-    def push(self, source):
-        self.versions += 1
-        self.run("insert into script.version (book, script, version, created_at, digest, author, reviewer, state, source)"
-                 " values (%s, %s, %s, now(), sha256(convert_to(%s, 'UTF8')), 'operator:a', 'operator:b', 'reviewed', %s)",
-                 self.book, self.script, self.versions, source, source)
-        return self.versions
-
-    def point(self, version, previous=None, canary=100, on_request="deny", on_response="skip", kind="activate"):
-        self.run("select script.point(%s, %s, %s, %s, %s, %s, %s, %s, 'operator:b', now())", self.book, self.script, version,
-                 previous, canary, on_request, on_response, kind)
-        self.run(SETTLE, self.book, self.script)
-        self.pointed_at = time.monotonic()
-
-    def activate(self, source, **how):
-        version = self.push(source)
-        self.point(version, **how)
-        time.sleep(KNOWN_WITHIN_S)
-        return version
-
-    def pay(self, amount=100, **more):
-        return self.http.pay(self.a, self.b, amount, **more)
-
-    def trace(self, answer, client=None, operator=False):
-        where = "/operator/traces" if operator else "/traces/v1/traces"
-        return (client or self.http).get(f"{where}/{answer.headers['x-request-id']}").json()
-
-    def failures(self):
-        with self.db.cursor() as cursor:
-            cursor.execute("select hook, ended, why from script.failure where script = %s order by at", (self.script,))
-            return cursor.fetchall()
-
-
-def hook(body, name="on_request", arguments="request"):
-    return f"return {{ {name} = function({arguments}) {body} end }}"
-
-
-def answering(body):
-    return hook(body, "on_response", "request, response")
 
 
 # ---- deciding ----
@@ -428,14 +369,6 @@ def test_a_script_widens_nothing(sandbox):
 
 # ---- tables ----
 
-def put(it, table, key, value):
-    it.run("insert into script.entry_count (book, partner, table_name, entries) values (%s, %s, %s, 1)"
-           " on conflict (book, partner, table_name) do update set entries = script.entry_count.entries + 1",
-           it.book, it.id, table)
-    it.run("insert into script.entry (book, partner, table_name, key, value, updated_at, by)"
-           " values (%s, %s, %s, %s, %s, now(), 'operator:a')", it.book, it.id, table, key, value)
-
-
 def test_a_script_looks_into_its_partners_tables_and_no_others(sandbox):
     source = hook("""
         local entry = tb.lookup("payees", request.body and request.body.creditor_account or "none")
@@ -443,7 +376,7 @@ def test_a_script_looks_into_its_partners_tables_and_no_others(sandbox):
         if entry then return { route = { channel = entry.channel } } end""")
     it, other = Scripted(sandbox, source), Scripted(sandbox, source)
     assert_problem(it.pay(), 403, "script_denied")
-    put(it, "payees", it.b, '{"channel": "rail"}')
+    it.put("payees", it.b, '{"channel": "rail"}')
     paid = it.pay()
     assert paid.status_code == 201 and paid.json()["channel"] == "rail"
     assert it.trace(paid)["scripts"][0]["lookups"] == 1
@@ -460,7 +393,7 @@ def test_no_name_of_an_entry_breaks_the_lookup(sandbox, name):
 
 def test_a_lookup_on_the_answer_is_waited_for(sandbox):
     it = Scripted(sandbox, answering("return { links = { help = tb.lookup('links', 'help').path } }"))
-    put(it, "links", "help", '{"path": "/help"}')
+    it.put("links", "help", '{"path": "/help"}')
     assert it.http.get("/accounts/v1/accounts").headers["link"] == '</help>; rel="help"'
 
 
