@@ -8,7 +8,7 @@ std = {
         table = { fields = { "concat", "insert", "remove", "sort" } },
         tb = { fields = { "array", "find", "lookup", "match", "now", "null", "random", "replace" } },
         money = { fields = { "add", "compare", "format", "of", "parse", "split", "sub" } },
-        time = { fields = { "at", "between", "date", "days", "format", "hour", "now", "parse", "weekday" } },
+        time = { fields = { "at", "between", "date", "days", "format", "hour", "now", "parse", "shift", "weekday" } },
         tables = { fields = { "contains", "filter", "find", "get", "keys", "map", "merge" } },
         decision = {
             fields = {

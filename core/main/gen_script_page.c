@@ -196,16 +196,62 @@ static void write_members(struct page *page, const char *tag)
     }
 }
 
+static bool refuse(struct page *page, const char *what, struct tb_str signature)
+{
+    snprintf(page->why, page->why_bytes, "%s: %s %.*s", page->path, what, (int)signature.n,
+             signature.at);
+    return false;
+}
+
+/* The name in the block's next "@param" line, from *at on; absent when there is none. */
+static struct tb_str next_param(const struct page *page, size_t *at)
+{
+    static const char tag[] = "@param ";
+    while (*at < page->block_n) {
+        struct tb_str line = page->block[(*at)++];
+        if (begins(line, tag))
+            return first_word(behind(line, sizeof tag - 1));
+    }
+    return (struct tb_str){NULL, 0};
+}
+
+/* "money.format(value, separator)" with what may be left out in brackets, as the comment says:
+ * "money.format(value[, separator])". False when the comment knows other parameters. */
+static bool write_signature(struct page *page, struct tb_str signature)
+{
+    size_t at = 0, optional_n = 0;
+    size_t name_n = (size_t)((const char *)memchr(signature.at, '(', signature.n) - signature.at);
+    struct tb_str rest = behind(signature, name_n + 1), param;
+    tb_text_add(page->out, (struct tb_str){signature.at, name_n + 1});
+    while ((param = next_param(page, &at)).at != NULL) {
+        bool first = rest.at == signature.at + name_n + 1;
+        bool optional = param.at[param.n - 1] == '?';
+        param.n -= optional;
+        if (!first && !begins(rest, ", "))
+            return false;
+        rest = behind(rest, first ? 0 : 2);
+        if (rest.n <= param.n || memcmp(rest.at, param.at, param.n) != 0)
+            return false;
+        rest = behind(rest, param.n);
+        optional_n += optional;
+        tb_text_add(page->out, optional ? TB_STR("[") : TB_STR(""));
+        tb_text_add(page->out, first ? TB_STR("") : TB_STR(", "));
+        tb_text_add(page->out, param);
+    }
+    for (; optional_n > 0; optional_n--)
+        tb_text_add_char(page->out, ']');
+    tb_text_add(page->out, rest);
+    return rest.n == 1; /* the closing parenthesis */
+}
+
 static bool write_function(struct page *page, struct tb_str signature)
 {
     struct tb_str note = {NULL, 0};
-    if (page->block_n == 0 || begins(page->block[0], "@")) {
-        snprintf(page->why, page->why_bytes, "%s: no comment above %.*s", page->path,
-                 (int)signature.n, signature.at);
-        return false;
-    }
+    if (page->block_n == 0 || begins(page->block[0], "@"))
+        return refuse(page, "no comment above", signature);
     tb_text_add(page->out, TB_STR("\n### `"));
-    tb_text_add(page->out, signature);
+    if (!write_signature(page, signature))
+        return refuse(page, "other parameters in the comment above", signature);
     for (size_t i = 0; i < page->block_n; i++)
         if (begins(page->block[i], "@return ")) {
             tb_text_add(page->out, TB_STR(" → "));

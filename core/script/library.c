@@ -31,21 +31,6 @@
 static const char *const BASE[] = {"assert", "error",  "getmetatable", "ipairs", "next",   "pairs",
                                    "pcall",  "select", "setmetatable", "type",   "xpcall", NULL};
 
-/*** # math */
-
-/*** math.abs(x) → number
- *  math.ceil(x) → number
- *  math.floor(x) → number
- *  math.fmod(x, y) → number
- *  math.huge → number
- *  math.max(x, ...) → number
- *  math.min(x, ...) → number
- *  As in Lua 5.1. Numbers are doubles: whole ones are exact to 2^53, which is as far as amounts go.
- */
-
-/* No random: tb.random gives each request its own. */
-static const char *const MATH[] = {"abs", "ceil", "floor", "fmod", "huge", "max", "min", NULL};
-
 /* ---- what differs from the originals ---- */
 
 enum { NUMBER_CHARS = 64, UNPACKED = 250, TOSTRINGS = 16 };
@@ -184,6 +169,8 @@ static void keep(lua_State *lua, int from, const char *const *names)
     }
 }
 
+/*** xpcall(f, handler, ...) → true and results, or false and what the handler gave
+ *  The handler runs when all is unwound. */
 static void keep_base(lua_State *lua)
 {
     keep(lua, LUA_GLOBALSINDEX, BASE);
@@ -198,6 +185,21 @@ static void keep_base(lua_State *lua)
     lua_setfield(lua, -2, "xpcall");
 }
 
+/*** # math */
+
+/*** math.abs(x) → number
+ *  math.ceil(x) → number
+ *  math.floor(x) → number
+ *  math.fmod(x, y) → number
+ *  math.huge → number
+ *  math.max(x, ...) → number
+ *  math.min(x, ...) → number
+ *  As in Lua 5.1. Numbers are doubles: whole ones are exact to 2^53, which is as far as amounts go;
+ *  whole numbers beyond that come to a script as texts. */
+
+/* No random: tb.random gives each request its own. */
+static const char *const MATH[] = {"abs", "ceil", "floor", "fmod", "huge", "max", "min", NULL};
+
 static void keep_math(lua_State *lua)
 {
     lua_getglobal(lua, "math");
@@ -206,9 +208,6 @@ static void keep_math(lua_State *lua)
     tb_script_namespace(lua, "math");
     lua_pop(lua, 1);
 }
-
-/*** xpcall(f, handler, ...) → true and results, or false and what the handler gave
- *  The handler runs when all is unwound. */
 
 /* Everything the libraries left where a script could come by it. */
 static void forget_originals(lua_State *lua)

@@ -71,7 +71,9 @@ static int lookup(lua_State *lua)
 /*** tb.match(text, pattern[, from]) → groups, the whole match when there are none, or nil
  *  tb.find(text, pattern[, from]) → first byte, last byte, groups; or nil
  *  tb.replace(text, pattern, with[, times]) → text, number of replacements
- *  Patterns are PCRE2's, in UTF-8. `with` may name groups as $1; $$ is a dollar. */
+ *  Patterns are PCRE2's, in UTF-8: a dot is a character, `\\d` and `\\w` are those of ASCII, and
+ *  `\\p{Han}` is a Chinese character. `tb.match(text, "^.{0,20}")` is the first 20 characters.
+ * `with` may name groups as $1; $$ is a dollar. */
 void tb_script_open_tb(lua_State *lua)
 {
     static const luaL_Reg functions[] = {{"now", now},

@@ -2,7 +2,8 @@
 --- only save you from writing them wrongly. A rule is a function that takes what the hook takes and returns a decision,
 --- or nothing: that allows.
 
-local error, getmetatable, ipairs, pairs, select, type = error, getmetatable, ipairs, pairs, select, type
+local error, getmetatable, ipairs, pairs = error, getmetatable, ipairs, pairs
+local select, tostring, type = select, tostring, type
 local array, match, max, min = tb.array, tb.match, math.max, math.min
 
 ---@class tongbao.decision
@@ -35,7 +36,10 @@ local decision = {}
 
 ---@alias tongbao.Rule fun(first: any, second: any): tongbao.Decision?
 
-local NOTE = "(?s)^.{0,200}" -- as much as a trace shows
+-- A decision with a longer text is refused; a name from the request shall not make it one.
+local function cut(text)
+    return text and match(text, "(?s)^.{0,200}")
+end
 
 local function check(value, kind, what)
     if type(value) ~= kind then
@@ -43,21 +47,21 @@ local function check(value, kind, what)
     end
 end
 
---- Let it pass. A note is shown in the trace of the request.
+--- Let it pass. A note is shown in the trace of the request, the first 200 characters of it.
 ---@param note? string
 ---@return tongbao.Decision
 function decision.allow(note)
-    return { note = note }
+    return { note = cut(note) }
 end
 
---- Refuse the request: 403 with `code`, which is the partner's own word (`[a-z0-9_]`, at most 40), and a sentence that
---- says what to do about it.
----@param code string
+--- Refuse the request: 403 with `code`, which is the partner's own word, and a sentence that says what to do about it,
+--- the first 200 characters of it.
+---@param code string # `[a-z][a-z0-9_]*`, at most 40
 ---@param detail? string
 ---@return tongbao.Decision
 function decision.deny(code, detail)
     check(code, "string", "decision.deny takes a code")
-    return { deny = { code = code, detail = detail } }
+    return { deny = { code = code, detail = cut(detail) } }
 end
 
 --- Send the request another way: another account, product variant, channel or bank adapter.
@@ -77,10 +81,11 @@ function decision.set(members)
     return { set = members }
 end
 
---- Count the request against one more limit of the app: `quota` requests in `window_s` seconds.
----@param name string
+--- Count the request against one more limit of the app: `quota` requests in `window_s` seconds. Each name is counted
+--- apart, so one with a payee in it is a limit of that payee.
+---@param name string # `[a-z][a-z0-9_]*`, at most 15
 ---@param quota integer
----@param window_s integer
+---@param window_s integer # at most a day
 ---@return tongbao.Decision
 function decision.limit(name, quota, window_s)
     check(name, "string", "decision.limit takes a name, a quota and seconds")
@@ -164,7 +169,7 @@ local function tighter(a, b)
 end
 
 local function told(a, b)
-    return match(a and a .. "; " .. b or b, NOTE)
+    return cut(a and a .. "; " .. b or b)
 end
 
 local COMBINE = {
@@ -191,7 +196,7 @@ local function combine(a, b)
     end
     for name, value in pairs(b) do
         if not COMBINE[name] then
-            error("a decision has no member of that name", 3)
+            error("a decision has no member " .. tostring(name), 3)
         end
         a[name] = COMBINE[name](a[name], value)
     end

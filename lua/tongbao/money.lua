@@ -2,7 +2,7 @@
 --- nothing is ever rounded behind your back; two currencies never meet in one operation. No function changes its
 --- arguments.
 
-local error, fmod, floor, type, tonumber = error, math.fmod, math.floor, type, tonumber
+local error, fmod, floor, type, tonumber, tostring = error, math.fmod, math.floor, type, tonumber, tostring
 local match, sort, insert, concat = tb.match, table.sort, table.insert, table.concat
 local exponent_of = (...).exponent
 
@@ -35,10 +35,15 @@ local function check_pair(a, b)
     end
 end
 
+-- The currency's decimals; nil when there is no such currency.
+local function find_exponent(currency)
+    return type(currency) == "string" and exponent_of(currency) or nil
+end
+
 local function exponent(currency, level)
-    local decimals = type(currency) == "string" and exponent_of(currency)
+    local decimals = find_exponent(currency)
     if not decimals then
-        error("not a currency of ISO 4217", level + 1)
+        error(tostring(currency) .. " is not a currency of ISO 4217", level + 1)
     end
     return decimals
 end
@@ -62,13 +67,13 @@ end
 
 --- Read an amount in major units, as ERP systems write it: `money.parse("123.45", "CNY")`. A sign may stand in front;
 --- commas may separate thousands. More decimals than the currency has are refused, unless they are zeros.
----@param text string
----@param currency string
----@return tongbao.Money? # nil when the text is no such amount
+---@param text any # or what a request carries for it
+---@param currency any
+---@return tongbao.Money? # nil when the text is no such amount, or there is no such currency
 function money.parse(text, currency)
-    local decimals = exponent(currency, 2)
-    if type(text) ~= "string" then
-        error("money.parse takes a text", 2)
+    local decimals = find_exponent(currency)
+    if not decimals or type(text) ~= "string" then
+        return nil
     end
     local sign, major, minor = match(text, "^([-+]?)(\\d{1,16}|\\d{1,3}(?:,\\d{3}){1,5})(?:\\.(\\d{1,16}))?$")
     if not major then
@@ -178,7 +183,7 @@ end
 
 --- Split in proportion to weights. No unit is lost or made: what does not come out even goes to the parts with the
 --- largest remainders, among equals to the first. `money.split({ amount = 100, currency = "CNY" }, { 1, 1, 1 })` gives
---- 34, 33 and 33.
+--- 34, 33 and 33. Percentages are splits, too: a fee of 0.38 % is the first part of `money.split(total, { 38, 9962 })`.
 ---@param total tongbao.Money
 ---@param weights integer[]
 ---@return tongbao.Money[]

@@ -4,7 +4,7 @@
 --- Asia/Jakarta, Asia/Kolkata, Asia/Dubai, UTC. Now is `tb.now()`, the time of the partner's world; it does not move
 --- during a call. Instants are milliseconds since 1970-01-01T00:00Z.
 
-local error, floor, type, tonumber, tostring = error, math.floor, type, tonumber, tostring
+local error, floor, min, type, tonumber, tostring = error, math.floor, math.min, type, tonumber, tostring
 local match, now = tb.match, tb.now
 
 ---@class tongbao.time
@@ -20,6 +20,7 @@ local time = {}
 ---@field weekday integer # 1 is Monday, 7 is Sunday
 
 local MINUTE, DAY = 60000, 86400000
+local DATE = "%04d-%02d-%02d"
 
 local RFC_3339 = "^(\\d{4}-\\d\\d-\\d\\d)[Tt]([01]\\d|2[0-3]):([0-5]\\d):([0-5]\\d)"
     .. "(?:\\.(\\d{1,9}))?([Zz]|[-+]\\d\\d:\\d\\d)$"
@@ -56,7 +57,8 @@ end
 local function offset_of(zone, level)
     local offset = type(zone) == "string" and (PLACES[zone] or read_offset(zone))
     if not offset then
-        error("a zone is an offset like \"+08:00\" or a place like \"Asia/Shanghai\"", level + 1)
+        error("a zone is an offset like \"+08:00\" or a place like \"Asia/Shanghai\", not " .. tostring(zone),
+            level + 1)
     end
     return offset
 end
@@ -129,26 +131,26 @@ function time.hour(zone)
     return clock_at(now(), offset).hour
 end
 
---- The day of the week now: 1 is Monday, 7 is Sunday.
----@param zone string
+--- The day of the week, of a date or, in a zone, of today: 1 is Monday, 7 is Sunday.
+---@param of string # `"2026-11-23"` or a zone
 ---@return integer
-function time.weekday(zone)
-    local offset = offset_of(zone, 2)
-    return clock_at(now(), offset).weekday
+function time.weekday(of)
+    local days = time.days(of) or floor((now() + offset_of(of, 2) * MINUTE) / DAY)
+    return (days + 3) % 7 + 1
 end
 
---- Today's date: `"2026-11-23"`.
+--- Today's date: `"2026-11-23"`. Dates are texts of this form, so they can be compared with `<`.
 ---@param zone string
 ---@return string
 function time.date(zone)
-    local clock = clock_at(now(), offset_of(zone, 2))
-    return ("%04d-%02d-%02d"):format(clock.year, clock.month, clock.day)
+    local days = floor((now() + offset_of(zone, 2) * MINUTE) / DAY)
+    return DATE:format(date_of(days))
 end
 
 local function minutes_of(text)
     local hours, minutes = match(tostring(text), "^([01]\\d|2[0-3]):([0-5]\\d)$")
     if not hours then
-        error("a time of day is written \"22:00\"", 3)
+        error("a time of day is written \"09:30\" or \"22:00\", not " .. tostring(text), 3)
     end
     return tonumber(hours) * 60 + tonumber(minutes)
 end
@@ -170,13 +172,10 @@ function time.between(from, to, zone)
 end
 
 --- Read a date and time as RFC 3339 writes it: `"2026-11-23T09:30:00+08:00"`.
----@param text string
+---@param text any # or what a request carries for it
 ---@return number? # milliseconds since 1970; nil when it is no such time
 function time.parse(text)
-    if type(text) ~= "string" then
-        error("time.parse takes a text", 2)
-    end
-    local date, hour, minute, second, fraction, zone = match(text, RFC_3339)
+    local date, hour, minute, second, fraction, zone = match(tostring(text), RFC_3339)
     local offset = date and read_offset(zone)
     local days = offset and time.days(date)
     if not days then
@@ -196,26 +195,49 @@ function time.format(ms, zone)
     local east = offset < 0 and -offset or offset
     local shown = offset == 0 and "Z"
         or ("%s%02d:%02d"):format(offset < 0 and "-" or "+", floor(east / 60), east % 60)
-    return ("%04d-%02d-%02dT%02d:%02d:%02d%s"):format(clock.year, clock.month, clock.day, clock.hour, clock.minute,
+    return (DATE .. "T%02d:%02d:%02d%s"):format(clock.year, clock.month, clock.day, clock.hour, clock.minute,
         clock.second, shown)
 end
 
 --- The number of a date's day since 1970-01-01, for counting: `time.days(due) - time.days(time.date(zone))` days are
 --- left.
----@param date string # `"2026-11-23"`
+---@param date any # `"2026-11-23"`, or what a request carries for it
 ---@return integer? # nil when there is no such date
 function time.days(date)
     local year, month, day = match(tostring(date), "^(\\d{4})-(\\d\\d)-(\\d\\d)$")
     if not year then
         return nil
     end
-    year, month, day = tonumber(year), tonumber(month), tonumber(day)
-    local days = days_of(year, month, day)
-    local year_again, month_again, day_again = date_of(days)
-    if year ~= year_again or month ~= month_again or day ~= day_again then
-        return nil
+    local days = days_of(tonumber(year), tonumber(month), tonumber(day))
+    return DATE:format(date_of(days)) == date and days or nil
+end
+
+local function is_whole(value)
+    return type(value) == "number" and value == floor(value)
+end
+
+--- Another date: so many months later, where a month that is too short ends it, and then so many days; numbers below 0
+--- go back. `time.shift("2024-01-31", 0, 1)` is `"2024-02-29"`; a date is the last of its month when the day after,
+--- `time.shift(date, 1)`, ends in `-01`.
+---@param date string # `"2026-11-23"`
+---@param days integer
+---@param months? integer
+---@return string
+function time.shift(date, days, months)
+    months = months or 0
+    if not time.days(date) or not is_whole(days) or not is_whole(months) then
+        error("time.shift takes a date like \"2026-11-23\", a whole number of days and, if wanted, one of months", 2)
     end
-    return days
+    local month = tonumber(date:sub(6, 7)) - 1 + months
+    local year = tonumber(date:sub(1, 4)) + floor(month / 12)
+    month = month % 12 + 1
+    local first = days_of(year, month, 1)
+    local day = min(tonumber(date:sub(9)), days_of(year, month + 1, 1) - first)
+    local shifted = first + day - 1 + days
+    if not (shifted >= -719162 and shifted <= 2932896) then
+        error("time.shift stays within the years 1 to 9999", 2)
+    end
+    return DATE:format(date_of(shifted))
 end
 
 return time

@@ -77,6 +77,13 @@ static const struct worth MONEY[] = {
      "money.parse('1e3', 'CNY') == nil, money.parse('1.', 'CNY') == nil, "
      "money.parse('1.5', 'JPY') == nil, money.parse(' 1', 'CNY') == nil }",
      "[true, true, true, true, true, true, true, true]"},
+    {"{ money.parse(12, 'CNY') == nil, money.parse(nil, 'CNY') == nil, money.parse({}, 'CNY') == nil, "
+     "money.parse(tb.null, 'CNY') == nil, money.parse('1', 'RMB') == nil, money.parse('1') == nil }",
+     "[true, true, true, true, true, true]"},
+    {"money.parse('1.2345', 'CLF')", "{\"amount\": 12345, \"currency\": \"CLF\"}"},
+    {"money.parse('-0.001', 'KWD')", "{\"amount\": -1, \"currency\": \"KWD\"}"},
+    {"{ money.format(money.of(-12345, 'CLF')), money.format(money.of(1, 'KWD')) }",
+     "[\"-1.2345 CLF\", \"0.001 KWD\"]"},
 };
 
 static void counts_money(void **state)
@@ -89,7 +96,8 @@ static const struct worth MONEY_WRONG[] = {
     {"local _ = money.of(1.5, 'CNY')", "whole number"},
     {"local _ = money.of(2 ^ 53, 'CNY')", "whole number"},
     {"local _ = money.of(0 / 0, 'CNY')", "whole number"},
-    {"local _ = money.of(1, 'QQQ')", "not a currency"},
+    {"local _ = money.of(1, 'QQQ')", "QQQ is not a currency"},
+    {"local _ = money.of(1)", "nil is not a currency"},
     {"local _ = money.of(1, 'XAU')", "not a currency"},
     {"local _ = money.add(money.of(1, 'CNY'), money.of(1, 'JPY'))", "two currencies: CNY and JPY"},
     {"local _ = money.add(money.of(9007199254740991, 'CNY'), money.of(1, 'CNY'))", "whole number"},
@@ -101,7 +109,6 @@ static const struct worth MONEY_WRONG[] = {
     {"local _ = money.split(money.of(1, 'CNY'), { 2 ^ 52, 1 })", "weights are together"},
     {"local _ = money.split(money.of(1, 'CNY'))", "takes a list of weights"},
     {"local _ = money.format({ amount = 1, currency = 'ZZZ' })", "not a currency"},
-    {"local _ = money.parse(12, 'CNY')", "takes a text"},
 };
 
 static void blames_the_script_for_money_that_is_none(void **state)
@@ -188,6 +195,21 @@ static const struct worth TIME[] = {
     {"{ time.days('1970-01-01'), time.days('2000-03-01') - time.days('2000-02-28'), "
      "time.days('2024-12-31'), time.days('1900-02-29') == nil, time.days(7) == nil }",
      "[0, 2, 20088, true, true]"},
+    {"{ time.parse(5) == nil, time.parse(nil) == nil, time.parse(tb.null) == nil }",
+     "[true, true, true]"},
+    {"{ time.weekday('2026-11-23'), time.weekday('2026-11-22'), time.weekday('1969-12-31'), "
+     "time.weekday('0001-01-01'), time.weekday('2000-02-29') }",
+     "[1, 7, 3, 1, 2]"},
+    {"{ time.shift('2026-12-31', 1), time.shift('2024-03-01', -1), time.shift('2025-03-01', -1), "
+     "time.shift('1900-02-28', 1), time.shift('2000-02-28', 1) }",
+     "[\"2027-01-01\", \"2024-02-29\", \"2025-02-28\", \"1900-03-01\", \"2000-02-29\"]"},
+    {"{ time.shift('2024-01-31', 0, 1), time.shift('2026-01-31', 0, 1), time.shift('2026-01-31', 1, 1), "
+     "time.shift('2026-10-31', 0, 4), time.shift('2026-03-31', 0, -1), time.shift('2026-01-15', 0, -13), "
+     "time.shift('2026-12-31', 0, 12), time.shift('2024-02-29', 0, 12), time.shift('2026-11-30', 0, 1) }",
+     "[\"2024-02-29\", \"2026-02-28\", \"2026-03-01\", \"2027-02-28\", \"2026-02-28\", \"2024-12-15\", "
+     "\"2027-12-31\", \"2025-02-28\", \"2026-12-30\"]"},
+    {"{ time.shift('9999-12-30', 1), time.shift('0001-01-02', -1), time.shift('9999-11-30', 0, 1) }",
+     "[\"9999-12-31\", \"0001-01-01\", \"9999-12-30\"]"},
     {"local clock = time.at(time.parse('2000-02-29T12:00:00Z'), 'UTC') "
      "return { clock.month, clock.day, clock.weekday }",
      "[2, 29, 2]"},
@@ -207,7 +229,17 @@ static const struct worth TIME_WRONG[] = {
     {"local _ = time.between('24:00', '06:00', 'UTC')", "a time of day"},
     {"local _ = time.at(1e300, 'UTC')", "an instant is"},
     {"local _ = time.format('now', 'UTC')", "an instant is"},
-    {"local _ = time.parse(5)", "takes a text"},
+    {"local _ = time.weekday('2026-02-30')", "not 2026-02-30"},
+    {"local _ = time.between('9:00', '17:00', 'UTC')", "not 9:00"},
+    {"local _ = time.shift('2026-02-29', 1)", "takes a date"},
+    {"local _ = time.shift('2026-02-28')", "a whole number of days"},
+    {"local _ = time.shift('2026-02-28', 1, '1')", "one of months"},
+    {"local _ = time.shift('2026-02-28', 0.5)", "a whole number"},
+    {"local _ = time.shift('2026-02-28', 0, 0.5)", "a whole number"},
+    {"local _ = time.shift('2026-02-28', 0 / 0)", "a whole number"},
+    {"local _ = time.shift('2026-02-28', 0, 1 / 0)", "within the years"},
+    {"local _ = time.shift('9999-12-31', 1)", "the years 1 to 9999"},
+    {"local _ = time.shift('0001-01-31', -31)", "the years 1 to 9999"},
 };
 
 static void blames_the_script_for_times_that_are_none(void **state)
@@ -283,6 +315,8 @@ static const struct worth DECISION[] = {
      "{\"links\": {\"up\": \"/x\"}, \"redact\": [\"/a\", \"/b\", \"/c\"]}"},
     {"decision.all(decision.allow('a'), decision.allow('b'))", "{\"note\": \"a; b\"}"},
     {"#decision.all(decision.allow(('\xe9\x80\x9a'):rep(199)), decision.allow('b')).note", "598"},
+    {"{ #decision.allow(('\xe9\x80\x9a'):rep(201)).note, #decision.deny('x', ('y'):rep(300)).deny.detail }",
+     "[600, 200]"},
     {"local asked = 0 local hook = decision.rules({ function(r) asked = asked + 1 end, "
      "function() return decision.deny('no') end, function() asked = asked + 10 end }) "
      "return { hook(request), asked }",
@@ -298,7 +332,7 @@ static void makes_one_decision_of_many(void **state)
 static const struct worth DECISION_WRONG[] = {
     {"local _ = decision.deny()", "takes a code"},
     {"local _ = decision.route('fast')", "takes a record"},
-    {"local _ = decision.all({ grant = true })", "no member of that name"},
+    {"local _ = decision.all({ grant = true })", "no member grant"},
     {"local _ = decision.all(5)", "returns a decision or nothing"},
     {"local _ = decision.all(decision.limit('a', 1, 1), decision.limit('b', 1, 1))", "one limit"},
 };
