@@ -28,8 +28,8 @@
 /* No load or loadstring (bytecode, other environments), no getfenv, setfenv, rawget, rawset,
  * rawequal (they reach behind what is protected), no collectgarbage, print, newproxy or coroutine:
  * a call is a coroutine of the host's, and its waits are not the script's to catch. */
-static const char *const BASE[] = {"assert", "error",  "getmetatable", "ipairs", "next",   "pairs",
-                                   "pcall",  "select", "setmetatable", "type",   "xpcall", NULL};
+static const char *const BASE[] = {"assert", "error",  "getmetatable", "ipairs", "next",
+                                   "pairs",  "select", "setmetatable", "type",   NULL};
 
 /* ---- what differs from the originals ---- */
 
@@ -181,8 +181,9 @@ static void keep_base(lua_State *lua)
     lua_setfield(lua, -2, "tostring");
     lua_pushcfunction(lua, unpack_few);
     lua_setfield(lua, -2, "unpack");
-    tb_script_lua(lua, "xpcall");
-    lua_setfield(lua, -2, "xpcall");
+    tb_script_lua(lua, "protect", 2);
+    lua_setfield(lua, -3, "xpcall");
+    lua_setfield(lua, -2, "pcall");
 }
 
 /*** # math */

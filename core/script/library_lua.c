@@ -68,10 +68,10 @@ static void load(lua_State *lua, int place)
         lua_error(lua);
 }
 
-void tb_script_lua(lua_State *lua, const char *name)
+void tb_script_lua(lua_State *lua, const char *name, int results)
 {
     load(lua, place_of(name));
-    lua_call(lua, 0, 1);
+    lua_call(lua, 0, results);
 }
 
 /* ---- what only the library may ask the host ---- */

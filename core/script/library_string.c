@@ -252,7 +252,7 @@ void tb_script_open_table(lua_State *lua)
         lua_setfield(lua, -2, one->name);
     }
     wrap(lua, originals, "concat", concat);
-    tb_script_lua(lua, "sort");
+    tb_script_lua(lua, "sort", 1);
     lua_setfield(lua, -2, "sort");
     tb_script_namespace(lua, "table");
     lua_pop(lua, 1);

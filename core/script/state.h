@@ -97,8 +97,8 @@ struct tb_script_text {
 };
 extern const struct tb_script_text tb_script_texts[];
 
-/** Run a text of the library and push what it returns. */
-void tb_script_lua(lua_State *lua, const char *name);
+/** Run a text of the library and push so many `results` of it. */
+void tb_script_lua(lua_State *lua, const char *name, int results);
 
 /* ---- pattern.c ---- */
 
