@@ -11,6 +11,7 @@
 #include "oauth/certificate.h"
 #include "oauth/errors.h"
 #include "oauth/jwks.h"
+#include "oauth/once.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
@@ -94,10 +95,6 @@ static const char *read_claim(struct tb_req *req, const struct tb_form *form, st
 
 /* ---- private_key_jwt ---- */
 
-static const char SQL_USE_JTI[] =
-    "insert into oauth.used_jti (client, digest, expires_at) values ($1, $2, $3) "
-    "on conflict do nothing returning 1";
-
 struct finding {
     struct tb_client_keys *keys, *nobodys;
     enum tb_alg alg; /* registered; 0: any */
@@ -150,21 +147,12 @@ static tb_err TB_SUSPENDS by_assertion(struct tb_req *req, const struct tb_oauth
     return NULL;
 }
 
-/* The one moment an assertion counts: the row is there, or the answer is no. */
 static tb_err TB_SUSPENDS use_up(struct tb_req *req, const struct tb_oauth_client *client,
                                  const struct tb_jose *assertion, const char **out_why)
 {
-    unsigned char digest[TB_SHA256_BYTES];
-    char text[TB_SHA256_BASE64URL];
-    struct tb_rows *rows;
-    int64_t exp_s = 0;
-    struct tb_str jti = tb_json_str(assertion->claims, "jti");
-    bool good = tb_json_int(assertion->claims, "exp", &exp_s);
-    tb_sha256(&jti, 1, digest);
-    tb_base64url_write(text, TB_BYTES(digest, sizeof(digest)));
-    TB_TRY(tb_query(req, &rows, SQL_USE_JTI, TB_TEXT(client->id),
-                    TB_TEXT(TB_BYTES(text, sizeof(text))), TB_TIME(exp_s * 1000)));
-    if (!good || rows->n != 1)
+    bool first;
+    TB_TRY(tb_once(req, client->id, TB_ONCE_ASSERTION, assertion->claims, &first));
+    if (!first)
         *out_why = "an assertion that was used before";
     return NULL;
 }

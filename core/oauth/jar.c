@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "crypto/jose.h"
 #include "oauth/errors.h"
+#include "oauth/once.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 
@@ -88,6 +89,17 @@ static struct tb_str form_text(struct tb_arena *arena, const json_t *value)
     return tb_text_end(&text);
 }
 
+/* A pushed request need have no jti: what it opens is a request_uri, which is good for one use. */
+static tb_err TB_SUSPENDS use_up(struct tb_req *req, const struct tb_oauth_client *client,
+                                 const json_t *claims, enum tb_jar_use use)
+{
+    bool first;
+    if (use == TB_JAR_PUSHED)
+        return NULL;
+    TB_TRY(tb_once(req, client->id, TB_ONCE_BACKCHANNEL, claims, &first));
+    return first ? NULL : refuse(req, use, "it was used before");
+}
+
 tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client *client,
                                struct tb_str object, enum tb_jar_use use, struct tb_form *out)
 {
@@ -107,5 +119,5 @@ tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client 
         if (!is_claim_of_jwt(name) && tb_form_add(req, out, tb_str(name), text) != NULL)
             return refuse(req, use, "a parameter is too long, or there are too many");
     }
-    return NULL;
+    return use_up(req, client, token.claims, use);
 }

@@ -18,7 +18,8 @@ enum {
  */
 enum tb_jar_use {
     TB_JAR_PUSHED,      /**< names its client again as client_id; TB_E_INVALID_REQUEST_OBJECT */
-    TB_JAR_BACKCHANNEL, /**< has jti and iat too; TB_E_INVALID_REQUEST, as CIBA Core §13 says */
+    TB_JAR_BACKCHANNEL, /**< has jti and iat too, and counts once (oauth/once.h);
+                             TB_E_INVALID_REQUEST, as CIBA Core §13 says */
 };
 
 /** Verify a request object of `client` and take its parameters out. Values that are no texts
@@ -27,8 +28,8 @@ enum tb_jar_use {
  *  @param object  compact JWS
  *  @return NULL; the error of `use`, whose description says which rule was broken; errors of
  *          tb_query
- *  Waits: yes, for the client's keys. Memory: the request's arena. Source: RFC 9101 §6, FAPI 2.0
- *  Message Signing §5.3.1. */
+ *  Waits: yes, for the client's keys and the jti. Memory: the request's arena. Source: RFC 9101 §6,
+ * FAPI 2.0 Message Signing §5.3.1. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_jar_open(struct tb_req *req,
                                             const struct tb_oauth_client *client,
                                             struct tb_str object, enum tb_jar_use use,

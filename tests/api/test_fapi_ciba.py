@@ -361,6 +361,13 @@ def test_ensure_request_object_missing_jti_fails(signer):
     refuses(signer, claims={"jti": None})
 
 
+def test_a_request_object_that_was_used_before_is_refused(signer):
+    jti = token_of()
+    opened(signer.backchannel(claims={"jti": jti}))
+    refuses(signer, claims={"jti": jti})
+    opened(signer.backchannel())
+
+
 def test_ensure_request_object_missing_nbf_fails(signer):
     refuses(signer, claims={"nbf": None})
 
