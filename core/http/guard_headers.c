@@ -60,7 +60,7 @@ static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, con
         return refuse(g, TB_GUARD_HEADER_BLOCK, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
     enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, limits, false,
                                                               &size);
-    *out_brief = (struct guard_hpack_brief){.fresh = size.fresh};
+    *out_brief = (struct guard_hpack_brief){.fresh = size.fresh, .token_at = size.token_at};
     switch (verdict) {
     case GUARD_HPACK_TOO_MANY:
         return refuse(g, TB_GUARD_HEADER_FIELDS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);

@@ -45,10 +45,13 @@ static const struct {
     {0x100000000, 30},
 };
 
+enum { LONGEST_CODE_BITS = 30 };
+
 struct walk {
-    const uint8_t *at, *end;
+    const uint8_t *from, *at, *end;
     bool exact;
     unsigned fresh;
+    size_t token_at;
     const h2o_hpack_header_table_t *table;
     size_t old_n; /* entries of the table that are still there */
     size_t size, capacity;
@@ -84,6 +87,13 @@ static unsigned symbol_bits(uint32_t window)
     return huffman_lengths[i].bits;
 }
 
+/* Bits of the code that begins with `octet`, which is less than 0xfe: then it has no more than
+ * eight, and no branch has to be guessed. Most characters of a token are such. */
+static unsigned short_symbol_bits(uint8_t octet)
+{
+    return 5u + (octet >= 0x50) + (octet >= 0xb8) + (octet >= 0xf8);
+}
+
 /* Symbols in a Huffman string; negative for a code that ends in the middle, padding of 8 bits or
  * more, or the end-of-string symbol. */
 static int32_t count_symbols(const uint8_t *src, size_t len)
@@ -97,6 +107,13 @@ static int32_t count_symbols(const uint8_t *src, size_t len)
             window |= (uint64_t)src[read++] << (56 - held);
             held += 8;
         }
+        for (; held >= 8 && window >> 56 < 0xfe; symbols++) {
+            unsigned bits = short_symbol_bits((uint8_t)(window >> 56));
+            window <<= bits;
+            held -= bits;
+        }
+        if (held < LONGEST_CODE_BITS && read < len)
+            continue;
         uint64_t padded = held < 64 ? window | (UINT64_MAX >> held) : window;
         unsigned bits = symbol_bits((uint32_t)(padded >> 32));
         if (bits > held)
@@ -205,6 +222,8 @@ static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size
             return false;
         out->name = (uint32_t)name;
     }
+    if (index == STATIC_AUTHORIZATION)
+        w->token_at = (size_t)(w->at - w->from);
     int32_t value = read_string(w, exact);
     if (value < 0)
         return false;
@@ -263,6 +282,7 @@ static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limit
             return GUARD_HPACK_BROKEN;
     }
     out_size->fresh = w->fresh;
+    out_size->token_at = w->token_at;
     return out_size->bytes > limits.bytes ? GUARD_HPACK_TOO_LARGE : GUARD_HPACK_FITS;
 }
 
@@ -275,10 +295,11 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
     enum guard_hpack_verdict verdict;
     for (;; exact = true) {
         *out_size = (struct guard_hpack_size){0};
-        w.at = src;
+        w.from = w.at = src;
         w.end = src + len;
         w.exact = exact;
         w.fresh = 0;
+        w.token_at = 0;
         w.table = table;
         w.old_n = table->num_entries;
         w.size = table->hpack_size;

@@ -28,8 +28,9 @@ enum {
 
 struct guard_hpack_size {
     uint32_t fields;
-    uint32_t bytes; /**< names + values + 32 each (RFC 9113 6.5.2) */
-    unsigned fresh; /**< what came as a literal and so was never judged: GUARD_FRESH_* */
+    uint32_t bytes;  /**< names + values + 32 each (RFC 9113 6.5.2) */
+    unsigned fresh;  /**< what came as a literal and so was never judged: GUARD_FRESH_* */
+    size_t token_at; /**< offset of the string literal of an `authorization` field; 0: none */
 };
 
 /** Measure a block against the dynamic table as it is before the block; the table is not changed.
@@ -45,7 +46,7 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
 /** What the quick look at a block saw. */
 struct guard_hpack_brief {
     unsigned fresh;  /**< as in guard_hpack_size */
-    size_t token_at; /**< offset of the string literal of an `authorization` field; 0: none */
+    size_t token_at; /**< as in guard_hpack_size */
 };
 
 /** Whether a block that leaves the table alone surely fits: references of one byte, and literals

@@ -160,6 +160,49 @@ static void measures_exactly_only_when_the_guess_does_not_fit(void **state)
     assert_int_equal(measure_limited(block, sizeof(block) - 1, 1, 56), GUARD_HPACK_TOO_LARGE);
 }
 
+static void counts_characters_of_long_codes_among_short_ones(void **state)
+{
+    (void)state;
+    /* LF a SYN 0 b F9 ~ CR " c | FF e SOH X \\ d: codes of 5 to 30 bits. */
+    static const char block[] =
+        "\x01\xa1"
+        "\xff\xff\xff\xf0\x7f\xff\xff\xff\x02\x3f\xff\xff\xfe\xff\xef\xff\xff\xff\xbf\xc9\x3f\xe7\xff\xff\xdc\x5f\xff\xfb\x1f\x9f\xff\xc2\x4f";
+    enum { FIELD = 10 + 17 + 32 };
+    assert_int_equal(measure_limited(BLOCK(block), 1, FIELD), GUARD_HPACK_FITS);
+    assert_int_equal(measure_limited(BLOCK(block), 1, FIELD - 1), GUARD_HPACK_TOO_LARGE);
+    assert_int_equal(measure_limited(block, sizeof(block) - 2, 1, FIELD), GUARD_HPACK_BROKEN);
+}
+
+static void finds_the_token_of_a_block_that_enters_the_table(void **state)
+{
+    static const struct {
+        const char *block;
+        size_t len, token_at;
+    } cases[] = {
+        {BLOCK("\x40\x04"
+               "dpop\x01y"
+               "\x1f\x08\x01t"),
+         10},
+        {BLOCK("\x57\x01t\xbe"), 1},
+        {BLOCK("\x40\x04"
+               "dpop\x01y\xbe"),
+         0},
+        {BLOCK("\x40\x0d"
+               "authorization\x01t"),
+         0}, /* its name could be anything's */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct small_table t;
+        struct guard_hpack_size size;
+        fill(&t, 1);
+        assert_int_equal(tb_guard_hpack_measure(&t.table, (const uint8_t *)cases[i].block,
+                                                cases[i].len, roomy, false, &size),
+                         GUARD_HPACK_FITS);
+        assert_int_equal(size.token_at, cases[i].token_at);
+    }
+}
+
 static bool fits(const char *block, size_t len, size_t entries)
 {
     struct small_table t;
@@ -230,6 +273,8 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_hpack),
         cmocka_unit_test(holds_the_limits_to_the_field_and_byte),
         cmocka_unit_test(measures_exactly_only_when_the_guess_does_not_fit),
+        cmocka_unit_test(counts_characters_of_long_codes_among_short_ones),
+        cmocka_unit_test(finds_the_token_of_a_block_that_enters_the_table),
         cmocka_unit_test(knows_without_measuring_what_surely_fits),
         cmocka_unit_test(tells_what_is_fresh),
     };
