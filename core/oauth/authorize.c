@@ -1,9 +1,10 @@
-/* GET /oauth/authorize: the customer's browser arrives from the partner with nothing but a
+/* GET and POST /oauth/authorize: the customer's browser arrives from the partner with nothing but a
  * client_id and a request_uri. Opening the page changes nothing: it may be a preview of the link,
  * and may be opened again until the customer has decided. */
 #include "base/json.h"
 #include "oauth/answer.h"
 #include "oauth/ask.h"
+#include "oauth/errors.h"
 #include "oauth/login.h"
 #include "oauth/server.h"
 
@@ -38,4 +39,23 @@ tb_err TB_SUSPENDS tb_authorize_get(struct tb_req *req)
         break;
     }
     return tb_answer_error(req, &asked, refusal);
+}
+
+/* A form of the partner's page comes across sites, so the browser leaves our cookie out, and a new
+ * one would end the session it has. The redirect leads it to the page by GET, where it shows the
+ * cookie again, and leaves no form to send twice. */
+tb_err TB_SUSPENDS tb_authorize_post(struct tb_req *req)
+{
+    struct tb_form form, query;
+    struct tb_asked asked;
+    TB_TRY(tb_form_read(req, &form));
+    TB_TRY(tb_form_query(req, &query));
+    if (query.n > 0)
+        return tb_fail(req, TB_E_INVALID_REQUEST,
+                       "send the parameters in the body or in the URL, not in both");
+    TB_TRY(tb_asked_pushed(req, tb_form_get(&form, "client_id"), tb_form_get(&form, "request_uri"),
+                           &asked));
+    enum tb_lang lang = tb_page_lang(req, tb_form_get(&form, "lang"),
+                                     tb_json_str(asked.params, "ui_locales"));
+    return tb_login_go_on(req, &(struct tb_login){.asked = &asked, .lang = lang});
 }

@@ -73,6 +73,7 @@ tb_err TB_NODISCARD tb_page_redirect(struct tb_req *req, struct tb_str location)
 /* ---- routes, each in the file of its name ---- */
 
 tb_err TB_SUSPENDS tb_authorize_get(struct tb_req *req);
+tb_err TB_SUSPENDS tb_authorize_post(struct tb_req *req);
 tb_err TB_SUSPENDS tb_login_post(struct tb_req *req);
 tb_err TB_SUSPENDS tb_logout_post(struct tb_req *req);
 tb_err TB_SUSPENDS tb_decide_post(struct tb_req *req);

@@ -210,6 +210,47 @@ def test_only_client_id_and_request_uri_count(browser, user, shop, client, fapi)
     assert landing.address == REDIRECT_URI and landing.parameters["state"] == pushed.parameters["state"]
 
 
+def by_form(fapi, pairs, query="", kind="application/x-www-form-urlencoded"):
+    """POST a form of a partner's page: it comes from another site, so without the cookies that are SameSite=Lax."""
+    headers = {"Content-Type": kind, "Origin": "https://client.example", "Sec-Fetch-Site": "cross-site"}
+    content = pairs if isinstance(pairs, str) else urllib.parse.urlencode(pairs)
+    with Browser(fapi) as stranger:
+        return stranger.http.post(f"{fapi.url}/oauth/authorize{query}", content=content, headers=headers)
+
+
+def test_a_form_of_the_partners_page_leads_to_the_same_page(browser, user, shop, fapi):
+    """OpenID Connect Core §3.1.2.1: GET and POST."""
+    pushed = shop.push()
+    own = {"client_id": shop.id, "request_uri": pushed.request_uri}
+    answer = by_form(fapi, {**own, "scope": "evil", "lang": "zh-CN"})
+    assert answer.status_code == 303
+    location = answer.headers["location"]
+    assert location.startswith("/oauth/authorize?") and location.endswith("lang=zh-CN") and "evil" not in location
+    browser.login(browser.open(fapi.url + location), user)
+    # Whoever is logged in stays it: no new cookie takes the place of the one that the redirect shows again.
+    answer = by_form(fapi, own)
+    assert "set-cookie" not in answer.headers
+    assert browser.open(fapi.url + answer.headers["location"]).asks_decision()
+    assert pushed.decide(browser=browser, user=user)["code"]
+    assert is_error_page(Page(by_form(fapi, own)))
+
+
+def test_a_form_of_the_partners_page_is_judged_as_its_link_is(shop, client, fapi):
+    pushed = shop.push()
+    own = {"client_id": shop.id, "request_uri": pushed.request_uri}
+    text = urllib.parse.urlencode(own)
+    for form in ({}, {"client_id": shop.id}, {"request_uri": pushed.request_uri}, {**own, "client_id": client.id},
+                 {**own, "client_id": "app_nobody"}, {**own, "request_uri": pushed.request_uri + "x"}, {**own, "request_uri": ""},
+                 [*own.items(), *own.items()], [*own.items(), ("x", "1"), ("x", "1")], text + "&x=%zz", text + "&x=%ff"):
+        assert is_error_page(Page(by_form(fapi, form))), form
+    for form, query in ((own, "?" + text), (own, "?state=x"), ({}, "?" + text), ({"client_id": shop.id}, "?request_uri=x")):
+        assert is_error_page(Page(by_form(fapi, form, query))), (form, query)
+    for kind in ("application/json", "text/plain", "multipart/form-data; boundary=x"):
+        assert is_error_page(Page(by_form(fapi, own, kind=kind)), 415), kind
+    assert is_error_page(Page(by_form(fapi, {**own, "x": "y" * 40000})), 413)
+    assert pushed.decide()["code"]  # nothing of this has used it up
+
+
 def test_a_request_lives_for_minutes(browser, shop, db):
     pushed = shop.push()
     with db.cursor() as sql:
