@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "gateway/dry_runs.h"
 #include "script/hooks.h"
-#include <stdio.h>
 
 enum { PUSH_BYTES = 2 * TB_SCRIPT_SOURCE_BYTES + 4096, ENTRY_BYTES = 16 * 1024 };
 
@@ -49,17 +48,12 @@ TB_ERROR_DEFINE(ENTRY_TOO_LARGE, 422, "entry_too_large", false, "The value is to
 
 bool tb_script_acceptable(struct tb_str source, char *why, size_t why_bytes)
 {
-    bool has_hook = false;
     struct tb_script *script = tb_script_new(&tb_script_limits, source, why, why_bytes);
     if (script == NULL)
         return false;
-    for (enum tb_script_hook hook = 0; hook < TB_HOOKS_N; hook++)
-        has_hook |= tb_script_has(script, tb_script_hook_row(hook)->name);
+    bool good = tb_script_hooks_good(script, why, why_bytes);
     tb_script_free(script);
-    if (!has_hook)
-        snprintf(why, why_bytes, "the table it returns has no hook; %s is one",
-                 tb_script_hook_row(TB_HOOK_ON_REQUEST)->name);
-    return has_hook;
+    return good;
 }
 
 static tb_err no_script(struct tb_req *req)

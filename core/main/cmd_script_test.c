@@ -1,11 +1,12 @@
 /* tongbao script test: runs a partner's tests of scripts on any machine and tells in the lines of
  * TAP how they went, where a decision is not as expected, and what it cost. */
+#include "base/log.h"
 #include "main/command.h"
 #include "main/script_test.h"
-#include "script/hooks.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char SCRIPT_END[] = ".lua", TESTS_END[] = "_test.lua";
 
@@ -17,6 +18,7 @@ struct report {
     json_t *files; /* for --json; NULL: lines */
     size_t passed, failed;
     int64_t slowest_ns;
+    char slowest[TB_TEST_NAME_BYTES];
     size_t largest_bytes;
 };
 
@@ -79,17 +81,21 @@ static void say_difference(json_t *difference)
     putchar('\n');
 }
 
-static void say_verdict(const struct report *report, const struct tb_script_verdict *v)
+static void say_verdict(const struct report *report, const struct pair *pair,
+                        const struct tb_script_verdict *v)
 {
     size_t i;
     json_t *difference;
-    printf("%s %zu - %s (%.3f ms, %zu KiB", v->good ? "ok" : "not ok",
-           report->passed + report->failed, v->name, (double)v->cpu_ns / 1e6, v->bytes / 1024);
-    if (v->lookups > 0)
-        printf(", %u lookups", v->lookups);
-    printf(")\n");
+    printf("%s %zu - %s", v->good ? "ok" : "not ok", report->passed + report->failed, v->name);
+    if (v->called)
+        printf(" (%.3f ms, %zu KiB", (double)v->cpu_ns / 1e6, v->bytes / 1024);
+    if (v->called && v->lookups > 0)
+        printf(", %u %s", v->lookups, v->lookups == 1 ? "lookup" : "lookups");
+    printf(v->called ? ")\n" : "\n");
     if (v->good)
         return;
+    if (v->line > 0)
+        printf("#   %s:%zu\n", pair->tests, v->line);
     if (v->differences == NULL)
         printf("#   %s\n", v->why);
     json_array_foreach(v->differences, i, difference) say_difference(difference);
@@ -97,9 +103,14 @@ static void say_verdict(const struct report *report, const struct tb_script_verd
 
 static json_t *verdict_json(const struct tb_script_verdict *v)
 {
-    json_t *json = json_pack("{s:s, s:b, s:s, s:f, s:I, s:i}", "name", v->name, "ok", v->good,
-                             "end", tb_script_end_word(v->end), "cpu_ms", (double)v->cpu_ns / 1e6,
-                             "bytes", (json_int_t)v->bytes, "lookups", (int)v->lookups);
+    json_t *json = json_pack("{s:s, s:b}", "name", v->name, "ok", v->good);
+    if (v->line > 0)
+        json_object_set_new(json, "line", json_integer((json_int_t)v->line));
+    if (v->called)
+        json_object_update_new(json,
+                               json_pack("{s:s, s:f, s:I, s:i}", "end", tb_script_end_word(v->end),
+                                         "cpu_ms", (double)v->cpu_ns / 1e6, "bytes",
+                                         (json_int_t)v->bytes, "lookups", (int)v->lookups));
     if (!v->good && v->differences == NULL)
         json_object_set_new(json, "why", json_string(v->why));
     if (v->differences != NULL)
@@ -108,34 +119,56 @@ static json_t *verdict_json(const struct tb_script_verdict *v)
 }
 
 /* Count a test and tell it; takes its differences. */
-static void tell(struct report *report, json_t *tests, struct tb_script_verdict *v)
+static void tell(struct report *report, const struct pair *pair, json_t *tests,
+                 struct tb_script_verdict *v)
 {
     *(v->good ? &report->passed : &report->failed) += 1;
-    report->slowest_ns = v->cpu_ns > report->slowest_ns ? v->cpu_ns : report->slowest_ns;
+    if (v->cpu_ns > report->slowest_ns) {
+        report->slowest_ns = v->cpu_ns;
+        memcpy(report->slowest, v->name, sizeof report->slowest);
+    }
     report->largest_bytes = v->bytes > report->largest_bytes ? v->bytes : report->largest_bytes;
     if (tests == NULL)
-        say_verdict(report, v);
+        say_verdict(report, pair, v);
     else
         json_array_append_new(tests, verdict_json(v));
     json_decref(v->differences);
 }
 
+/* Hooks the script has, and no test asked. */
+static void tell_uncalled(const struct tb_script_suite *suite, json_t *file)
+{
+    json_t *names = json_array();
+    for (enum tb_script_hook hook = 0; hook < TB_HOOKS_N; hook++) {
+        if (!tb_script_suite_leaves(suite, hook))
+            continue;
+        json_array_append_new(names, json_string(tb_script_hook_row(hook)->name));
+        if (file == NULL)
+            printf("# no test calls %s\n", tb_script_hook_row(hook)->name);
+    }
+    if (file != NULL)
+        json_object_set(file, "uncalled", names);
+    json_decref(names);
+}
+
 static void tell_end(struct report *report)
 {
     const struct tb_script_limits *limits = &tb_script_limits;
+    double slowest_ms = (double)report->slowest_ns / 1e6, budget_ms = (double)limits->cpu_us / 1e3;
     if (report->files == NULL) {
-        printf(
-            "1..%zu\n# %zu passed, %zu failed; the slowest took %.3f of %.0f ms, the largest %zu "
-            "of %zu KiB\n",
-            report->passed + report->failed, report->passed, report->failed,
-            (double)report->slowest_ns / 1e6, (double)limits->cpu_us / 1e3,
-            report->largest_bytes / 1024, limits->memory_bytes / 1024);
+        printf("1..%zu\n# %zu passed, %zu failed", report->passed + report->failed, report->passed,
+               report->failed);
+        if (report->slowest_ns > 0)
+            printf("; the slowest took %.3f of %.0f ms (%.1f %%: %s), the largest %zu of %zu KiB",
+                   slowest_ms, budget_ms, slowest_ms / budget_ms * 100, report->slowest,
+                   report->largest_bytes / 1024, limits->memory_bytes / 1024);
+        putchar('\n');
         return;
     }
-    json_t *all = json_pack("{s:o, s:I, s:I, s:f, s:f}", "files", report->files, "passed",
+    json_t *all = json_pack("{s:o, s:I, s:I, s:s, s:f, s:f}", "files", report->files, "passed",
                             (json_int_t)report->passed, "failed", (json_int_t)report->failed,
-                            "slowest_ms", (double)report->slowest_ns / 1e6, "budget_ms",
-                            (double)limits->cpu_us / 1e3);
+                            "slowest", report->slowest, "slowest_ms", slowest_ms, "budget_ms",
+                            budget_ms);
     json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(all);
@@ -143,10 +176,36 @@ static void tell_end(struct report *report)
 
 /* ---- running ---- */
 
+/* Run the tests of a script whose two texts have been read. */
+static void run_texts(struct report *report, struct tb_loop *loop, const struct pair *pair,
+                      struct tb_str script, struct tb_str tests)
+{
+    struct tb_script_verdict verdict = {.name = "can be read"};
+    json_t *list = report->files == NULL ? NULL : json_array(), *file = NULL;
+    if (list == NULL) {
+        printf("# %s\n", pair->script);
+    } else {
+        file = json_pack("{s:s, s:s, s:o}", "script", pair->script, "tests_file", pair->tests,
+                         "tests", list);
+        json_array_append_new(report->files, file);
+    }
+    struct tb_script_suite *suite = tb_script_suite_new(loop, script, tests, pair->tests,
+                                                        verdict.why, sizeof verdict.why);
+    if (suite == NULL) {
+        tell(report, pair, list, &verdict);
+        return;
+    }
+    for (size_t i = 0; i < tb_script_suite_n(suite); i++) {
+        tb_script_suite_run(suite, i, &verdict);
+        tell(report, pair, list, &verdict);
+    }
+    tell_uncalled(suite, file);
+    tb_script_suite_free(suite);
+}
+
 static int run_pair(struct report *report, struct tb_loop *loop, const struct pair *pair)
 {
     static char script[TB_SCRIPT_SOURCE_BYTES + 1], tests[TB_SCRIPT_SOURCE_BYTES + 1];
-    struct tb_script_verdict verdict = {.name = "can be read"};
     struct tb_str script_text, tests_text;
     const char *missing = !read_file(pair->script, script, &script_text) ? pair->script
                           : !read_file(pair->tests, tests, &tests_text)  ? pair->tests
@@ -154,41 +213,57 @@ static int run_pair(struct report *report, struct tb_loop *loop, const struct pa
     if (missing != NULL)
         return tb_cli_fail(report->cli, TB_EXIT_ENVIRONMENT, "%s: %s", missing,
                            strerrordesc_np(errno));
-    json_t *list = report->files == NULL ? NULL : json_array();
-    if (list == NULL)
-        printf("# %s\n", pair->script);
-    else
-        json_array_append_new(report->files, json_pack("{s:s, s:s, s:o}", "script", pair->script,
-                                                       "tests_file", pair->tests, "tests", list));
-    struct tb_script_suite *suite = tb_script_suite_new(loop, script_text, tests_text, pair->tests,
-                                                        verdict.why, sizeof verdict.why);
-    if (suite == NULL)
-        tell(report, list, &verdict);
-    for (size_t i = 0; suite != NULL && i < tb_script_suite_n(suite); i++) {
-        tb_script_suite_run(suite, i, &verdict);
-        tell(report, list, &verdict);
-    }
-    tb_script_suite_free(suite);
+    run_texts(report, loop, pair, script_text, tests_text);
     return TB_EXIT_OK;
+}
+
+/* Those given, else those of the directory, else those of the checkout this program was built in.
+ */
+static bool open_schemas(const struct tb_cli *cli, char *why, size_t why_bytes)
+{
+    const char *given = tb_cli_option(cli, "schemas");
+    char beside[PATH_BYTES + sizeof "/../schemas"];
+    if (given == NULL && access("schemas/script", R_OK) != 0) {
+        ssize_t n = readlink("/proc/self/exe", beside, PATH_BYTES);
+        while (n > 0 && beside[n - 1] != '/')
+            n--;
+        if (n > 0) {
+            memcpy(beside + n, "../schemas", sizeof "../schemas");
+            given = beside;
+        }
+    }
+    return tb_script_tests_open(given == NULL ? "schemas" : given, why, why_bytes);
+}
+
+/* Both files of a pair may have been given, by all files of a folder, say. */
+static bool is_among(const struct pair *pairs, size_t n, const struct pair *pair)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pairs[i].script, pair->script) == 0 && strcmp(pairs[i].tests, pair->tests) == 0)
+            return true;
+    return false;
 }
 
 static int test(struct tb_cli *cli)
 {
     char why[512];
     struct pair pairs[TB_ARGUMENTS_MAX];
-    const char *schemas = tb_cli_option(cli, "schemas");
+    size_t pairs_n = 0;
     struct report report = {.cli = cli};
-    for (size_t i = 0; i < cli->arguments_n; i++)
-        if (!find_pair(cli, cli->arguments[i], &pairs[i]))
+    for (size_t i = 0; i < cli->arguments_n; i++) {
+        if (!find_pair(cli, cli->arguments[i], &pairs[pairs_n]))
             return tb_cli_fail(cli, TB_EXIT_USAGE, "%s is no Lua file", cli->arguments[i]);
-    if (!tb_hooks_open(schemas == NULL ? "schemas" : schemas, why, sizeof why))
-        return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s", why);
+        pairs_n += !is_among(pairs, pairs_n, &pairs[pairs_n]);
+    }
+    if (!open_schemas(cli, why, sizeof why))
+        return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s; --schemas says where they are", why);
+    tb_log_set_level(TB_LOG_ERROR); /* a loop that a script keeps waiting is nobody's here */
     struct tb_loop *loop = tb_loop_new();
     int exit_code = TB_EXIT_OK;
     report.files = cli->json ? json_array() : NULL;
     if (!cli->json)
         printf("TAP version 13\n");
-    for (size_t i = 0; i < cli->arguments_n && exit_code == TB_EXIT_OK; i++)
+    for (size_t i = 0; i < pairs_n && exit_code == TB_EXIT_OK; i++)
         exit_code = run_pair(&report, loop, &pairs[i]);
     tb_loop_free(loop);
     if (exit_code != TB_EXIT_OK) {
@@ -201,7 +276,7 @@ static int test(struct tb_cli *cli)
 
 static const struct tb_option options[] = {
     {"script", "FILE", "test this script instead of the one beside the tests"},
-    {"schemas", "DIRECTORY", "where the JSON Schemas are (default ./schemas)"},
+    {"schemas", "DIRECTORY", "JSON Schemas (default ./schemas, else the checkout's)"},
     {.name = NULL},
 };
 
@@ -214,7 +289,26 @@ const struct tb_command tb_command_script_test = {
     .options = options,
     .about =
         "night.lua has its tests beside it in night_test.lua; either may be given. The script runs\n"
-        "in the sandbox of the gateway, with its budget. docs/script-guide.md shows a test file.",
-    .example = "tongbao script test lua/examples/night_approval.lua",
+        "in the sandbox of the gateway, with its budget, and the clock and tables of the test:\n"
+        "\n"
+        "  return {\n"
+        "      {\n"
+        "          name = \"nobody pays at night\",\n"
+        "          now = \"2026-11-23T23:30:00+08:00\",\n"
+        "          request = { body = { amount = { amount = 100, currency = \"CNY\" } } },\n"
+        "          tables = { payees = { acc_1 = { name = \"Wei\" } } },\n"
+        "          expect = { deny = { code = \"night\" } },\n"
+        "      },\n"
+        "  }\n"
+        "\n"
+        "What a request leaves out is a payment's. Without `expect` nothing must be decided;\n"
+        "`expect_error` is a part of what a failure says, `response` = { body = ... } makes it a\n"
+        "test of on_response, `seed` is for tb.random. docs/script-guide.md takes you further.\n"
+        "Exit codes: 0 all passed, 1 some failed, 2 no Lua file, 3 a file or the schemas are not\n"
+        "there.",
+    .example =
+        "tongbao script test lua/examples/night_approval.lua\n"
+        "  tongbao script test --json lua/examples/payee_list.lua lua/examples/map_erp.lua\n"
+        "  tongbao script test lua/examples/map_erp_test.lua --script lua/examples/map_erp.lua",
     .run = test,
 };

@@ -3,10 +3,9 @@
 #include "main/script_test.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/time.h"
 #include "main/json_diff.h"
+#include "main/script_case.h"
 #include "runtime/run.h"
-#include "script/hooks.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -17,19 +16,24 @@ static const char WRAP_TAIL[] =
     "if type(list) ~= 'table' then error('a test file returns a list of tests', 0) end\n"
     "return place == 0 and #list or list[place] end }";
 
-/* A test file may take its time. */
+/* A test file may take its time, which is all of its tests' together: its text runs for each. */
 static const struct tb_script_limits file_limits = {.memory_bytes = 64u << 20,
                                                     .object_bytes = 16u << 20,
                                                     .cpu_us = 1000 * 1000,
                                                     .wall_ms = 10 * 1000,
                                                     .calls = 100000};
+static const int64_t FILE_CPU_NS = 5 * INT64_C(1000000000);
 
 struct tb_script_suite {
     struct tb_loop *loop;
-    struct tb_str script_text;
+    struct tb_arena *arena; /* of the test file's text */
+    struct tb_str script_text, tests_text, wrapped_text;
     const char *tests_name;
     struct tb_script *script, *tests;
     size_t n;
+    size_t looked_to; /* byte of the test file behind the last name that was found */
+    int64_t file_cpu_ns;
+    bool called[TB_HOOKS_N];
 };
 
 /* One piece of work on a fiber. */
@@ -39,6 +43,25 @@ struct job {
     struct tb_script_verdict *out;
     size_t n;
 };
+
+bool tb_script_tests_open(const char *directory, char *why, size_t why_bytes)
+{
+    return tb_hooks_open(directory, why, why_bytes) &&
+           tb_script_cases_open(directory, why, why_bytes);
+}
+
+/* Words of somebody else's, fit for one line of any output. */
+static void keep_words(char *out, size_t room, const char *words)
+{
+    size_t n = strnlen(words, room - 1), at = 0, span;
+    while (at < n && (span = tb_utf8_span(words + at, n - at)) > 0) {
+        memmove(out + at, words + at, span);
+        if ((unsigned char)out[at] < ' ' || out[at] == 0x7f)
+            out[at] = ' ';
+        at += span;
+    }
+    out[at] = '\0';
+}
 
 /* ---- the test file ---- */
 
@@ -65,7 +88,11 @@ static tb_err TB_SUSPENDS ask_file(struct tb_req *req, struct job *job, json_t *
     tb_err err = tb_script_run(req, suite->tests, &call, &result);
     json_decref(place);
     *out = result.decision;
-    if (err == NULL && result.end != TB_SCRIPT_DONE)
+    suite->file_cpu_ns += result.cpu_ns;
+    const char *reason = result.end == TB_SCRIPT_ANSWER ? strchr(result.why, ':') : NULL;
+    if (reason != NULL)
+        snprintf(job->out->why, sizeof job->out->why, "this test cannot be read%.300s", reason);
+    else if (err == NULL && result.end != TB_SCRIPT_DONE)
         say_of_file(suite, result.why, job->out->why, sizeof job->out->why);
     return err;
 }
@@ -76,27 +103,40 @@ static tb_err TB_SUSPENDS count_tests(struct tb_req *req, void *arg)
     json_t *n = NULL;
     TB_TRY(ask_file(req, job, &n));
     job->n = (size_t)json_integer_value(n);
-    if (job->n == 0 && job->out->why[0] == '\0')
+    if (job->n > TB_TESTS_MAX)
+        snprintf(job->out->why, sizeof job->out->why, "%s: there are more than %d tests in it",
+                 job->suite->tests_name, TB_TESTS_MAX);
+    else if (job->n == 0 && job->out->why[0] == '\0')
         snprintf(job->out->why, sizeof job->out->why, "%s: there are no tests in it",
                  job->suite->tests_name);
     return NULL;
 }
 
-static struct tb_script *read_tests(struct tb_script_suite *suite, struct tb_str text, char *why,
-                                    size_t why_bytes)
+static struct tb_str wrap(struct tb_arena *arena, struct tb_str text)
 {
-    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
     struct tb_text wrapped;
-    char said[TB_SCRIPT_WHY_BYTES];
     tb_text_init(&wrapped, arena);
     tb_text_add(&wrapped, tb_str(WRAP_HEAD));
     tb_text_add(&wrapped, text);
     tb_text_add(&wrapped, tb_str(WRAP_TAIL));
-    struct tb_script *tests = tb_script_new(&file_limits, tb_text_end(&wrapped), said, sizeof said);
-    tb_arena_free(arena);
-    if (tests == NULL)
+    return tb_text_end(&wrapped);
+}
+
+static bool read_tests(struct tb_script_suite *suite, char *why, size_t why_bytes)
+{
+    char said[TB_SCRIPT_WHY_BYTES];
+    tb_script_free(suite->tests);
+    suite->tests = tb_script_new(&file_limits, suite->wrapped_text, said, sizeof said);
+    if (suite->tests == NULL)
         say_of_file(suite, said, why, why_bytes);
-    return tests;
+    return suite->tests != NULL;
+}
+
+static bool read_script(struct tb_script_suite *suite, char *why, size_t why_bytes)
+{
+    tb_script_free(suite->script);
+    suite->script = tb_script_new(&tb_script_limits, suite->script_text, why, why_bytes);
+    return suite->script != NULL && tb_script_hooks_good(suite->script, why, why_bytes);
 }
 
 struct tb_script_suite *tb_script_suite_new(struct tb_loop *loop, struct tb_str script_text,
@@ -106,15 +146,19 @@ struct tb_script_suite *tb_script_suite_new(struct tb_loop *loop, struct tb_str 
     struct tb_script_suite *suite = tb_mem(sizeof *suite);
     struct tb_script_verdict verdict = {.good = false};
     struct job job = {.suite = suite, .out = &verdict};
-    *suite = (struct tb_script_suite){loop, script_text, tests_name, NULL, NULL, 0};
-    suite->script = tb_script_new(&tb_script_limits, script_text, why, why_bytes);
-    if (suite->script != NULL)
-        suite->tests = read_tests(suite, tests_text, why, why_bytes);
-    if (suite->tests != NULL && tb_run_to_end(loop, count_tests, &job, 0) == NULL &&
-        (suite->n = job.n) > 0)
+    *suite = (struct tb_script_suite){.loop = loop,
+                                      .arena = tb_arena_new(TB_ARENA_CAP),
+                                      .script_text = script_text,
+                                      .tests_text = tests_text,
+                                      .tests_name = tests_name};
+    suite->wrapped_text = wrap(suite->arena, tests_text);
+    if (read_script(suite, verdict.why, sizeof verdict.why) &&
+        read_tests(suite, verdict.why, sizeof verdict.why) &&
+        tb_run_to_end(loop, count_tests, &job, 0) == NULL && verdict.why[0] == '\0') {
+        suite->n = job.n;
         return suite;
-    if (suite->tests != NULL)
-        snprintf(why, why_bytes, "%s", verdict.why);
+    }
+    keep_words(why, why_bytes, verdict.why);
     tb_script_suite_free(suite);
     return NULL;
 }
@@ -125,6 +169,7 @@ void tb_script_suite_free(struct tb_script_suite *suite)
         return;
     tb_script_free(suite->script);
     tb_script_free(suite->tests);
+    tb_arena_free(suite->arena);
     tb_mem_free(suite);
 }
 
@@ -133,104 +178,7 @@ size_t tb_script_suite_n(const struct tb_script_suite *suite)
     return suite->n;
 }
 
-/* ---- what a test says ---- */
-
-struct test {
-    enum tb_script_hook hook;
-    int64_t now_ms;
-    json_t *request; /* the test's own over what is filled in; the run's arena drops it */
-    const json_t *response, *expect, *tables;
-    struct tb_str expect_error;
-    uint64_t seed;
-};
-
-/* Members a test may have, and their types. */
-static const struct {
-    const char *name;
-    json_type type;
-} MEMBERS[] = {
-    {"name", JSON_STRING},   {"request", JSON_OBJECT},      {"response", JSON_OBJECT},
-    {"expect", JSON_OBJECT}, {"expect_error", JSON_STRING}, {"now", JSON_STRING},
-    {"tables", JSON_OBJECT}, {"seed", JSON_INTEGER},
-};
-
-enum { MEMBERS_N = sizeof MEMBERS / sizeof MEMBERS[0] };
-
-/* Whether the test has only members it may have; an empty table is as good as none. */
-static bool is_test(json_t *test, char *why, size_t why_bytes)
-{
-    const char *name;
-    json_t *value;
-    if (!json_is_object(test)) {
-        snprintf(why, why_bytes, "a test is a table with a name");
-        return false;
-    }
-    json_object_foreach(test, name, value)
-    {
-        size_t i = 0;
-        while (i < MEMBERS_N && strcmp(MEMBERS[i].name, name) != 0)
-            i++;
-        if (i == MEMBERS_N)
-            snprintf(why, why_bytes, "a test has no member \"%s\"", name);
-        else if (json_typeof(value) != MEMBERS[i].type)
-            snprintf(why, why_bytes, "\"%s\" is of another type", name);
-        else
-            continue;
-        return false;
-    }
-    if (json_object_get(test, "name") != NULL)
-        return true;
-    snprintf(why, why_bytes, "a test has a name");
-    return false;
-}
-
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
-/* A payment on a Monday morning: what a test's request does not say. */
-static json_t *usual_request(const char *now)
-{
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:{}, s:{}, s:{s:s}, s:{}, s:s, s:s, s:s, s:[s], "
-                     "s:s}",
-                     "id", "req_00000000000000000000000000", "method", "POST", "path",
-                     "/e-payment/v1/payments", "route", "POST /e-payment/v1/payments", "product",
-                     "e-payment", "params", "query", "headers", "content-type", "application/json",
-                     "body", "partner", "par_00000000000000000000000000", "app",
-                     "app_00000000000000000000000000", "environment", "sandbox", "scopes",
-                     "e-payment:write", "world_time", now);
-}
-
-static bool understand(struct tb_req *req, json_t *json, struct test *out, char *why,
-                       size_t why_bytes)
-{
-    static const char monday[] = "2026-01-05T10:00:00+08:00";
-    char shown[TB_TIME_CHARS + 1];
-    int64_t seed = 1;
-    if (!is_test(json, why, why_bytes))
-        return false;
-    struct tb_str now = tb_json_str(json, "now");
-    if (!tb_time_parse(now.at == NULL ? tb_str(monday) : now, &out->now_ms)) {
-        snprintf(why, why_bytes, "\"now\" is written like \"%s\"", monday);
-        return false;
-    }
-    (void)tb_json_int(json, "seed", &seed);
-    tb_time_format(out->now_ms, shown);
-    out->request = usual_request(shown);
-    if (out->request == NULL || !tb_arena_defer(tb_run_of(req)->arena, drop, out->request)) {
-        snprintf(why, why_bytes, "out of memory");
-        return false;
-    }
-    json_object_update(out->request, tb_json_object(json, "request"));
-    out->response = tb_json_object(json, "response");
-    out->hook = out->response == NULL ? TB_HOOK_ON_REQUEST : TB_HOOK_ON_RESPONSE;
-    out->expect = tb_json_object(json, "expect");
-    out->expect_error = tb_json_str(json, "expect_error");
-    out->tables = tb_json_object(json, "tables");
-    out->seed = (uint64_t)seed;
-    return true;
-}
+/* ---- running one ---- */
 
 static tb_err find_entry(struct tb_req *req, void *arg, struct tb_str table, struct tb_str key,
                          json_t **out)
@@ -242,9 +190,7 @@ static tb_err find_entry(struct tb_req *req, void *arg, struct tb_str table, str
     return NULL;
 }
 
-/* ---- running one ---- */
-
-static void judge_failure(const struct test *test, const struct tb_script_result *result,
+static void judge_failure(const struct tb_script_case *test, const struct tb_script_result *result,
                           struct tb_script_verdict *out)
 {
     if (test->expect_error.at != NULL && strstr(result->why, test->expect_error.at) != NULL)
@@ -256,7 +202,7 @@ static void judge_failure(const struct test *test, const struct tb_script_result
                  tb_script_end_word(result->end), result->why);
 }
 
-static void judge_decision(struct tb_req *req, const struct test *test, json_t *decision,
+static void judge_decision(struct tb_req *req, const struct tb_script_case *test, json_t *decision,
                            struct tb_script_verdict *out)
 {
     if (decision != NULL && !tb_script_decision_good(test->hook, decision, tb_run_of(req)->arena,
@@ -275,7 +221,7 @@ static void judge_decision(struct tb_req *req, const struct test *test, json_t *
 }
 
 static tb_err TB_SUSPENDS run_hook(struct tb_req *req, struct tb_script_suite *suite,
-                                   const struct test *test, struct tb_script_verdict *out)
+                                   const struct tb_script_case *test, struct tb_script_verdict *out)
 {
     const char *hook = tb_script_hook_row(test->hook)->name;
     struct tb_script_result result;
@@ -290,7 +236,9 @@ static tb_err TB_SUSPENDS run_hook(struct tb_req *req, struct tb_script_suite *s
         snprintf(out->why, sizeof out->why, "the script has no %s", hook);
         return NULL;
     }
+    suite->called[test->hook] = true;
     TB_TRY(tb_script_run(req, suite->script, &call, &result));
+    out->called = true;
     out->end = result.end;
     out->cpu_ns = result.cpu_ns;
     out->lookups = result.lookups;
@@ -302,21 +250,60 @@ static tb_err TB_SUSPENDS run_hook(struct tb_req *req, struct tb_script_suite *s
     return NULL;
 }
 
+/* The line that has the name between quotes, looked for behind the test before it; 0: none. */
+static size_t line_of(struct tb_script_suite *suite, struct tb_str name)
+{
+    const char *begin = suite->tests_text.at, *end = begin + suite->tests_text.n;
+    const char *from = begin + suite->looked_to, *at;
+    size_t line = 1;
+    if (name.n == 0)
+        return 0;
+    while ((at = memmem(from, (size_t)(end - from), name.at, name.n)) != NULL) {
+        from = at + 1;
+        if (at > begin && at + name.n < end && (at[-1] == '"' || at[-1] == '\'') &&
+            at[name.n] == at[-1])
+            break;
+    }
+    if (at == NULL)
+        return 0;
+    suite->looked_to = (size_t)(at - begin) + name.n;
+    for (const char *c = begin; c < at; c++)
+        line += *c == '\n';
+    return line;
+}
+
 static tb_err TB_SUSPENDS run_test(struct tb_req *req, void *arg)
 {
     struct job *job = arg;
     struct tb_script_verdict *out = job->out;
-    struct test test = {.request = NULL};
+    struct tb_script_case test = {.request = NULL};
     json_t *json = NULL;
     TB_TRY(ask_file(req, job, &json));
     if (out->why[0] != '\0')
         return NULL;
     struct tb_str name = tb_json_str(json, "name");
-    if (name.at != NULL)
-        snprintf(out->name, sizeof out->name, "%s", name.at);
-    if (!understand(req, json, &test, out->why, sizeof out->why))
+    if (name.at != NULL) {
+        keep_words(out->name, sizeof out->name, name.at);
+        out->line = line_of(job->suite, name);
+    }
+    if (!tb_script_case_read(req, json, &test, out->why, sizeof out->why))
         return NULL;
     return run_hook(req, job->suite, &test, out);
+}
+
+/* Both states as if no test had run before, unless that is as good as new anyway. */
+static bool make_ready(struct tb_script_suite *suite, char *why, size_t why_bytes)
+{
+    if (suite->file_cpu_ns > FILE_CPU_NS) {
+        snprintf(why, why_bytes, "%s: it has used up its %d s of processor time", suite->tests_name,
+                 (int)(FILE_CPU_NS / 1000000000));
+        return false;
+    }
+    if ((suite->script == NULL || tb_script_worn(suite->script)) &&
+        !read_script(suite, why, why_bytes))
+        return false;
+    return (suite->tests != NULL && !tb_script_worn(suite->tests)) ||
+           read_tests(suite, why, why_bytes);
 }
 
 void tb_script_suite_run(struct tb_script_suite *suite, size_t place, struct tb_script_verdict *out)
@@ -324,16 +311,18 @@ void tb_script_suite_run(struct tb_script_suite *suite, size_t place, struct tb_
     struct job job = {.suite = suite, .place = place + 1, .out = out};
     *out = (struct tb_script_verdict){.good = false};
     snprintf(out->name, sizeof out->name, "test %zu", place + 1);
-    if (tb_script_worn(suite->script)) {
-        tb_script_free(suite->script);
-        suite->script = tb_script_new(&tb_script_limits, suite->script_text, out->why,
-                                      sizeof out->why);
-    }
-    if (suite->script == NULL)
+    if (!make_ready(suite, out->why, sizeof out->why))
         return;
     tb_err err = tb_run_to_end(suite->loop, run_test, &job, 0);
     if (err != NULL) {
         out->good = false;
         snprintf(out->why, sizeof out->why, "it could not be run: %s", err->title);
     }
+    keep_words(out->why, sizeof out->why, out->why);
+}
+
+bool tb_script_suite_leaves(const struct tb_script_suite *suite, enum tb_script_hook hook)
+{
+    return suite->script != NULL && !suite->called[hook] &&
+           tb_script_has(suite->script, tb_script_hook_row(hook)->name);
 }

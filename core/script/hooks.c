@@ -1,6 +1,7 @@
 /* See hooks.h. */
 #include "script/hooks.h"
 #include <stdio.h>
+#include <string.h>
 
 static const struct tb_script_hook_row ROWS[] = {
 #define TB_SCRIPT_HOOK(NAME, name, failure, doc) {name, failure, doc},
@@ -23,6 +24,31 @@ bool tb_hooks_open(const char *directory, char *why, size_t why_bytes)
         if (decisions[i] == NULL &&
             (decisions[i] = tb_schema_load(directory, path, why, why_bytes)) == NULL)
             return false;
+    }
+    return true;
+}
+
+static bool is_hook(const char *name)
+{
+    for (size_t i = 0; i < TB_HOOKS_N; i++)
+        if (strcmp(ROWS[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool tb_script_hooks_good(const struct tb_script *script, char *why, size_t why_bytes)
+{
+    const char *name = tb_script_function(script, 0);
+    if (name == NULL) {
+        snprintf(why, why_bytes, "the table it returns has no hook; %s is one", ROWS[0].name);
+        return false;
+    }
+    for (size_t i = 0; (name = tb_script_function(script, i)) != NULL; i++) {
+        if (is_hook(name))
+            continue;
+        snprintf(why, why_bytes, "the table it returns has %s, which is no hook; %s is one", name,
+                 ROWS[0].name);
+        return false;
     }
     return true;
 }

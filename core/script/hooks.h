@@ -35,6 +35,12 @@ const struct tb_script_hook_row *tb_script_hook_row(enum tb_script_hook hook);
  *  @return false with a sentence in `why` */
 bool TB_NODISCARD tb_hooks_open(const char *directory, char *why, size_t why_bytes);
 
+/** Whether a script has a hook, and nothing that looks like one: a misspelt hook would never be
+ *  called.
+ *  @param why  gets what is wrong, for the script's author
+ *  Waits: no. */
+bool TB_NODISCARD tb_script_hooks_good(const struct tb_script *script, char *why, size_t why_bytes);
+
 /** Whether a hook may decide so.
  *  @param why  gets the first place that is wrong, for the script's author
  *  Waits: no. */

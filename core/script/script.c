@@ -190,6 +190,11 @@ bool tb_script_has(const struct tb_script *script, const char *hook)
     return false;
 }
 
+const char *tb_script_function(const struct tb_script *script, size_t place)
+{
+    return place < script->hooks_n ? script->hooks[place] : NULL;
+}
+
 bool tb_script_worn(const struct tb_script *script)
 {
     return script->starved || script->calls >= script->limits->calls ||

@@ -66,6 +66,10 @@ void tb_script_free(struct tb_script *script);
 /** Whether the script has a hook of this name. */
 bool tb_script_has(const struct tb_script *script, const char *hook);
 
+/** The name of the function at `place`, from 0, in the table that the text returned; NULL: there
+ * are no more. */
+const char *tb_script_function(const struct tb_script *script, size_t place);
+
 /** A state that has run out of memory once, was left with less than half of it (garbage that the
  * next call would pay for), or has served its number of calls is not used again: free it when idle
  * and make another. */

@@ -82,7 +82,7 @@ function decision.set(members)
 end
 
 --- Count the request against one more limit of the app: `quota` requests in `window_s` seconds. Each name is counted
---- apart, so one with a payee in it is a limit of that payee.
+--- apart; a script uses at most eight of them.
 ---@param name string # `[a-z][a-z0-9_]*`, at most 15
 ---@param quota integer
 ---@param window_s integer # at most a day

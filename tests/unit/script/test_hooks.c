@@ -39,6 +39,30 @@ static void takes_decisions_of_their_shape(void **state)
             fail_msg("%s: %s", cases[i].decision, why);
 }
 
+static void knows_hooks_from_what_only_looks_like_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *why;
+    } cases[] = {
+        {"return { on_request = function() end }", ""},
+        {"return { on_request = function() end, on_response = function() end }", ""},
+        {"return {}", "has no hook"},
+        {"return { on_response = function() end, on_reqest = function() end }",
+         "on_reqest, which is no hook"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char why[TB_SCRIPT_WHY_BYTES] = "";
+        struct tb_script *script = tb_script_new(&tb_script_limits, tb_str(cases[i].source), why,
+                                                 sizeof why);
+        assert_non_null(script);
+        bool fine = tb_script_hooks_good(script, why, sizeof why);
+        tb_script_free(script);
+        if (fine != (cases[i].why[0] == '\0') || strstr(why, cases[i].why) == NULL)
+            fail_msg("%s: %s", cases[i].source, why);
+    }
+}
+
 static void refuses_others_and_says_where(void **state)
 {
     (void)state;
@@ -88,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_decisions_of_their_shape),
+        cmocka_unit_test(knows_hooks_from_what_only_looks_like_them),
         cmocka_unit_test(refuses_others_and_says_where),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
