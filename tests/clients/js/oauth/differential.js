@@ -215,22 +215,41 @@ for (const [name, claims, header] of [
 par('request object with a spoilt signature', async (p) => ({ request: spoilt(await p.requestObject(p.request())) }), good)
 par('request object that is no JWT', async () => ({ request: 'nonsense' }), good)
 
-// the authorization endpoint
+// the authorization endpoint, by a link and by a form
+const pageOf = (url, answer) => {
+  const location = answer.headers.get('location')
+  const error = location && (new URL(location, url).searchParams.get('error') ?? 'no error')
+  return { ...answer, body: { error } } // a page of ours says it in words only
+}
 const authorize = (name, parameters) => {
   cases[`authorize: ${name}`] = async (p) => {
     const url = new URL(p.as.authorization_endpoint)
     url.search = new URLSearchParams(await parameters(p))
-    const answer = await send(url, undefined, {}, { method: 'GET', body: undefined })
-    const location = answer.headers.get('location')
-    const error = location && (new URL(location, url).searchParams.get('error') ?? 'no error')
-    return { ...answer, body: { error } } // a page of ours says it in words only
+    return pageOf(url, await send(url, undefined, {}, { method: 'GET', body: undefined }))
   }
 }
+const authorizeByPost = (name, parameters, { query = () => '', headers, options = () => ({}) } = {}) => {
+  cases[`authorize by POST: ${name}`] = async (p) => {
+    const url = new URL(p.as.authorization_endpoint)
+    const sent = await parameters(p)
+    url.search = new URLSearchParams(query(p))
+    return pageOf(url, await send(url, sent, headers, options(sent)))
+  }
+}
+const pushed = async (p) => ({ client_id: p.id, request_uri: await p.push() })
 authorize('plain parameters', (p) => ({ client_id: p.id, ...p.request() }))
 authorize('without request_uri', (p) => ({ client_id: p.id }))
 authorize('a request_uri nobody pushed', (p) => ({ client_id: p.id, request_uri: `urn:ietf:params:oauth:request_uri:${random()}` }))
 authorize('without client_id', async (p) => ({ request_uri: await p.push() }))
 authorize('another client\'s request_uri', async (p) => ({ client_id: p.other.id, request_uri: await p.push() }))
+authorizeByPost('what was pushed', pushed)
+authorizeByPost('plain parameters', (p) => ({ client_id: p.id, ...p.request() }))
+authorizeByPost('a request_uri nobody pushed', (p) => ({ client_id: p.id, request_uri: `urn:ietf:params:oauth:request_uri:${random()}` }))
+authorizeByPost('without client_id', async (p) => ({ request_uri: await p.push() }))
+authorizeByPost('another client\'s request_uri', async (p) => ({ client_id: p.other.id, request_uri: await p.push() }))
+authorizeByPost('client_id twice', async (p) => new URLSearchParams([...Object.entries(await pushed(p)), ['client_id', p.id]]))
+authorizeByPost('parameters in the URL, too', pushed, { query: (p) => ({ client_id: p.id }) })
+authorizeByPost('as JSON', pushed, { headers: { 'content-type': 'application/json' }, options: (sent) => ({ body: JSON.stringify(sent) }) })
 
 // the token endpoint
 const token = (name, parameters, options) => {

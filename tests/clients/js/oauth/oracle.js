@@ -39,7 +39,8 @@ const configuration = (clients, keys) => ({
   rotateRefreshToken: () => false,
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/approve/${interaction.uid}` },
-  cookies: { keys: ['of the tests'] },
+  enableHttpPostMethods: true, // which wants cookies that forms of other sites bring along
+  cookies: { keys: ['of the tests'], long: { sameSite: 'none' } },
 })
 
 async function approve(provider, req, res) {
