@@ -212,7 +212,7 @@ static struct tb_script *script_of(struct tb_dry_run *run, struct side *side)
         side->script = NULL;
     }
     if (side->script == NULL)
-        side->script = tb_script_new(run->ask.limits, side->source, why, sizeof why);
+        side->script = tb_script_new(&run->ask.limits, side->source, why, sizeof why);
     if (side->script == NULL)
         snprintf(run->why, sizeof run->why, "version %d: %s", side->version, why);
     return side->script;

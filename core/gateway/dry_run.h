@@ -34,8 +34,8 @@ struct tb_dry_run_ask {
     bool against_active; /**< the one that runs now, or none if none does */
     int64_t since_ms;    /**< wall clock; only what was recorded later; 0: all there is */
     int64_t most;        /**< the newest so many */
-    const struct tb_script_limits *limits; /**< borrowed, outlives the run */
-    bool alone; /**< nobody else is on this loop: no turns are left to others */
+    struct tb_script_limits limits; /**< of each call */
+    bool alone;                     /**< nobody else is on this loop: no turns are left to others */
     void (*told)(void *arg, int64_t replayed, int64_t recordings); /**< at most once a second; may
                                                                         be NULL */
     bool (*stop)(void *arg); /**< whether to end, asked as often; may be NULL */

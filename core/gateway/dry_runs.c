@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "gateway/dry_run.h"
 #include "gateway/gateway.h"
+#include "gateway/scripts.h"
 #include "script/redact.h"
 #include "store/tx.h"
 
@@ -161,19 +162,6 @@ static tb_err TB_SUSPENDS check_script(struct tb_req *req)
     return NULL;
 }
 
-static const struct tb_script_limits *limits_of(const struct tb_config *config)
-{
-    static struct tb_script_limits limits; /* the same for all runs of a worker */
-    limits = (struct tb_script_limits){
-        .memory_bytes = (size_t)config->script_memory_bytes,
-        .object_bytes = (size_t)config->script_object_bytes,
-        .cpu_us = config->script_cpu_ms * 1000,
-        .wall_ms = config->script_wall_ms,
-        .calls = (uint32_t)config->script_calls,
-    };
-    return &limits;
-}
-
 /* `against` left out: what runs now; null: nothing. */
 static tb_err ask_of(struct tb_req *req, struct tb_dry_run_ask *out)
 {
@@ -190,7 +178,7 @@ static tb_err ask_of(struct tb_req *req, struct tb_dry_run_ask *out)
         .against = (int32_t)json_integer_value(against),
         .against_active = against == NULL,
         .most = TB_DRY_RUN_MOST,
-        .limits = limits_of(tb_gateway_parts(tb_exchange_of(req)->gateway)->config),
+        .limits = tb_script_limits_of(tb_gateway_parts(tb_exchange_of(req)->gateway)->config),
     };
     (void)tb_json_int(body, "limit", &out->most);
     if (since.at != NULL && !tb_time_parse(since, &out->since_ms))

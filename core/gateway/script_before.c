@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/limit.h"
 #include "gateway/scripts.h"
+#include <stdio.h>
 
 /* What a partner's script has no say in: how it comes to its tokens, reads why it was refused, and
  * mends its script. */
@@ -105,8 +106,8 @@ static tb_err TB_SUSPENDS take_limit(struct tb_exchange *x, const json_t *limit)
     (void)tb_json_int(limit, "window_s", &window_s);
     const struct tb_limit_window window = {tb_json_str(limit, "name").at, quota, window_s * 1000,
                                            TB_LIMIT_APP};
-    if (!tb_limit_set_init(set, &window, 1, why, sizeof(why)))
-        return NULL; /* more than a bucket can count: no limit */
+    if (!tb_limit_set_init(set, &window, 1, why, sizeof(why))) /* the schema knows the range */
+        return tb_fail(&x->run.req, TB_E_INTERNAL, "%s", why);
     const struct tb_limit_subject who = {.app = subject};
     if (tb_limit_take(tb_gateway_parts(x->gateway)->limiter, set, &who, 1,
                       tb_loop_now_ms(x->run.loop) * 1000000, &verdict))
@@ -168,6 +169,31 @@ static tb_err TB_SUSPENDS apply(struct tb_exchange *x, const json_t *decision)
     return change_body(x, set, account);
 }
 
+/* Each name is a bucket of the memory that all partners' limits share, so they are few: a script
+ * that made one for each payee would leave no room to others. */
+static bool limit_is_known(struct tb_script_row *row, struct tb_str name)
+{
+    uint32_t digest = (uint32_t)tb_script_seed(name);
+    for (size_t i = 0; i < row->limits_n; i++)
+        if (row->limits[i] == digest)
+            return true;
+    if (row->limits_n == TB_SCRIPT_LIMITS)
+        return false;
+    row->limits[row->limits_n++] = digest;
+    return true;
+}
+
+static void judge_limit(struct tb_exchange *x, struct tb_script_result *result)
+{
+    const json_t *limit = tb_json_object(result->decision, "limit");
+    if (result->end != TB_SCRIPT_DONE || limit == NULL ||
+        limit_is_known(x->script, tb_json_str(limit, "name")))
+        return;
+    result->end = TB_SCRIPT_ANSWER;
+    snprintf(result->why, sizeof(result->why),
+             "its limits have more than %d names since it was activated", TB_SCRIPT_LIMITS);
+}
+
 /* What becomes of the request when the script did not decide. */
 static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how)
 {
@@ -200,6 +226,7 @@ static tb_err TB_SUSPENDS consider(struct tb_exchange *x)
     if (err == NULL && turn.script != NULL) {
         tb_script_trace(x, TB_HOOK_ON_REQUEST, "allow", NULL);
         err = tb_script_ask(x, &turn, NULL);
+        judge_limit(x, &turn.result);
         tb_script_end(x, &turn);
     }
     if (err != NULL)

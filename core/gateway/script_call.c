@@ -28,7 +28,7 @@ void tb_script_end(struct tb_exchange *x, const struct tb_script_turn *turn)
 {
     struct tb_trace_script *script = &x->trace.scripts[turn->hook];
     const struct tb_script_result *result = &turn->result;
-    tb_scripts_note(x, x->script, x->script_version, turn->hook, result);
+    tb_script_note(x, x->script, x->script_version, turn->hook, result);
     script->cpu_us = (uint32_t)(result->cpu_ns / 1000);
     script->lookups = result->lookups;
     if (result->end == TB_SCRIPT_DONE)
@@ -49,7 +49,7 @@ tb_err TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook ho
     trace->version = x->script_version;
     trace->cpu_us = trace->lookups = 0;
     trace->note[0] = trace->why[0] = '\0';
-    turn->off = tb_script_off(x->script, hook, tb_loop_now_ms(x->run.loop));
+    turn->off = tb_script_off(x->script, x->script_version, hook, tb_loop_now_ms(x->run.loop));
     if (turn->off) {
         tb_count(parts->metrics, TB_M_SCRIPT_PASSED_BY, 1);
         tb_script_trace(x, hook, "off", NULL);

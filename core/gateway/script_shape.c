@@ -3,6 +3,7 @@
 #include "gateway/script_shape.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/time.h"
 #include <stdio.h>
 #include <tongbao/plugin.h>
 
@@ -19,8 +20,8 @@ struct shaping {
 
 /* ---- set ---- */
 
-/* Whether a member says what was done: ids, amounts and other numbers, states, and what holds any.
- */
+/* Whether a member says what was done: ids, amounts and other numbers, states, times, and what
+ * holds any. */
 static bool is_settled(const char *name, const json_t *value)
 {
     static const char *const names[] = {"object", "state", "status", "next_cursor", "currency"};
@@ -30,7 +31,9 @@ static bool is_settled(const char *name, const json_t *value)
     if (!json_is_string(value))
         return !json_is_boolean(value) && !json_is_null(value);
     struct tb_str text = {json_string_value(value), json_string_length(value)};
-    return tb_id_book(text) != 0;
+    int64_t ms;
+    struct tb_date date;
+    return tb_id_book(text) != 0 || tb_time_parse(text, &ms) || tb_date_parse(text, &date);
 }
 
 /* Whether a merge patch touches nothing that is settled. */

@@ -7,8 +7,8 @@
 #include "schema/schema.h"
 
 /** Shape a copy of an answer as a decision says: `set` is a merge patch that may add members, and
- *  change texts, booleans and nulls, but no id, no number, no state and no list; `redact` are JSON
- *  pointers to members that go, where "*" stands for every element of a list (1,024 of them at
+ *  change texts, booleans and nulls, but no id, number, state, time, date or list; `redact` are
+ * JSON pointers to members that go, where "*" stands for every element of a list (1,024 of them at
  * most).
  *  @param decision  of the hook, already found to have its shape
  *  @param schema    what the answer must still fit when it has changed, or NULL

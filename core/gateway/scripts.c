@@ -12,8 +12,6 @@
 enum {
     CHANGES_MAX = 500, /* rows of one refresh */
     FIRST_BUCKETS = 64,
-    TELL_MS = 1000, /* a script's failures are written down so often at most */
-    TELL_WITHIN_MS = 5000,
     NAME_BYTES = 128, /* of a table or a key */
     ENTRY_BYTES = 4096,
 };
@@ -28,19 +26,23 @@ struct tb_scripts {
     struct tb_arena *spare;   /* for the next answer that is shaped; NULL: none */
 };
 
-struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
+struct tb_script_limits tb_script_limits_of(const struct tb_config *config)
 {
-    const struct tb_config *config = parts->config;
-    struct tb_scripts *scripts = tb_mem(sizeof(*scripts));
-    scripts->parts = *parts;
-    scripts->limits = (struct tb_script_limits){
+    return (struct tb_script_limits){
         .memory_bytes = (size_t)config->script_memory_bytes,
         .object_bytes = (size_t)config->script_object_bytes,
         .cpu_us = config->script_cpu_ms * 1000,
         .wall_ms = config->script_wall_ms,
         .calls = (uint32_t)config->script_calls,
     };
-    scripts->states = tb_states_new(&scripts->limits, (size_t)config->script_states);
+}
+
+struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
+{
+    struct tb_scripts *scripts = tb_mem(sizeof(*scripts));
+    scripts->parts = *parts;
+    scripts->limits = tb_script_limits_of(parts->config);
+    scripts->states = tb_states_new(&scripts->limits, (size_t)parts->config->script_states);
     scripts->buckets_n = FIRST_BUCKETS;
     scripts->buckets = tb_mem_array(FIRST_BUCKETS, sizeof(*scripts->buckets));
     return scripts;
@@ -126,16 +128,38 @@ static struct tb_script_row *add(struct tb_scripts *scripts, int32_t book, struc
 
 static const char SQL_CHANGES[] =
     "select generation, book, partner, script, version, previous, canary, "
-    "on_request_failure = 'deny', on_response_failure = 'withhold', recording "
+    "on_request_failure = 'deny', on_response_failure = 'withhold', recording, activated, off "
     "from script.changes($1, $2)";
-enum { GENERATION, BOOK, PARTNER, SCRIPT, VERSION, PREVIOUS, CANARY, DENIES, WITHHOLDS, RECORDING };
+enum {
+    GENERATION,
+    BOOK,
+    PARTNER,
+    SCRIPT,
+    VERSION,
+    PREVIOUS,
+    CANARY,
+    DENIES,
+    WITHHOLDS,
+    RECORDING,
+    ACTIVATED,
+    OFF
+};
 
 static enum tb_failure failure_of(const struct tb_rows *rows, size_t i, size_t column)
 {
     return tb_str_eq(tb_cell(rows, i, column), TB_STR("t")) ? TB_FAILURE_CLOSED : TB_FAILURE_OPEN;
 }
 
-static void take(struct tb_scripts *scripts, const struct tb_rows *rows, size_t i)
+/* What runs now has not failed yet. */
+static void begin_anew(struct tb_script_row *row, int64_t activated)
+{
+    row->activated = activated;
+    row->limits_n = 0;
+    memset(row->breakers, 0, sizeof(row->breakers));
+}
+
+static void take(struct tb_scripts *scripts, const struct tb_rows *rows, size_t i,
+                 struct tb_loop *loop)
 {
     struct tb_str partner = tb_cell(rows, i, PARTNER), id = tb_cell(rows, i, SCRIPT);
     int32_t book = (int32_t)tb_cell_int(rows, i, BOOK);
@@ -156,8 +180,9 @@ static void take(struct tb_scripts *scripts, const struct tb_rows *rows, size_t 
     row->failure[TB_HOOK_ON_REQUEST] = failure_of(rows, i, DENIES);
     row->failure[TB_HOOK_ON_RESPONSE] = failure_of(rows, i, WITHHOLDS);
     row->recording = tb_str_eq(tb_cell(rows, i, RECORDING), TB_STR("t"));
-    row->generation = scripts->generation;
-    memset(row->breaker, 0, sizeof(row->breaker)); /* what runs now has not failed yet */
+    if (row->activated != tb_cell_int(rows, i, ACTIVATED))
+        begin_anew(row, tb_cell_int(rows, i, ACTIVATED));
+    tb_script_breakers_hear(row, tb_cell(rows, i, OFF), loop);
 }
 
 tb_err TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scripts,
@@ -168,7 +193,7 @@ tb_err TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scr
     *out_behind = false;
     TB_TRY(tb_store_query(req, scripts->parts.store, &rows, SQL_CHANGES, params, TB_COUNT(params)));
     for (size_t i = 0; i < rows->n; i++)
-        take(scripts, rows, i);
+        take(scripts, rows, i, tb_run_of(req)->loop);
     *out_behind = rows->n == CHANGES_MAX;
     return NULL;
 }
@@ -248,103 +273,6 @@ struct tb_arena *tb_scripts_scratch(struct tb_exchange *x)
                           scripts->spare != NULL ? scripts->spare : tb_arena_new(TB_ARENA_CAP)};
     scripts->spare = NULL;
     return tb_arena_defer(x->run.arena, take_back, lent) ? lent->arena : NULL;
-}
-
-/* ---- failures ---- */
-
-/* A failure on its way into the books. */
-struct telling {
-    struct tb_store *store;
-    int32_t book, version;
-    int64_t at_ms, until_ms; /* wall clock; until 0: the hook goes on */
-    const char *hook, *ended;
-    char script[TB_SCRIPT_ID_BYTES], request[40], why[TB_SCRIPT_WHY_BYTES];
-};
-
-static const char SQL_NOTE[] = "select script.note_failure($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-
-static tb_err TB_SUSPENDS tell(struct tb_req *req, void *arg)
-{
-    struct telling *t = arg;
-    struct tb_rows *rows;
-    const struct tb_param params[] = {
-        TB_INT(t->book),
-        TB_TEXT(tb_str(t->script)),
-        TB_INT(t->version),
-        TB_TEXT(tb_str(t->hook)),
-        TB_TEXT(tb_str(t->ended)),
-        TB_TEXT(tb_str(t->request)),
-        TB_TEXT(tb_str(t->why)),
-        TB_TIME(t->at_ms),
-        t->until_ms == 0 ? TB_TEXT(TB_STR_NONE) : TB_TIME(t->until_ms),
-    };
-    tb_err err = tb_store_query(req, t->store, &rows, SQL_NOTE, params, TB_COUNT(params));
-    tb_mem_free(t);
-    return err;
-}
-
-static void tell_failure(struct tb_exchange *x, const struct tb_scripts *scripts,
-                         const struct tb_script_row *row, int32_t version, enum tb_script_hook hook,
-                         const struct tb_script_result *result, bool off)
-{
-    struct telling *t = tb_mem(sizeof(*t));
-    t->store = scripts->parts.store;
-    t->book = row->book;
-    t->version = version;
-    t->at_ms = tb_loop_wall_ms(x->run.loop);
-    t->until_ms = off ? t->at_ms + TB_BREAKER_OFF_MS : 0;
-    t->hook = tb_script_hook_row(hook)->name;
-    t->ended = tb_script_end_word(result->end);
-    memcpy(t->script, row->id, sizeof(t->script));
-    memcpy(t->request, x->request_id, sizeof(x->request_id));
-    tb_script_words(t->why, sizeof(t->why), result->why);
-    if (tb_run_detached(x->run.loop, "script failure", tell, t, TELL_WITHIN_MS) != NULL)
-        tb_mem_free(t);
-}
-
-bool tb_script_off(const struct tb_script_row *row, enum tb_script_hook hook, int64_t now_ms)
-{
-    return now_ms < row->breaker[hook].off_until_ms;
-}
-
-static void count(struct tb_metrics *metrics, const struct tb_script_result *result)
-{
-    static const enum tb_metric ends[] = {
-        [TB_SCRIPT_ERROR] = TB_M_SCRIPT_ERRORS,  [TB_SCRIPT_BUDGET] = TB_M_SCRIPT_BUDGET,
-        [TB_SCRIPT_MEMORY] = TB_M_SCRIPT_MEMORY, [TB_SCRIPT_ANSWER] = TB_M_SCRIPT_ANSWERS,
-        [TB_SCRIPT_ENDED] = TB_M_SCRIPT_ENDED,
-    };
-    tb_count(metrics, TB_M_SCRIPT_CALLS, 1);
-    tb_count(metrics, TB_M_SCRIPT_LOOKUPS, result->lookups);
-    tb_observe(metrics, TB_H_SCRIPT_CPU, (uint64_t)(result->cpu_ns / 1000));
-    if (result->end != TB_SCRIPT_DONE)
-        tb_count(metrics, ends[result->end], 1);
-}
-
-void tb_scripts_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
-                     enum tb_script_hook hook, const struct tb_script_result *result)
-{
-    static const uint64_t looked_back = (UINT64_C(1) << TB_BREAKER_CALLS) - 1;
-    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
-    struct tb_script_breaker *breaker = &row->breaker[hook];
-    count(parts->metrics, result);
-    if (result->end == TB_SCRIPT_ENDED) /* the client's doing, not the script's */
-        return;
-    bool failed = result->end != TB_SCRIPT_DONE;
-    breaker->failed = breaker->failed << 1 | failed;
-    if (!failed)
-        return;
-    int64_t now_ms = tb_loop_now_ms(x->run.loop);
-    bool off = __builtin_popcountll(breaker->failed & looked_back) >= TB_BREAKER_FAILURES;
-    if (off) {
-        breaker->off_until_ms = now_ms + TB_BREAKER_OFF_MS;
-        breaker->failed = 0;
-        tb_count(parts->metrics, TB_M_SCRIPT_OFF, 1);
-    }
-    if (!off && now_ms - breaker->told_ms < TELL_MS)
-        return;
-    breaker->told_ms = now_ms;
-    tell_failure(x, parts->scripts, row, version, hook, result, off);
 }
 
 /* ---- the partner's own tables ---- */

@@ -1,6 +1,5 @@
-/* The partner scripts of one worker: which partner has one, which version of it a request meets,
- * and whether it has failed so often that it is left alone for a while. Rows come from the books,
- * four times a second; texts when a version is first called.
+/* The partner scripts of one worker: which partner has one, and which version of it a request
+ * meets. Rows come from the books, four times a second; texts when a version is first called.
  *
  *     struct tb_script_row *row = tb_scripts_find(scripts, book, partner);   // NULL: none
  *     int32_t version = tb_script_pick(row, request_id);
@@ -8,13 +7,14 @@
  *     TB_TRY(tb_scripts_hold(req, scripts, row, version, &script, why, sizeof why));
  *     ... tb_script_run(req, script, &call, &result) ...
  *     tb_scripts_release(scripts, script);
- *     tb_scripts_note(req, scripts, row, version, hook, &result);
+ *     tb_script_note(x, row, version, hook, &result);
  *
  * What a decision does to a request stands in script_before.c and script_after.c. */
 #ifndef TB_GATEWAY_SCRIPTS_H
 #define TB_GATEWAY_SCRIPTS_H
 
 #include "gateway/exchange.h"
+#include "gateway/script_breaker.h"
 #include "script/hooks.h"
 #include "script/states.h"
 
@@ -26,16 +26,7 @@ enum {
                                   on every worker within half a second */
     TB_SCRIPT_ID_BYTES = 36, /**< "scr_…" with its NUL */
     TB_SCRIPT_PARTNER_BYTES = 48,
-    TB_BREAKER_CALLS = 50,    /**< looked back on */
-    TB_BREAKER_FAILURES = 20, /**< among them turn a hook off */
-    TB_BREAKER_OFF_MS = 30 * 1000,
-};
-
-/** The last calls of one hook on this worker. */
-struct tb_script_breaker {
-    uint64_t failed;      /**< bit i: the i-th last call failed; the lowest 50 count */
-    int64_t off_until_ms; /**< loop clock; not called before */
-    int64_t told_ms;      /**< when a failure was last written to the books */
+    TB_SCRIPT_LIMITS = 8, /**< names of limits that one activation of a script may use */
 };
 
 /** What a worker knows of one partner in one book. Lives as long as the worker, so it may be kept
@@ -47,8 +38,12 @@ struct tb_script_row {
     int32_t canary;                      /**< percent of the requests that meet `version` */
     bool recording;                      /**< requests are kept for dry runs */
     enum tb_failure failure[TB_HOOKS_N]; /**< what becomes of a request when the hook fails */
-    int64_t generation;
-    struct tb_script_breaker breaker[TB_HOOKS_N];
+    int64_t activated;                   /**< generation that let run what runs */
+    struct {
+        struct tb_script_breaker version, previous;
+    } breakers[TB_HOOKS_N];
+    uint32_t limits[TB_SCRIPT_LIMITS]; /**< digests of the names that its limits had so far */
+    size_t limits_n;
     size_t partner_n;
     char partner[TB_SCRIPT_PARTNER_BYTES];
     char id[TB_SCRIPT_ID_BYTES];
@@ -64,6 +59,9 @@ struct tb_scripts_parts {
 };
 
 struct tb_scripts;
+
+/** What a call may take, as script.* of the configuration says. */
+struct tb_script_limits tb_script_limits_of(const struct tb_config *config);
 
 struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts);
 void tb_scripts_free(struct tb_scripts *scripts);
@@ -96,14 +94,6 @@ void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script);
 
 /** An arena beside the request's own, which ends with that; NULL when that is full. */
 struct tb_arena *tb_scripts_scratch(struct tb_exchange *x);
-
-/** Whether the hook is left alone because it failed too often. */
-bool tb_script_off(const struct tb_script_row *row, enum tb_script_hook hook, int64_t now_ms);
-
-/** Count a call's end and cost; write its failure down, at most one a second; turn the hook off
- * when 20 of the last 50 calls failed. Waits: no: what is written goes its own way. */
-void tb_scripts_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
-                     enum tb_script_hook hook, const struct tb_script_result *result);
 
 /** One entry of a partner's own tables as it is now, with a reference for the caller; NULL: none.
  *  @return NULL; errors of tb_query. Waits: yes. */

@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "gateway/dry_run.h"
+#include "gateway/scripts.h"
 #include "main/cmd_script.h"
 #include "runtime/run.h"
 #include <signal.h>
@@ -99,24 +100,12 @@ static tb_err TB_SUSPENDS read_result(struct tb_req *req, struct work *work, int
     return NULL;
 }
 
-static struct tb_script_limits limits_of(const struct tb_config *config)
-{
-    return (struct tb_script_limits){
-        .memory_bytes = (size_t)config->script_memory_bytes,
-        .object_bytes = (size_t)config->script_object_bytes,
-        .cpu_us = config->script_cpu_ms * 1000,
-        .wall_ms = config->script_wall_ms,
-        .calls = (uint32_t)config->script_calls,
-    };
-}
-
 static tb_err TB_SUSPENDS dry_run(struct tb_req *req, struct tb_command_job *job)
 {
     struct work *work = job->mine;
     struct tb_script_place place;
     struct tb_dry_run *run;
     char who[TB_OPERATOR_BYTES], why[TB_WHY_BYTES];
-    struct tb_script_limits limits = limits_of(job->config);
     if (!tb_hooks_open(job->config->schemas_directory, why, sizeof why))
         return tb_fail(req, TB_E_CONFLICT, "%s", why);
     TB_TRY(tb_script_place_find(req, work->cli, &place));
@@ -132,7 +121,7 @@ static tb_err TB_SUSPENDS dry_run(struct tb_req *req, struct tb_command_job *job
         .against_active = work->against_active,
         .since_ms = work->days == 0 ? 0 : tb_wall_ms() - work->days * DAY_MS,
         .most = work->limit,
-        .limits = &limits,
+        .limits = tb_script_limits_of(job->config),
         .alone = true,
         .told = told,
         .stop = stop,

@@ -260,13 +260,15 @@ def test_an_operators_name_is_not_told(team, sandbox, tmp_path):
 
 def test_what_workers_gave_up_is_told(team):
     made = team.running()
-    for seconds in (1, 2):
-        team.partner.run("select script.note_failure(%s, %s, 1, 'on_request', 'error', %s, 'script:1: \"no\"', now() - interval '1 minute'"
-                         " * %s, now() + interval '1 minute')", team.partner.book, made["script"], str(uuid.uuid4()), seconds)
+    for seconds in (0, 1, 31):  # the second is of another worker, while it is off
+        team.partner.run("select script.note_failure(%s, %s, 1, 'on_request', 'error', %s, 'script:1: \"no\"',"
+                         " now() + %s * interval '1 s', now() + %s * interval '1 s')",
+                         team.partner.book, made["script"], str(uuid.uuid4()), seconds, seconds + 30)
     script = team.script(made)
     assert [(b["hook"], b["off"], b["times"], b["why"]) for b in script["breakers"]] == [("on_request", True, 2, 'script:1: "no"')]
-    assert [f["ended"] for f in script["failures"]] == ["error", "error"]
+    assert [f["ended"] for f in script["failures"]] == ["error"] * 3
     assert script["failures"][0]["at"] > script["failures"][1]["at"]
+    assert ("script.turn_off", "worker") in team.acts(made["script"])
 
 
 # ---- tables ----

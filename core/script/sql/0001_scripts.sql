@@ -70,17 +70,18 @@ create table script.activation (
     foreign key (book, script) references script.script
 );
 
--- When workers have lately given up on a script for a while: failing, it is not called until then.
+-- Hooks of what runs that failed so often that no worker calls them until then. An activation clears them: what it lets run
+-- has not failed yet.
 create table script.breaker (
     book    int         not null,
     version int         not null,
     at      timestamptz not null,   -- when it was turned off last
     until   timestamptz not null,
-    times   bigint      not null,   -- that it was turned off, over all workers
+    times   bigint      not null,   -- that it was turned off since it was activated
     script  text        collate "C" not null,
     hook    text        collate "C" not null,
     why     text        not null,   -- the last failure
-    primary key (book, script, hook),
+    primary key (book, script, hook, version),
     foreign key (book, script) references script.script
 );
 
@@ -121,6 +122,7 @@ begin
        set generation = g, version = point.version, previous = point.previous, canary = point.canary,
            on_request_failure = point.on_request_failure, on_response_failure = point.on_response_failure
      where s.book = point.book and s.id = point.id;
+    delete from script.breaker b where b.book = point.book and b.script = point.id;
     insert into script.activation (generation, book, version, previous, canary, at, script, kind, by, on_request_failure,
                                    on_response_failure)
     values (g, point.book, point.version, point.previous, point.canary, point.at, point.id, point.kind, point.by,
@@ -129,14 +131,27 @@ begin
 end
 $$;
 
--- What changed after a generation, oldest first, at most `most` of them. A worker that begins asks after 0.
+-- The generation and the time of the last activation; null: nothing was ever activated.
+create function script.activated(book int, script text, out generation bigint, out at timestamptz)
+language sql stable strict security invoker
+begin atomic
+    select a.generation, a.at from script.activation a
+     where a.book = activated.book and a.script = activated.script and a.kind <> 'record'
+     order by a.generation desc limit 1;
+end;
+
+-- What changed after a generation, oldest first, at most `most` of them. A worker that begins asks after 0. `activated` is
+-- the generation that let run what runs; `off` a JSON array of the hooks that are turned off.
 create function script.changes(after bigint, most int)
 returns table (generation bigint, book int, partner text, script text, version int, previous int, canary int,
-               on_request_failure text, on_response_failure text, recording boolean)
+               on_request_failure text, on_response_failure text, recording boolean, activated bigint, off text)
 language sql stable strict security invoker
 begin atomic
     select s.generation, s.book, s.partner, s.id, s.version, s.previous, s.canary, s.on_request_failure,
-           s.on_response_failure, s.recording
+           s.on_response_failure, s.recording, (script.activated(s.book, s.id)).generation,
+           (select json_agg(json_build_object('hook', b.hook, 'version', b.version, 'until_ms',
+                                              floor(extract(epoch from b.until) * 1000)::bigint))::text
+              from script.breaker b where b.book = s.book and b.script = s.id)
       from script.script s where s.generation > changes.after order by s.generation limit changes.most;
 end;
 
@@ -148,7 +163,44 @@ begin atomic
      where v.book = source.book and v.script = source.script and v.version = source.version;
 end;
 
--- A sampled failure, and that a worker gave the hook up until `until` (null: it did not).
+-- A worker gave a hook of a version up until `until`, so all do: the generation moves, and within half a second they know.
+-- Not when another worker was first, or when something was activated since: that has not failed yet. The first time since
+-- an activation is on record.
+-- Locks: the script's row, then the counter's, then the audit chain's.
+create function script.turn_off(book int, script text, version int, hook text, why text, at timestamptz, until timestamptz)
+returns void
+language plpgsql volatile security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+    runs   boolean;
+    turned bigint;
+begin
+    select turn_off.version in (s.version, s.previous) into runs from script.script s
+     where s.book = turn_off.book and s.id = turn_off.script for update;
+    if runs is not true or turn_off.at < (script.activated(turn_off.book, turn_off.script)).at then
+        return;
+    end if;
+    insert into script.breaker as b (book, version, at, until, times, script, hook, why)
+    values (turn_off.book, turn_off.version, turn_off.at, turn_off.until, 1, turn_off.script, turn_off.hook, turn_off.why)
+    on conflict (book, script, hook, version)
+    do update set at = excluded.at, until = excluded.until, times = b.times + 1, why = excluded.why where b.until <= excluded.at
+    returning b.times into turned;
+    if turned is null then
+        return;
+    end if;
+    update script.script s set generation = script.next_generation()
+     where s.book = turn_off.book and s.id = turn_off.script;
+    if turned = 1 then
+        perform oauth.record_act('worker', 'script.turn_off', turn_off.script, null,
+                                 jsonb_build_object('version', turn_off.version, 'hook', turn_off.hook,
+                                                    'until', tb.rfc3339(turn_off.until)), turn_off.at);
+    end if;
+end
+$$;
+
+-- A sampled failure, and that the worker gave the hook up until `until` (null: it did not).
 create function script.note_failure(book int, script text, version int, hook text, ended text, request text, why text,
                                     at timestamptz, until timestamptz) returns void
 language plpgsql volatile security invoker
@@ -166,15 +218,10 @@ begin
      where f.book = note_failure.book and f.script = note_failure.script order by f.at desc offset 100 limit 1;
     delete from script.failure f
      where f.book = note_failure.book and f.script = note_failure.script and f.at <= last;
-    if note_failure.until is null then
-        return;
+    if note_failure.until is not null then
+        perform script.turn_off(note_failure.book, note_failure.script, note_failure.version, note_failure.hook,
+                                note_failure.why, note_failure.at, note_failure.until);
     end if;
-    insert into script.breaker as b (book, version, at, until, times, script, hook, why)
-    values (note_failure.book, note_failure.version, note_failure.at, note_failure.until, 1, note_failure.script,
-            note_failure.hook, note_failure.why)
-    on conflict (book, script, hook)
-    do update set version = excluded.version, at = excluded.at, until = greatest(b.until, excluded.until),
-                  times = b.times + 1, why = excluded.why;
 end
 $$;
 

@@ -40,7 +40,7 @@ begin atomic
         ',"breakers":[', (
             select string_agg(concat('{"hook":"', b.hook, '","version":', b.version, ',"off":', (b.until > wall)::text, ',"until":"',
                                      tb.rfc3339(b.until), '","times":', b.times, ',"why":', to_json(b.why), '}'),
-                              ',' order by b.hook)
+                              ',' order by b.hook, b.version)
               from script.breaker b where b.book = (s).book and b.script = (s).id),
         '],"failures":[', (
             select string_agg(concat('{"hook":"', f.hook, '","version":', f.version, ',"ended":"', f.ended,

@@ -46,11 +46,13 @@ static void gives_the_rest_to_nobody_where_there_was_no_version_before(void **st
 static void leaves_a_hook_alone_until_its_time(void **state)
 {
     (void)state;
-    struct tb_script_row row = {.version = 1};
-    row.breaker[TB_HOOK_ON_REQUEST].off_until_ms = 1000;
-    assert_true(tb_script_off(&row, TB_HOOK_ON_REQUEST, 999));
-    assert_false(tb_script_off(&row, TB_HOOK_ON_REQUEST, 1000));
-    assert_false(tb_script_off(&row, TB_HOOK_ON_RESPONSE, 999));
+    struct tb_script_row row = {.version = 2, .previous = 1};
+    row.breakers[TB_HOOK_ON_REQUEST].version.off_until_ms = 1000;
+    assert_true(tb_script_off(&row, 2, TB_HOOK_ON_REQUEST, 999));
+    assert_false(tb_script_off(&row, 2, TB_HOOK_ON_REQUEST, 1000));
+    assert_false(tb_script_off(&row, 2, TB_HOOK_ON_RESPONSE, 999));
+    assert_false(tb_script_off(&row, 1, TB_HOOK_ON_REQUEST, 999)); /* beside the canary */
+    assert_false(tb_script_off(&row, 3, TB_HOOK_ON_REQUEST, 999)); /* does not run any more */
 }
 
 static void copies_whole_characters(void **state)

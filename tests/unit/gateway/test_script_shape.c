@@ -14,6 +14,7 @@
 static const char ANSWER[] =
     "{\"id\":\"" ID "\",\"state\":\"open\",\"name\":\"Main\",\"closed\":false,\"note\":null,"
     "\"balance\":{\"amount\":5,\"currency\":\"CNY\"},\"metadata\":{\"a\":\"1\",\"b\":\"2\"},"
+    "\"at\":\"2026-02-28T10:00:00.000Z\",\"due\":\"2026-02-28\","
     "\"data\":[{\"name\":\"x\",\"n\":1},{\"n\":2}]}";
 
 static struct tb_arena *arena;
@@ -89,6 +90,8 @@ static void refuses_to_tell_otherwise_what_was_done(void **state)
         "{\"set\":{\"balance\":null}}",
         "{\"set\":{\"balance\":5}}",
         "{\"set\":{\"data\":[]}}",
+        "{\"set\":{\"at\":\"2026-02-27T10:00:00.000Z\"}}",
+        "{\"set\":{\"due\":\"2026-03-01\"}}",
         "{\"set\":{\"metadata\":\"none\"}}",
         "{\"set\":{\"name\":\"fine\",\"balance\":{\"amount\":\"5\"}}}",
     };

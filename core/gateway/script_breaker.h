@@ -1,0 +1,44 @@
+/* Hooks that keep failing are left alone for a while, each version's for itself, so that a canary
+ * that fails takes nothing from the version beside it. A worker that has seen 20 failures among its
+ * last 50 calls turns the hook off, and the books tell it to all workers as they tell an
+ * activation: what the partner reads there is true everywhere within half a second.
+ *
+ * After 30 s the hook is called again. What it did before is not forgotten, so if it goes on
+ * failing it is off again at the next failure; an activation begins anew. */
+#ifndef TB_GATEWAY_SCRIPT_BREAKER_H
+#define TB_GATEWAY_SCRIPT_BREAKER_H
+
+#include "script/hooks.h"
+#include "script/script.h"
+
+struct tb_exchange;
+struct tb_loop;
+struct tb_script_row;
+
+enum {
+    TB_BREAKER_CALLS = 50,    /**< looked back on */
+    TB_BREAKER_FAILURES = 20, /**< among them turn a hook off */
+    TB_BREAKER_OFF_MS = 30 * 1000,
+};
+
+/** The last calls of one hook of one version on this worker. */
+struct tb_script_breaker {
+    uint64_t failed;      /**< bit i: the i-th last call failed; the lowest 50 count */
+    int64_t off_until_ms; /**< loop clock; not called before */
+    int64_t told_ms;      /**< when a failure was last written to the books */
+};
+
+/** Whether the hook of a version is left alone because it failed too often. */
+bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_hook hook,
+                   int64_t now_ms);
+
+/** Count a call's end and cost; write its failure down, at most one a second; turn the hook off
+ *  when 20 of the last 50 calls failed. Waits: no: what is written goes its own way. */
+void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
+                    enum tb_script_hook hook, const struct tb_script_result *result);
+
+/** Leave alone what other workers have turned off.
+ *  @param off  `off` of script.changes; absent: nothing is */
+void tb_script_breakers_hear(struct tb_script_row *row, struct tb_str off, struct tb_loop *loop);
+
+#endif
