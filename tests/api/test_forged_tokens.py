@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from harness.forge import Forger, sign_es256
 from harness.jose import b64, compact, unb64
 from harness.partner import Partner
+from harness.sandbox import wait_until
 
 PING = "/example/v1/ping"
 HOUR = 3600
@@ -320,19 +321,24 @@ def test_a_suspended_app_is_stopped_within_a_second_on_every_worker(sandbox):
     clients = [partner.client() for _ in range(6)]
     assert [c.get(PING).status_code for c in clients] == [200] * 6
     partner.run("update bank.app set state = 'suspended' where id = %s", partner.app)
-    time.sleep(1.1)
-    for c in clients:
-        c.get(PING)  # the first to ask after a second may still be let in by what was read before
-    answers = [c.get(PING) for c in clients]
-    assert {(a.status_code, a.json()["code"]) for a in answers} == {(403, "stopped")}
+
+    def said():
+        return {(a.status_code, a.json().get("code")) for a in [c.get(PING) for c in clients]}
+    wait_until(lambda: said() == {(403, "stopped")}, 1, "all are stopped")
     for c in clients:
         c.close()
 
 
 def test_a_token_that_was_good_ends_on_time(plain, forger, refusal):
-    token = forger.token(claims={"exp": now() + 2})
-    assert show(plain, token).status_code == 200
-    time.sleep(2.1)
+    ends = now() + 1
+    while True:
+        ends += 1
+        token = forger.token(claims={"exp": ends})
+        answer = show(plain, token)
+        if now() < ends:  # or the machine was busy with other things meanwhile, and the token over
+            break
+    assert answer.status_code == 200
+    time.sleep(max(0, ends + 0.1 - time.time()))
     assert essence(show(plain, token)) == refusal
 
 
@@ -343,10 +349,7 @@ def test_a_revoked_token_is_refused_on_every_worker(sandbox, forger, refusal):
     assert [c.get(PING).status_code for c in clients] == [200] * 6
     with sandbox.db() as connection, connection.cursor() as cursor:
         cursor.execute("insert into oauth.revoked_token values (%s, now() + interval '1 hour', now())", (jti,))
-    until = time.monotonic() + 5
-    while time.monotonic() < until and any(c.get(PING).status_code == 200 for c in clients):
-        time.sleep(0.05)
-    assert {c.get(PING).status_code for c in clients} == {401}
+    wait_until(lambda: {c.get(PING).status_code for c in clients} == {401}, 5, "it is refused on every connection")
     for c in clients:
         assert essence(c.get(PING)) == refusal
         c.close()

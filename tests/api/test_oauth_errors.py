@@ -239,7 +239,7 @@ def medians(calls, rounds):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def alike(make_calls, rounds, within=0.20, tries=4):
+def alike(make_calls, rounds, within=0.20, tries=10):
     """The medians of two calls are within so much of each other; a machine in use gets more than one try."""
     for _ in range(tries):
         both = medians(make_calls(), rounds)

@@ -10,9 +10,11 @@ from harness import Sandbox
 from harness.client import assert_problem
 from harness.h2load import h2load
 from harness.partner import Partner
+from harness.sandbox import wait_until
 
 PING = "/example/v1/ping"
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+YEAR_MS = 366 * DAY_MS  # within which nothing comes back while a test runs
 EXACT = 0.99
 
 
@@ -50,12 +52,12 @@ def check_exact(sandbox, requests, limit, seconds_of_window, disturb=None):
 
 
 def test_as_many_as_agreed_are_admitted_over_all_workers(sandbox):
-    flood = check_exact(sandbox, 100_000, 20_000, 366 * 86400)
-    assert flood.succeeded == 20_000  # nothing comes back within a year's window
+    flood = check_exact(sandbox, 100_000, 20_000, YEAR_MS // 1000)
+    assert flood.succeeded == 20_000
 
 
 def test_a_reconnect_begins_no_new_window(sandbox):
-    partner = limited(sandbox, ("", "", "burst", 5_000, DAY_MS))
+    partner = limited(sandbox, ("", "", "burst", 5_000, YEAR_MS))
     token = partner.token()
     floods = [h2load(sandbox, PING, 2_000, token, connections=16) for _ in range(5)]
     admitted = sum(f.succeeded for f in floods)
@@ -65,7 +67,7 @@ def test_a_reconnect_begins_no_new_window(sandbox):
 def test_a_new_generation_begins_no_new_window():
     """With the worst moment chosen: the limit is used up half by the old workers, half by the new."""
     with Sandbox() as sandbox:
-        partner = limited(sandbox, ("", "", "burst", 10_000, DAY_MS))
+        partner = limited(sandbox, ("", "", "burst", 10_000, YEAR_MS))
         token = partner.token()
         first = h2load(sandbox, PING, 5_000, token)
         sandbox.reload()
@@ -105,17 +107,19 @@ def test_a_million_requests_are_admitted_exactly():
 def test_every_answer_says_what_is_left(sandbox):
     partner = limited(sandbox, ("", "", "burst", 5, HOUR_MS))
     with partner.client() as client:
+        began = time.monotonic()
         for n in range(5):
             answer = client.get(PING)
             assert answer.status_code == 200
             assert policy(answer) == [("burst", "5", "3600")]
             name, remaining, reset = left(answer)
-            assert (name, remaining) == ("burst", 4 - n) and (n + 1) * 720 - 1 <= reset <= (n + 1) * 720
+            assert (name, remaining) == ("burst", 4 - n)
+            assert (n + 1) * 720 - 1 - (time.monotonic() - began) <= reset <= (n + 1) * 720
         refused = client.get(PING)
     problem = assert_limited(refused, ["burst"])
     assert policy(refused) == [("burst", "5", "3600")]
     name, remaining, reset = left(refused)
-    assert (name, remaining) == ("burst", 0) and 715 <= reset <= 720
+    assert (name, remaining) == ("burst", 0) and 719 - (time.monotonic() - began) <= reset <= 720
     assert int(refused.headers["retry-after"]) == reset == problem["retry_after"]
 
 
@@ -148,9 +152,26 @@ def test_what_was_not_let_in_does_not_count(sandbox):
         assert left(client.get(PING))[1] == 1
 
 
+def punctual(run, seconds, tries=6):
+    """Run what must keep to a timetable. When it fails and took longer than that, the machine was busy with other things, and
+    it is run again."""
+    for again in reversed(range(tries)):
+        began = time.monotonic()
+        try:
+            return run()
+        except AssertionError:
+            if again == 0 or time.monotonic() - began <= seconds:
+                raise
+
+
 def test_waiting_as_told_is_enough_and_less_is_not(sandbox):
+    punctual(lambda: wait_as_told(sandbox), 2.2)
+
+
+def wait_as_told(sandbox):
     partner = limited(sandbox, ("", "", "burst", 4, 8_000))
     with partner.client() as client:
+        client.get("/healthz")  # so that the connection is there when time begins to count
         assert [client.get(PING).status_code for _ in range(5)] == [200] * 4 + [429]
         refused = client.get(PING)
         wait = int(refused.headers["retry-after"])
@@ -162,6 +183,10 @@ def test_waiting_as_told_is_enough_and_less_is_not(sandbox):
 
 
 def test_what_is_refused_does_not_put_off_the_end(sandbox):
+    punctual(lambda: ask_all_the_time(sandbox), 2.3)
+
+
+def ask_all_the_time(sandbox):
     partner = limited(sandbox, ("", "", "burst", 2, 4_000))
     with partner.client() as client:
         began = time.monotonic()
@@ -234,13 +259,11 @@ def test_an_app_without_an_agreement_has_the_standard_limits(sandbox):
 
 
 def test_another_agreement_counts_within_a_second(sandbox):
-    partner = limited(sandbox, ("", "", "burst", 5, DAY_MS))
+    partner = limited(sandbox, ("", "", "burst", 5_000, DAY_MS))
     with partner.client() as client:
-        assert policy(client.get(PING)) == [("burst", "5", "86400")]
-        partner.run("update bank.app_limit set quota = 7 where app = %s", partner.app)
-        time.sleep(1.2)
-        client.get(PING)  # the first to ask after a second may still be told the old one
-        assert policy(client.get(PING)) == [("burst", "7", "86400")]
+        assert policy(client.get(PING)) == [("burst", "5000", "86400")]
+        partner.run("update bank.app_limit set quota = 7000 where app = %s", partner.app)
+        wait_until(lambda: policy(client.get(PING)) == [("burst", "7000", "86400")], 1, "the new agreement counts")
 
 
 def test_a_replay_counts_like_any_request(sandbox):

@@ -1,5 +1,6 @@
 """The authorization server while PostgreSQL dies: it fails closed, says so with 503, and what counts once still counts once."""
 
+import contextlib
 import os
 import random
 import signal
@@ -32,27 +33,32 @@ class Paused:
     """PostgreSQL stands still: connections stay, nothing is answered."""
 
     def __init__(self, sandbox):
-        self.group = sandbox.postmaster()
+        self.postmaster = sandbox.postmaster()
 
-    def processes(self):
-        found = [self.group]
+    def children(self):
+        found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
                 try:
                     with open(f"/proc/{name}/stat", encoding="utf-8") as opened:
-                        if int(opened.read().rpartition(")")[2].split()[1]) == self.group:
+                        if int(opened.read().rpartition(")")[2].split()[1]) == self.postmaster:
                             found.append(int(name))
                 except OSError:
                     continue
         return found
 
+    def signal(self, which):
+        """The postmaster first, so that no child is born unseen; those that end meanwhile do no harm."""
+        os.kill(self.postmaster, which)
+        for pid in self.children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, which)
+
     def __enter__(self):
-        for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def __exit__(self, *_):
-        for pid in self.processes():
-            os.kill(pid, signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
 
 def unavailable(answer):

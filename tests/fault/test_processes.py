@@ -1,6 +1,7 @@
 """Processes fall, hang, are replaced and renewed, and nobody but the request that caused it notices."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 from harness.client import assert_problem
 from harness.load import Load
-from harness.sandbox import wait_until
+from harness.sandbox import PATIENCE, wait_until
 
 
 def ping(_):
@@ -53,12 +54,12 @@ async def under_load(sandbox, requests, disturb, every_s, connections=6, streams
 # ---- crashes ----
 
 @pytest.mark.parametrize("how, sign", [("abort", "ABRT"), ("null", "SEGV"), ("stack", "SEGV")])
-def test_a_crash_is_recorded_with_the_request_and_the_worker_is_back_within_a_second(breakable, how, sign):
+def test_a_crash_is_recorded_with_the_request_and_the_worker_is_back_at_once(breakable, how, sign):
     wait_until(lambda: len(breakable.pids()) == 2, 10, "both workers serve, whatever crashed before")
     victims = set(breakable.pids())
     request_id = str(uuid.uuid4())
     record, seconds = crash(breakable, how, **{"X-Request-Id": request_id})
-    assert seconds < (5 if breakable.sanitized else 1)
+    assert seconds < (5 if breakable.sanitized else 1) * PATIENCE
     assert record["request"]["request_id"] == request_id
     assert record["request"]["route"] == f"POST /aborts/v1/{how}"
     assert record["request"]["partner"].startswith("ptr_")
@@ -90,8 +91,13 @@ def test_a_loop_that_hangs_is_ended_and_recorded(breakable):
 def test_a_killed_worker_costs_only_the_requests_it_had(breakable):
     wait_whole(breakable)
     connections, streams = 6, 6
-    result = asyncio.run(under_load(breakable, 6000, lambda: os.kill(breakable.pids()[0], signal.SIGKILL), 1.5,
-                                    connections, streams))
+
+    def kill():
+        for pid in breakable.pids()[:1]:  # none, when both are on their way back from the blows before
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    result = asyncio.run(under_load(breakable, 6000, kill, 1.5, connections, streams))
     kills = result.connections - result.goaways
     assert set(result.statuses) == {200}
     assert len(result.failed) <= kills * streams

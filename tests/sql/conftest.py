@@ -38,7 +38,9 @@ def cluster():
         postgres = pwd.getpwnam("postgres")
         os.chown(home, postgres.pw_uid, postgres.pw_gid)
     as_postgres(BIN + "/initdb", "-D", home + "/data", "-k", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
-    options = f"-c listen_addresses= -c unix_socket_directories={home} -c max_connections=150 -c fsync=off -c deadlock_timeout=200ms"
+    # To compile a plan takes longer than all that these databases could be asked; and nothing of it outlives the tests.
+    options = (f"-c listen_addresses= -c unix_socket_directories={home} -c max_connections=150 -c deadlock_timeout=200ms"
+               " -c jit=off -c fsync=off -c full_page_writes=off -c autovacuum=off")
     as_postgres(BIN + "/pg_ctl", "-D", home + "/data", "-o", options, "-l", home + "/log", "-w", "start")
     try:
         psql = ["psql", "-h", home, "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-q"]

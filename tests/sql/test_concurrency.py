@@ -18,15 +18,16 @@ def together(n, work):
             results[i] = work(i, gate)
         except Exception as error:
             results[i] = error
+            gate.abort()  # or the others wait for this one for ever
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(n)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+    errors = [result for result in results if isinstance(result, Exception)]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))  # the cause before what came of it
     return results
 
 
@@ -136,21 +137,20 @@ def test_a_lookup_waits_for_the_transaction_that_holds_the_key(books):
 
 def test_sealing_beside_payments_loses_none(books):
     books.open(*[(n, 10000, {}) for n in range(1, 11)])
-    stop = threading.Event()
 
     def work(i, gate):
         db = books.connect()
         gate.wait()
         if i == 0:
-            while not stop.is_set():
+            while len(done) < 3:
                 books.query("select bank.seal(1, %s)", NOW, db=db)
         else:
-            for _ in range(40):
-                books.post(*[{"debit": 1 + (i + k) % 10, "credit": 1 + (i + k + 1) % 10, "amount": 1,
-                              "id": "xfr_" + stem(random.getrandbits(80))} for k in range(5)], db=db)
-            done.append(i)
-            if len(done) == 3:
-                stop.set()
+            try:
+                for _ in range(40):
+                    books.post(*[{"debit": 1 + (i + k) % 10, "credit": 1 + (i + k + 1) % 10, "amount": 1,
+                                  "id": "xfr_" + stem(random.getrandbits(80))} for k in range(5)], db=db)
+            finally:
+                done.append(i)
         db.close()
 
     done = []

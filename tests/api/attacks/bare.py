@@ -3,10 +3,11 @@
 import json
 import os
 import resource
-import socket
 import subprocess
 import urllib.request
 from pathlib import Path
+
+from harness.sandbox import free_port
 
 from .wire import Target
 
@@ -23,12 +24,6 @@ def executable(name):
         if (folder / "fixtures" / name).exists():
             return folder / "fixtures" / name
     raise FileNotFoundError(f"{name}: build the project, or set TB_BUILD to the build folder")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def certificate(folder):
@@ -82,5 +77,5 @@ class Bare:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def counters(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.plain_port}/counters", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.plain_port}/counters", timeout=30) as answer:
             return json.load(answer)

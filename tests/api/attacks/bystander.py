@@ -32,7 +32,7 @@ def ratio(calm, hit, floor_ms=FLOOR_MS):
     return max(hit.p99, floor_ms) / max(calm.p99, floor_ms)
 
 
-def felt(target, attack, seconds=1.5, tries=4):
+def felt(target, attack, seconds=1.5, tries=10):
     """How much of an attack another client feels: the ratio of its p99 during and before. The attacker
     comes again as soon as it is thrown out. On a machine that does other things too a sample can be
     bad by chance, never good by chance: the best of a few is taken, when the first is not good."""

@@ -35,7 +35,7 @@ class Case:
         return f"{self.section} {self.name}"
 
 
-def run(target, case, seconds=2.0, served=(200,)):
+def run(target, case, seconds=10.0, served=(200,)):
     """(passed, what happened). `served`: statuses that stand for "served"."""
     wire = Wire(target, first=case.first, preface=case.preface)
     data = case.send(target) if callable(case.send) else case.send

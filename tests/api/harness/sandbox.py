@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -16,17 +17,29 @@ import psycopg2
 from .client import Client
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 300
+PATIENCE = 5
+"""What takes a second on an idle machine may take so many on a busy one."""
 
 
 def free_ports(n):
-    held = [socket.socket() for _ in range(n)]
+    """Ports that nobody uses, from below those that the system gives to connections: a gateway may end, and find its own
+    still free when it starts again."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as opened:
+        below = int(opened.read().split()[0])
+    held = {}
     try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
+        while len(held) < n:
+            port = random.SystemRandom().randrange(below // 2, below)
+            one = socket.socket()
+            try:
+                one.bind(("127.0.0.1", port))
+                held[port] = one
+            except OSError:
+                one.close()
+        return list(held)
     finally:
-        for one in held:
+        for one in held.values():
             one.close()
 
 
@@ -35,13 +48,14 @@ def free_port():
 
 
 def wait_until(condition, seconds, what):
-    """Poll until the condition holds and return what it returned; fail with `what` otherwise."""
-    until = time.monotonic() + seconds
+    """Poll until the condition holds and return what it returned; fail with `what` otherwise. `seconds`: what it takes at
+    most where nothing else runs."""
+    until = time.monotonic() + seconds * PATIENCE
     while True:
         result = condition()
         if result:
             return result
-        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        assert time.monotonic() < until, f"not within {seconds * PATIENCE} s: {what}"
         time.sleep(0.05)
 
 

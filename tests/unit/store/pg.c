@@ -73,7 +73,7 @@ static void launch(struct pg *pg)
 void pg_start(struct pg *pg)
 {
     launch(pg);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 2400; i++) {
         if (answers(pg))
             return;
         /* After a kill, orphans of the old postmaster may hold its memory for a moment. */
