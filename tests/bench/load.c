@@ -1,7 +1,8 @@
-/* A load of payments over HTTP/2 and TLS, each with its own key and reference, which no load tool
- * of the distribution can make. Closed loop (as fast as answers come) or at a fixed rate; at a
- * fixed rate a payment's time runs from the moment it was due, so that a stalled server cannot hide
- * behind a client that waits (Tene, "coordinated omission"). Prints one JSON object. */
+/* A load over HTTP/2 and TLS that no load tool of the distribution can make: payments, each with
+ * its own key and reference, or GETs by many partners in turn, with another flow of them beside
+ * that is counted apart. Closed loop (as fast as answers come) or at a fixed rate; at a fixed rate
+ * a request's time runs from the moment it was due, so that a stalled server cannot hide behind a
+ * client that waits (Tene, "coordinated omission"). Prints one JSON object. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,13 +26,29 @@ enum { CONNECTIONS_MAX = 256, STREAMS_MAX = 256, BODY_BYTES = 512, ID_BYTES = 40
 
 static struct {
     const char *host, *port, *ca;
-    char authority[200], token[8192];
+    char authority[200];
+    const char *path; /* of GETs; NULL: payments */
     size_t connections, streams;
-    double seconds, rate; /* payments a second; 0: closed loop */
+    double seconds;
     char (*accounts)[ID_BYTES];
     size_t accounts_n;
     const char *creditor; /* NULL: a random one */
 } opt = {.connections = 8, .streams = 32, .seconds = 10};
+
+/* Requests that are counted together, on connections of their own. */
+struct flow {
+    char **tokens; /* "Bearer …", taken in turn */
+    size_t tokens_n, turn;
+    double rate; /* requests a second; 0: closed loop */
+    int64_t next_due_us;
+    struct connection *connections;
+    size_t connections_n, next_connection;
+    uint64_t statuses[600], failed, done;
+    uint64_t histogram[BUCKETS]; /* 64 buckets for each power of two of microseconds */
+};
+
+static struct flow flows[2]; /* the second is the one beside */
+static size_t flows_n = 1;
 
 struct stream {
     struct connection *connection;
@@ -42,6 +60,7 @@ struct stream {
 };
 
 struct connection {
+    struct flow *flow;
     int fd;
     SSL *ssl;
     nghttp2_session *session;
@@ -51,12 +70,10 @@ struct connection {
     size_t out_n;
 };
 
-static struct connection connections[CONNECTIONS_MAX];
+static struct connection connections[CONNECTIONS_MAX + 1];
 static SSL_CTX *tls;
 static uint64_t state[2], run_id, made;
-static uint64_t statuses[600], failed, done;
-static uint64_t histogram[BUCKETS]; /* 64 buckets for each power of two of microseconds */
-static int64_t begin_us, end_us, next_due_us;
+static int64_t begin_us, end_us;
 
 static void die(const char *what)
 {
@@ -91,11 +108,11 @@ static size_t bucket_of(int64_t us)
     return at < BUCKETS ? at : BUCKETS - 1;
 }
 
-static int64_t percentile(double p)
+static int64_t percentile(const struct flow *flow, double p)
 {
-    uint64_t want = (uint64_t)((double)done * p), seen = 0;
+    uint64_t want = (uint64_t)((double)flow->done * p), seen = 0;
     for (size_t i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
+        seen += flow->histogram[i];
         if (seen > want)
             return (int64_t)((double)(1ull << (i / 64)) * (1.0 + (double)(i % 64) / 64.0));
     }
@@ -143,10 +160,32 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
             (length_), (flags_)                                                                    \
     }
 
-static void submit(struct stream *s, int64_t due_us)
+/* The authorization of the next request. When partners take turns no token is worth a place in the
+ * table that compresses headers. */
+static nghttp2_nv authorization(struct flow *flow)
+{
+    char *token = flow->tokens[flow->turn++ % flow->tokens_n];
+    uint8_t flags = flow->tokens_n > 1 ? NGHTTP2_NV_FLAG_NO_INDEX : 0;
+    return (nghttp2_nv)NV("authorization", token, strlen(token), flags);
+}
+
+static void submit_get(struct stream *s)
+{
+    nghttp2_nv fields[] = {
+        NV(":method", "GET", 3, 0),
+        NV(":scheme", "https", 5, 0),
+        NV(":authority", opt.authority, strlen(opt.authority), 0),
+        NV(":path", opt.path, strlen(opt.path), 0),
+        authorization(s->connection->flow),
+    };
+    s->status = 0;
+    if (nghttp2_submit_request(s->connection->session, NULL, fields, 5, NULL, s) < 0)
+        die("submit");
+}
+
+static void submit_payment(struct stream *s)
 {
     make_payment(s);
-    s->due_us = due_us;
     char length[8];
     int length_n = snprintf(length, sizeof(length), "%zu", s->body_n);
     nghttp2_nv fields[] = {
@@ -154,7 +193,7 @@ static void submit(struct stream *s, int64_t due_us)
         NV(":scheme", "https", 5, 0),
         NV(":authority", opt.authority, strlen(opt.authority), 0),
         NV(":path", "/e-payment/v1/payments", 22, 0),
-        NV("authorization", opt.token, strlen(opt.token), 0),
+        authorization(s->connection->flow),
         NV("content-type", "application/json", 16, 0),
         NV("content-length", length, (size_t)length_n, 0),
         NV("idempotency-key", s->key, strlen(s->key), NGHTTP2_NV_FLAG_NO_INDEX),
@@ -162,6 +201,15 @@ static void submit(struct stream *s, int64_t due_us)
     nghttp2_data_provider body = {.source.ptr = s, .read_callback = read_body};
     if (nghttp2_submit_request(s->connection->session, NULL, fields, 8, &body, s) < 0)
         die("submit");
+}
+
+static void submit(struct stream *s, int64_t due_us)
+{
+    if (opt.path != NULL)
+        submit_get(s);
+    else
+        submit_payment(s);
+    s->due_us = due_us;
     s->busy = true;
     s->connection->busy_n++;
 }
@@ -182,17 +230,18 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
     struct stream *s = nghttp2_session_get_stream_user_data(session, id);
     if (s == NULL)
         return 0;
+    struct flow *flow = s->connection->flow;
     int64_t now = now_us();
     s->busy = false;
     s->connection->busy_n--;
     if (error != 0 || s->status == 0) {
-        failed++;
+        flow->failed++;
     } else {
-        statuses[s->status < 600 ? s->status : 0]++;
-        histogram[bucket_of(now - s->due_us)]++;
-        done++;
+        flow->statuses[s->status < 600 ? s->status : 0]++;
+        flow->histogram[bucket_of(now - s->due_us)]++;
+        flow->done++;
     }
-    if (opt.rate <= 0 && now < end_us)
+    if (flow->rate <= 0 && now < end_us)
         submit(s, now);
     return 0;
 }
@@ -261,50 +310,65 @@ static void receive(struct connection *c)
     }
 }
 
-/* At a fixed rate: hand every payment that is due to the connection with most room. */
-static void submit_due(int64_t now)
+/* At a fixed rate: hand every request that is due to the connection with most room. */
+static void submit_due(struct flow *flow, int64_t now)
 {
-    static size_t turn;
-    while (opt.rate > 0 && next_due_us <= now && next_due_us < end_us) {
+    while (flow->rate > 0 && flow->next_due_us <= now && flow->next_due_us < end_us) {
         struct connection *c = NULL;
-        for (size_t i = 0; i < opt.connections && c == NULL; i++, turn++)
-            if (connections[turn % opt.connections].busy_n < opt.streams)
-                c = &connections[turn % opt.connections];
+        for (size_t i = 0; i < flow->connections_n && c == NULL; i++, flow->next_connection++) {
+            c = &flow->connections[flow->next_connection % flow->connections_n];
+            c = c->busy_n < opt.streams ? c : NULL;
+        }
         if (c == NULL)
             return; /* all streams busy: it stays due, and its time runs */
         for (size_t i = 0; i < opt.streams; i++)
             if (!c->streams[i].busy) {
-                submit(&c->streams[i], next_due_us);
+                submit(&c->streams[i], flow->next_due_us);
                 break;
             }
-        next_due_us += (int64_t)(1e6 / opt.rate);
+        flow->next_due_us += (int64_t)(1e6 / flow->rate);
     }
 }
 
 static bool all_idle(void)
 {
-    for (size_t i = 0; i < opt.connections; i++)
+    for (size_t i = 0; i < opt.connections + flows_n - 1; i++)
         if (connections[i].busy_n > 0)
             return false;
     return true;
 }
 
+/* Until the next request is due: a millisecond too late would be a millisecond that is measured. */
+static struct timespec patience(int64_t now)
+{
+    int64_t wait_us = 100000;
+    for (size_t i = 0; i < flows_n; i++)
+        if (flows[i].rate > 0 && flows[i].next_due_us < end_us &&
+            flows[i].next_due_us - now < wait_us)
+            wait_us = flows[i].next_due_us > now ? flows[i].next_due_us - now : 1000;
+    return (struct timespec){.tv_nsec = (long)(wait_us * 1000)};
+}
+
 static void run(int poll)
 {
     struct epoll_event events[CONNECTIONS_MAX];
-    begin_us = next_due_us = now_us();
+    begin_us = now_us();
     end_us = begin_us + (int64_t)(opt.seconds * 1e6);
-    for (size_t i = 0; i < opt.connections; i++)
-        for (size_t s = 0; opt.rate <= 0 && s < opt.streams; s++)
-            submit(&connections[i].streams[s], begin_us);
+    for (size_t f = 0; f < flows_n; f++) {
+        flows[f].next_due_us = begin_us;
+        for (size_t i = 0; flows[f].rate <= 0 && i < flows[f].connections_n * opt.streams; i++)
+            submit(&flows[f].connections[i / opt.streams].streams[i % opt.streams], begin_us);
+    }
     for (;;) {
         int64_t now = now_us();
-        submit_due(now);
-        for (size_t i = 0; i < opt.connections; i++)
+        for (size_t f = 0; f < flows_n; f++)
+            submit_due(&flows[f], now);
+        for (size_t i = 0; i < opt.connections + flows_n - 1; i++)
             flush(&connections[i]);
         if (now >= end_us && (all_idle() || now > end_us + 15000000))
             return;
-        int n = epoll_wait(poll, events, CONNECTIONS_MAX, opt.rate > 0 ? 1 : 100);
+        struct timespec wait = patience(now_us());
+        int n = epoll_pwait2(poll, events, CONNECTIONS_MAX, &wait, NULL);
         for (int i = 0; i < n; i++)
             receive(events[i].data.ptr);
     }
@@ -332,30 +396,35 @@ static void read_accounts(const char *path)
         die("fewer than two accounts");
 }
 
-static void read_token(const char *path)
+/* One token a line. */
+static void read_tokens(struct flow *flow, const char *path)
 {
     FILE *file = fopen(path, "r");
-    memcpy(opt.token, "Bearer ", 7);
-    if (file == NULL || fgets(opt.token + 7, sizeof(opt.token) - 7, file) == NULL)
+    char line[8192];
+    if (file == NULL)
         die(path);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if ((flow->tokens_n & (flow->tokens_n - 1)) == 0)
+            flow->tokens = realloc(flow->tokens, (flow->tokens_n * 2 + 1) * sizeof(char *));
+        if (asprintf(&flow->tokens[flow->tokens_n++], "Bearer %s", line) < 0)
+            die("memory");
+    }
     fclose(file);
-    opt.token[strcspn(opt.token, "\r\n")] = '\0';
+    if (flow->tokens_n == 0)
+        die(path);
 }
 
 static void read_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"host", 1, 0, 'h'},
-        {"port", 1, 0, 'p'},
-        {"ca", 1, 0, 'a'},
-        {"token", 1, 0, 't'},
-        {"accounts", 1, 0, 'A'},
-        {"creditor", 1, 0, 'c'},
-        {"seconds", 1, 0, 's'},
-        {"rate", 1, 0, 'r'},
-        {"connections", 1, 0, 'n'},
-        {"streams", 1, 0, 'm'},
-        {0, 0, 0, 0},
+        {"host", 1, 0, 'h'},        {"port", 1, 0, 'p'},
+        {"ca", 1, 0, 'a'},          {"token", 1, 0, 't'},
+        {"accounts", 1, 0, 'A'},    {"creditor", 1, 0, 'c'},
+        {"seconds", 1, 0, 's'},     {"rate", 1, 0, 'r'},
+        {"get", 1, 0, 'g'},         {"beside", 1, 0, 'b'},
+        {"beside-rate", 1, 0, 'B'}, {"connections", 1, 0, 'n'},
+        {"streams", 1, 0, 'm'},     {0, 0, 0, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
@@ -369,7 +438,7 @@ static void read_options(int argc, char **argv)
             opt.ca = optarg;
             break;
         case 't':
-            read_token(optarg);
+            read_tokens(&flows[0], optarg);
             break;
         case 'A':
             read_accounts(optarg);
@@ -381,7 +450,17 @@ static void read_options(int argc, char **argv)
             opt.seconds = strtod(optarg, NULL);
             break;
         case 'r':
-            opt.rate = strtod(optarg, NULL);
+            flows[0].rate = strtod(optarg, NULL);
+            break;
+        case 'g':
+            opt.path = optarg;
+            break;
+        case 'b':
+            read_tokens(&flows[1], optarg);
+            flows_n = 2;
+            break;
+        case 'B':
+            flows[1].rate = strtod(optarg, NULL);
             break;
         case 'n':
             opt.connections = strtoul(optarg, NULL, 10);
@@ -393,32 +472,48 @@ static void read_options(int argc, char **argv)
             exit(2);
         }
     }
-    if (opt.host == NULL || opt.port == NULL || opt.ca == NULL || opt.accounts_n == 0 ||
-        opt.connections > CONNECTIONS_MAX || opt.streams > STREAMS_MAX) {
-        fputs("load --host H --port P --ca FILE --token FILE --accounts FILE [--creditor ID]\n"
-              "     [--seconds N] [--rate N] [--connections N] [--streams N]\n",
-              stderr);
+    if (opt.host == NULL || opt.port == NULL || opt.ca == NULL || flows[0].tokens_n == 0 ||
+        (opt.accounts_n == 0) == (opt.path == NULL) || opt.connections > CONNECTIONS_MAX ||
+        opt.streams > STREAMS_MAX) {
+        fputs(
+            "load --host H --port P --ca FILE --token FILE\n"
+            "     (--accounts FILE [--creditor ID] | --get PATH [--beside TOKENS --beside-rate N])\n"
+            "     [--seconds N] [--rate N] [--connections N] [--streams N]\n",
+            stderr);
         exit(2);
     }
     snprintf(opt.authority, sizeof(opt.authority), "%s:%s", opt.host, opt.port);
 }
 
-static void print_result(void)
+static void print_flow(const struct flow *flow)
 {
     double seconds = (double)(now_us() - begin_us) / 1e6;
     if (seconds > opt.seconds)
         seconds = opt.seconds;
-    printf("{\"requests\":%llu,\"failed\":%llu,\"per_second\":%.0f,\"p50_us\":%lld,\"p99_us\":%lld,"
+    printf("\"requests\":%llu,\"failed\":%llu,\"per_second\":%.0f,\"p50_us\":%lld,\"p99_us\":%lld,"
            "\"p999_us\":%lld,\"status\":{",
-           (unsigned long long)done, (unsigned long long)failed, (double)done / seconds,
-           (long long)percentile(0.5), (long long)percentile(0.99), (long long)percentile(0.999));
+           (unsigned long long)flow->done, (unsigned long long)flow->failed,
+           (double)flow->done / seconds, (long long)percentile(flow, 0.5),
+           (long long)percentile(flow, 0.99), (long long)percentile(flow, 0.999));
     const char *comma = "";
     for (size_t i = 100; i < 600; i++)
-        if (statuses[i] > 0) {
-            printf("%s\"%zu\":%llu", comma, i, (unsigned long long)statuses[i]);
+        if (flow->statuses[i] > 0) {
+            printf("%s\"%zu\":%llu", comma, i, (unsigned long long)flow->statuses[i]);
             comma = ",";
         }
-    puts("}}");
+    putchar('}');
+}
+
+static void print_result(void)
+{
+    putchar('{');
+    print_flow(&flows[0]);
+    if (flows_n > 1) {
+        printf(",\"beside\":{");
+        print_flow(&flows[1]);
+        putchar('}');
+    }
+    puts("}");
 }
 
 int main(int argc, char **argv)
@@ -433,10 +528,17 @@ int main(int argc, char **argv)
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     if (SSL_CTX_load_verify_locations(tls, opt.ca, NULL) != 1)
         die(opt.ca);
+    prctl(PR_SET_TIMERSLACK, 1);
     int poll = epoll_create1(0);
-    for (size_t i = 0; i < opt.connections; i++)
+    flows[0].connections = connections;
+    flows[0].connections_n = opt.connections;
+    flows[1].connections = &connections[opt.connections];
+    flows[1].connections_n = 1;
+    for (size_t i = 0; i < opt.connections + flows_n - 1; i++) {
+        connections[i].flow = &flows[i / opt.connections];
         open_connection(&connections[i], poll);
+    }
     run(poll);
     print_result();
-    return failed > 0;
+    return flows[0].failed + flows[1].failed > 0;
 }
