@@ -10,6 +10,7 @@
 #include "script/state.h"
 
 static const char SPENT[] = "the budget of this call is used up";
+static const char STARVED[] = "not enough memory";
 
 struct tb_script *tb_script_of(lua_State *lua)
 {
@@ -76,7 +77,13 @@ void tb_script_check(lua_State *lua)
     if (!tb_script_spent(script))
         return;
     set_pace(script);
-    luaL_error(lua, script->starved ? "not enough memory" : SPENT);
+    const char *why = script->starved ? STARVED : SPENT;
+    if (!script->spend->raised) {
+        script->spend->raised = true;
+        luaL_error(lua, "%s", why); /* with the line */
+    }
+    lua_pushstring(lua, why); /* again and again: there can be thousands of pcall to leave */
+    lua_error(lua);
 }
 
 static void on_count(lua_State *lua, lua_Debug *where)

@@ -203,10 +203,17 @@ static json_t *read_text(lua_State *lua, int index, struct reading *reading)
     size_t n;
     const char *text = lua_tolstring(lua, index, &n);
     reading->bytes += n;
-    json_t *json = reading->bytes > TEXT_BYTES ? NULL : json_stringn(text, n);
+    if (reading->bytes > TEXT_BYTES) {
+        reading->why = "it holds more than 64 KiB of text";
+        return NULL;
+    }
+    if (memchr(text, '\0', n) != NULL) { /* the books cannot keep it */
+        reading->why = "a text holds a zero byte";
+        return NULL;
+    }
+    json_t *json = json_stringn(text, n);
     if (json == NULL)
-        reading->why = reading->bytes > TEXT_BYTES ? "it holds more than 64 KiB of text"
-                                                   : "a text is not UTF-8";
+        reading->why = "a text is not UTF-8";
     return json;
 }
 
@@ -271,6 +278,7 @@ static bool is_list_alone(lua_State *lua, lua_Integer n)
 static bool open_table(lua_State *lua, json_t *json, struct reading *reading)
 {
     struct target target = {.json = json};
+    tb_script_check(lua);
     if (reading->depth == DEPTH || !lua_checkstack(lua, 6)) {
         reading->why = "it is nested too deep";
         return false;

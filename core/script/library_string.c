@@ -112,6 +112,7 @@ static int format(lua_State *lua)
     size_t n = length(lua, 1);
     int items = lua_gettop(lua);
     const char *from = lua_tostring(lua, 1), *end = from + n;
+    tb_script_charge(lua, n);
     for (; from < end; from += strlen(from) + 1)
         if (asks_for_addresses(from))
             return luaL_error(lua, "string.format tells no addresses");

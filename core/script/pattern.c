@@ -18,11 +18,14 @@ enum {
     HEAP_KIB = 256,
     RESULT_BYTES = 256 * 1024,
     UNITS_AN_ATTEMPT = 16, /**< see tb_script_charge */
+    CASES = 0x40000,       /**< characters whose other cases are looked for: a millisecond */
+    WORDS_BYTES = 128,
 };
 
 struct tb_pattern {
     pcre2_code *code;
     uint32_t groups;
+    size_t bytes; /**< that count as the script's */
     size_t n;
     char source[];
 };
@@ -35,6 +38,12 @@ static int on_item(pcre2_callout_block *item, void *script)
 {
     (void)item;
     return tb_script_spent(script) ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+static const char *in_words(int error, char words[static WORDS_BYTES])
+{
+    pcre2_get_error_message(error, (unsigned char *)words, WORDS_BYTES);
+    return words;
 }
 
 static void prepare(lua_State *lua)
@@ -50,8 +59,9 @@ static void prepare(lua_State *lua)
     pcre2_set_heap_limit(bounds, HEAP_KIB);
 }
 
-static void pattern_free(struct tb_pattern *pattern)
+static void pattern_free(struct tb_script *script, struct tb_pattern *pattern)
 {
+    script->bytes -= pattern->bytes;
     pcre2_code_free(pattern->code);
     tb_mem_free(pattern);
 }
@@ -59,31 +69,99 @@ static void pattern_free(struct tb_pattern *pattern)
 void tb_script_patterns_free(struct tb_script *script)
 {
     for (uint32_t i = 0; i < script->patterns_n; i++)
-        pattern_free(script->patterns[i]);
+        pattern_free(script, script->patterns[i]);
     script->patterns_n = 0;
 }
 
 /* ---- compiling, once for each text ---- */
 
+/* Whether a setting like (?i) stands in it. */
+static bool ignores_case(struct tb_str source)
+{
+    static const char settings[] = "imnsxJUaDPSTWr^-";
+    for (size_t i = 0; i + 2 < source.n; i++) {
+        if (source.at[i] != '(' || source.at[i + 1] != '?')
+            continue;
+        for (size_t at = i + 2; at < source.n && strchr(settings, source.at[at]) != NULL; at++)
+            if (source.at[at] == 'i')
+                return true;
+    }
+    return false;
+}
+
+/* The last character that a range can have whose end is written there, or one behind it. */
+static uint32_t range_end(struct tb_str rest)
+{
+    enum { LAST = 0x10ffff };
+    size_t at = 0;
+    while (at < rest.n && (rest.at[at] == ' ' || rest.at[at] == '\t')) /* (?xx) */
+        at++;
+    unsigned char first = at < rest.n ? (unsigned char)rest.at[at] : '\0';
+    if (first != '\\')
+        return first < 0x80 ? 0x7f : first < 0xe0 ? 0x7ff : first < 0xf0 ? 0xffff : LAST;
+    char kind = at + 1 < rest.n ? rest.at[at + 1] : '\0';
+    if (kind != 'x')
+        return kind != '\0' && strchr("EQoN", kind) != NULL ? LAST : 0x1ff;
+    if (at + 2 >= rest.n || rest.at[at + 2] != '{')
+        return 0xff;
+    static const char digits[] = "00112233445566778899aAbBcCdDeEfF";
+    const char *digit;
+    uint32_t code = 0;
+    for (at += 3; at < rest.n && code <= LAST && rest.at[at] != '\0' &&
+                  (digit = strchr(digits, rest.at[at])) != NULL;
+         at++)
+        code = code * 16 + (uint32_t)(digit - digits) / 2;
+    return at < rest.n && rest.at[at] == '}' && code <= LAST ? code : LAST;
+}
+
+/* While it compiles, PCRE2 looks for the other case of every character of a range: 4 ms for one
+ * that goes to the end of Unicode, and a pattern has room for 80. */
+static void refuse_wide_ranges(lua_State *lua, struct tb_str source)
+{
+    uint64_t characters = 0;
+    if (!ignores_case(source))
+        return;
+    for (size_t i = 0; i < source.n; i++)
+        if (source.at[i] == '-')
+            characters += range_end((struct tb_str){source.at + i + 1, source.n - i - 1});
+    if (characters > CASES)
+        luaL_error(lua, "a pattern that ignores case has no room for such wide ranges");
+}
+
+/* What a script's patterns take is its memory like any. */
+static void take_memory(lua_State *lua, struct tb_pattern *pattern)
+{
+    struct tb_script *script = tb_script_of(lua);
+    size_t code_bytes = 0;
+    pcre2_pattern_info(pattern->code, PCRE2_INFO_SIZE, &code_bytes);
+    pattern->bytes = sizeof *pattern + pattern->n + code_bytes;
+    script->bytes += pattern->bytes;
+    if (script->bytes <= script->limits->memory_bytes)
+        return;
+    pattern_free(script, pattern);
+    script->starved = true;
+    luaL_error(lua, "not enough memory");
+}
+
 static struct tb_pattern *compile(lua_State *lua, const char *source, size_t n)
 {
     int error;
+    char words[WORDS_BYTES];
     PCRE2_SIZE at;
     uint32_t groups = 0;
+    refuse_wide_ranges(lua, (struct tb_str){source, n});
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)source, n,
                                      PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
                                      &error, &at, NULL);
-    if (code == NULL) {
-        unsigned char words[128];
-        pcre2_get_error_message(error, words, sizeof words);
-        luaL_error(lua, "not a pattern: %s at byte %d", (const char *)words, (int)at + 1);
-    }
+    if (code == NULL)
+        luaL_error(lua, "not a pattern: %s at byte %d", in_words(error, words), (int)at + 1);
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);
     struct tb_pattern *pattern = tb_mem(sizeof *pattern + n);
     pattern->code = code;
     pattern->groups = groups;
     pattern->n = n;
     memcpy(pattern->source, source, n);
+    take_memory(lua, pattern);
     return pattern;
 }
 
@@ -106,7 +184,7 @@ static const struct tb_pattern *pattern_at(lua_State *lua, int index)
         tb_script_charge(lua, n * 64);
         pattern = compile(lua, source, n);
         if (i == TB_SCRIPT_PATTERNS)
-            pattern_free(script->patterns[--i]);
+            pattern_free(script, script->patterns[--i]);
         else
             script->patterns_n++;
     }
@@ -143,6 +221,7 @@ static bool within_character(const struct text *text, size_t at)
  * UTF-8. */
 static bool search(lua_State *lua, const struct tb_pattern *pattern, struct text *text, size_t from)
 {
+    char words[WORDS_BYTES];
     pcre2_set_callout(bounds, on_item, tb_script_of(lua));
     for (size_t at = from; at <= text->n; at++) {
         if (within_character(text, at))
@@ -159,7 +238,7 @@ static bool search(lua_State *lua, const struct tb_pattern *pattern, struct text
         if (outcome == PCRE2_ERROR_CALLOUT)
             tb_script_check(lua);
         else if (outcome != PCRE2_ERROR_NOMATCH)
-            luaL_error(lua, "the text is not UTF-8");
+            luaL_error(lua, "the text cannot be searched: %s", in_words(outcome, words));
         tb_script_charge(lua, UNITS_AN_ATTEMPT);
     }
     return false;

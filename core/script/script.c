@@ -16,10 +16,10 @@
 
 static const char CHUNK_NAME[] = "=script";
 
-enum { LOST_BYTES = 64 };
+enum { LOST_BYTES = 64, PIECE_BYTES = 512, JUMPS = 1000 };
 
 const struct tb_script_limits tb_script_limits = {.memory_bytes = 4u << 20,
-                                                  .object_bytes = 640u << 10,
+                                                  .object_bytes = 320u << 10,
                                                   .cpu_us = 5000,
                                                   .wall_ms = 1000,
                                                   .calls = 100000};
@@ -96,10 +96,29 @@ static void run_text(lua_State *lua)
         luaL_error(lua, "a script returns a table of hooks");
 }
 
-/* Remember which hooks there are: the table's functions, by name. */
-static int list_hooks(lua_State *lua)
+/* A piece of the text for Lua's parser. Some texts take it a time that grows with the square of
+ * their length (chains of `or`, of `elseif`, of `break`), and no hook counts it: so the clock is
+ * looked at before each piece. */
+static const char *next_piece(lua_State *lua, void *arg, size_t *out_n)
+{
+    struct tb_str *rest = arg;
+    const char *piece = rest->at;
+    tb_script_check(lua);
+    *out_n = rest->n < PIECE_BYTES ? rest->n : PIECE_BYTES;
+    rest->at += *out_n;
+    rest->n -= *out_n;
+    return piece;
+}
+
+/* Read the text and remember which hooks there are: the functions, by name, of the table that it
+ * returns. */
+static int read_hooks(lua_State *lua)
 {
     struct tb_script *script = tb_script_of(lua);
+    struct tb_str *source = lua_touserdata(lua, 1);
+    if (lua_loadx(lua, next_piece, source, CHUNK_NAME, "t") != 0)
+        return lua_error(lua);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "text");
     run_text(lua);
     lua_pushnil(lua);
     while (lua_next(lua, -2) != 0) {
@@ -120,12 +139,32 @@ static void say(char *why, size_t why_bytes, const char *words)
     snprintf(why, why_bytes, "%s", words == NULL ? "an error that is no text" : words);
 }
 
-/* Call `function` under the call budget; false with the reason. */
-static bool guarded(struct tb_script *script, lua_CFunction function, char *why, size_t why_bytes)
+static size_t times(struct tb_str text, const char *word)
+{
+    size_t n = 0, word_n = strlen(word);
+    const char *at = text.at, *end = text.at + text.n;
+    while ((at = memmem(at, (size_t)(end - at), word, word_n)) != NULL) {
+        at += word_n;
+        n++;
+    }
+    return n;
+}
+
+/* Under the budget of a call; false with the reason. */
+static bool read_text(struct tb_script *script, struct tb_str source, char *why, size_t why_bytes)
 {
     struct tb_script_spend spend = {.cpu_left_ns = script->limits->cpu_us * 1000};
+    if (source.n > TB_SCRIPT_SOURCE_BYTES) {
+        snprintf(why, why_bytes, "a script has at most %d bytes", TB_SCRIPT_SOURCE_BYTES);
+        return false;
+    }
+    /* At a loop's end or a label the parser takes the square of how many lead there, in one go. */
+    if (times(source, "break") + times(source, "goto") > JUMPS) {
+        snprintf(why, why_bytes, "a script has at most %d times break and goto", JUMPS);
+        return false;
+    }
     tb_script_slice(script, &spend);
-    bool good = lua_cpcall(script->lua, function, NULL) == 0;
+    bool good = lua_cpcall(script->lua, read_hooks, &source) == 0;
     tb_script_slice_end(script);
     if (!good) {
         say(why, why_bytes,
@@ -133,20 +172,6 @@ static bool guarded(struct tb_script *script, lua_CFunction function, char *why,
         lua_settop(script->lua, 0);
     }
     return good;
-}
-
-static bool read_text(struct tb_script *script, struct tb_str source, char *why, size_t why_bytes)
-{
-    if (source.n > TB_SCRIPT_SOURCE_BYTES) {
-        snprintf(why, why_bytes, "a script has at most %d bytes", TB_SCRIPT_SOURCE_BYTES);
-        return false;
-    }
-    if (luaL_loadbufferx(script->lua, source.at, source.n, CHUNK_NAME, "t") != 0) {
-        say(why, why_bytes, lua_tostring(script->lua, -1));
-        return false;
-    }
-    lua_setfield(script->lua, LUA_REGISTRYINDEX, "text");
-    return guarded(script, list_hooks, why, why_bytes);
 }
 
 struct tb_script *tb_script_new(const struct tb_script_limits *limits, struct tb_str source,
@@ -174,11 +199,11 @@ void tb_script_free(struct tb_script *script)
     if (script == NULL)
         return;
     TB_ASSERT(script->running == 0);
+    tb_script_patterns_free(script);
     if (script->lua != NULL)
         lua_close(script->lua);
     /* LuaJIT forgets a vector of 8 bytes when memory ends early in a state's life. */
     TB_ASSERT(script->bytes == 0 || (script->starved && script->bytes <= LOST_BYTES));
-    tb_script_patterns_free(script);
     tb_mem_free(script);
 }
 
@@ -368,14 +393,18 @@ static void free_json(void *json)
     json_decref(json);
 }
 
-/* What the hook returned, as JSON. */
+/* What the hook returned, as JSON. The call pays for this, too: a table can have thousands of
+ * places with nothing in them, and stand in a list thousands of times. */
 static int read_result(struct running *running)
 {
     lua_State *thread = running->thread;
     lua_settop(thread, 1);
     lua_rawgeti(thread, LUA_REGISTRYINDEX, running->script->read_answer);
     lua_insert(thread, 1);
-    return call_ready(running->script, thread, 1, 0, &running->answer);
+    tb_script_slice(running->script, &running->spend);
+    int status = call_ready(running->script, thread, 1, 0, &running->answer);
+    tb_script_slice_end(running->script);
+    return status;
 }
 
 static tb_err finish(struct tb_req *req, struct running *running)

@@ -45,8 +45,9 @@ struct tb_script_limits {
     uint32_t calls;      /**< a state is worn after so many */
 };
 
-/** 4 MiB, 640 KiB, 5 ms, 1 s, 100,000 calls. A script's own Lua stack can grow to 512 KiB, hence
- * the size of an object. */
+/** 4 MiB, 320 KiB, 5 ms, 1 s, 100,000 calls. The size of an object bounds a script's own Lua stack,
+ * too: to leave 5,000 calls of xpcall that stand in each other would take longer than the budget.
+ */
 extern const struct tb_script_limits tb_script_limits;
 
 struct tb_script;

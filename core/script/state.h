@@ -28,6 +28,7 @@ struct tb_script_spend {
     uint64_t random;                 /**< state of tb.random */
     int64_t now_ms;
     bool spent;
+    bool raised; /**< the script was told */
 };
 
 struct tb_script {
@@ -121,8 +122,8 @@ struct tb_script_answer {
     const char *why; /**< it cannot be told so; NULL: it can */
 };
 
-/** Read the value at `index`. Raises for want of memory: then, too, what is in *out is the
- *  caller's. */
+/** Read the value at `index`. Raises for want of memory or of the budget: then, too, what is in
+ * *out is the caller's. */
 void tb_script_read(lua_State *lua, int index, struct tb_script_answer *out);
 
 /** The mark of a table that is an array even when it is empty, in the registry. */

@@ -12,9 +12,16 @@
 
 #include "runtime/loop.h"
 #include "runtime/run.h"
+#include "runtime/sanitize.h"
 #include "script/script.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -27,10 +34,40 @@ struct stage {
     tb_err err;
 };
 
+static inline int64_t stage_thread_us(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return at.tv_sec * 1000000 + at.tv_nsec / 1000;
+}
+
+/* Sanitizers and emulators stretch everything: how many times a call may take there what it may
+ * take otherwise. */
+static inline int64_t stage_stretch(void)
+{
+    if (RUNNING_ON_VALGRIND)
+        return 40;
+#if defined(TB_HAS_ASAN) || defined(TB_HAS_TSAN)
+    return 4;
+#else
+    return 1;
+#endif
+}
+
+/* The limits of the tests: those of the product, stretched. */
+static inline const struct tb_script_limits *stage_limits(void)
+{
+    static struct tb_script_limits limits;
+    limits = tb_script_limits;
+    limits.cpu_us *= stage_stretch();
+    limits.wall_ms *= stage_stretch();
+    return &limits;
+}
+
 static inline struct tb_script *stage_script(const char *source)
 {
     char why[TB_SCRIPT_WHY_BYTES];
-    struct tb_script *script = tb_script_new(&tb_script_limits, tb_str(source), why, sizeof why);
+    struct tb_script *script = tb_script_new(stage_limits(), tb_str(source), why, sizeof why);
     if (script == NULL)
         fail_msg("refused: %s\n%s", why, source);
     return script;

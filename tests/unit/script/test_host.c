@@ -58,6 +58,7 @@ static void refuses_to_tell_what_json_does_not_have(void **state)
         {"return { 0 / 0 }", "a number is not finite"},
         {"return { x = 1 / 0 }", "a number is not finite"},
         {"return { '\\255' }", "a text is not UTF-8"},
+        {"return { 'a\\0b' }", "a text holds a zero byte"},
         {"return { ['\\255'] = 1 }", "a name is not UTF-8"},
         {"return { ['a\\0b'] = 1 }", "a name is not a text"},
         {"local t = {} t.t = t return t", "nested too deep"},
