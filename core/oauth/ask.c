@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/money.h"
 #include "oauth/details.h"
-#include "oauth/facts.h"
+#include "oauth/payees.h"
 #include "runtime/run.h"
 
 /* The customer's accounts that could be meant: of the currency, and of those the request names. */
@@ -11,10 +11,6 @@ static const char SQL_ACCOUNTS[] =
     "select a.id, a.name, a.currency, a.balance - a.held from bank.account a "
     "where a.book = $1 and a.party = $2 and a.state = 'open' and ($3::text is null or a.currency = $3) "
     "and ($4::text[] is null or a.id = any ($4)) and a.id is distinct from $5 order by a.id limit 50";
-
-static const char SQL_PAYEES[] =
-    "select a.id, p.name from bank.account a join bank.party p on p.book = a.book and p.id = a.party "
-    "where a.book = $1 and a.id = any ($2::text[])";
 
 /* Whether this user's approval is not enough. */
 static const char SQL_OTHERS[] =
@@ -31,8 +27,7 @@ static const json_t *detail_of(const struct tb_asked *asked)
     return json_array_get(asked->details, 0);
 }
 
-/* "{acc_…,acc_…}" of one id or a list of them; absent for neither. The schema has let ids in only.
- */
+/* "{acc_…,acc_…}" of one id or a list of them; absent for neither. */
 static struct tb_str array_of(struct tb_req *req, struct tb_str one, const json_t *list)
 {
     struct tb_text text;
@@ -40,15 +35,7 @@ static struct tb_str array_of(struct tb_req *req, struct tb_str one, const json_
         return TB_STR_NONE;
     tb_text_init(&text, tb_run_of(req)->arena);
     tb_text_add_char(&text, '{');
-    tb_text_add(&text, one);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct tb_str id = tb_str(json_string_value(json_array_get(list, i)));
-        if (!tb_id_check(id, "acc"))
-            continue;
-        if (text.n > 1)
-            tb_text_add_char(&text, ',');
-        tb_text_add(&text, id);
-    }
+    tb_account_ids_add(&text, one, list);
     tb_text_add_char(&text, '}');
     return tb_text_end(&text);
 }
@@ -81,26 +68,6 @@ struct shown {
     bool others_too;
 };
 
-static tb_err TB_SUSPENDS read_payees(struct tb_req *req, const struct tb_ask *ask,
-                                      struct tb_facts *facts)
-{
-    struct tb_rows *rows;
-    const json_t *detail = detail_of(ask->asked);
-    struct tb_str ids = array_of(req, tb_json_str(detail, "creditor_account"),
-                                 tb_json_array(detail, "creditor_accounts"));
-    if (ids.at == NULL)
-        return NULL;
-    TB_TRY(tb_query(req, &rows, SQL_PAYEES, TB_INT(ask->session->user->book), TB_TEXT(ids)));
-    struct tb_payee *payees = tb_alloc(req, (rows->n + 1) * sizeof(*payees));
-    if (payees == NULL)
-        return TB_E_INTERNAL;
-    for (size_t i = 0; i < rows->n; i++)
-        payees[i] = (struct tb_payee){tb_cell(rows, i, 0), tb_cell(rows, i, 1)};
-    facts->payees = payees;
-    facts->payees_n = rows->n;
-    return NULL;
-}
-
 static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_ask *ask,
                                      struct shown *out)
 {
@@ -112,7 +79,7 @@ static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_ask *as
     *out = (struct shown){
         .accounts = NULL,
         .facts = {.detail = detail, .scope = ask->asked->scope, .zone_s = ask->session->zone_s}};
-    TB_TRY(read_payees(req, ask, &out->facts));
+    TB_TRY(tb_payees_read(req, user->book, &detail, 1, &out->facts.payees, &out->facts.payees_n));
     if (detail != NULL)
         TB_TRY(tb_query(req, &out->accounts, SQL_ACCOUNTS, TB_INT(user->book),
                         TB_TEXT(user->company), TB_TEXT(currency),

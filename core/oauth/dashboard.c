@@ -5,8 +5,8 @@
 #include "oauth/consent.h"
 #include "oauth/decision.h"
 #include "oauth/errors.h"
-#include "oauth/facts.h"
 #include "oauth/login.h"
+#include "oauth/payees.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 
@@ -22,6 +22,17 @@ static const char SQL_DECIDE[] =
 /* consent.of_user lists 200 consents of a few hundred bytes each. */
 static const struct tb_json_limits LIST_LIMITS = {
     .bytes = 768 * 1024, .depth = 16, .members = 60000};
+
+enum { TAIL = 4 }; /* characters of an account's number by which its holder knows it */
+
+/* What the lists are made of. */
+struct lists {
+    const struct tb_session *session;
+    const struct tb_rows *requests;
+    const json_t *consents;
+    const struct tb_payee *payees;
+    size_t payees_n;
+};
 
 /* ---- one consent ---- */
 
@@ -49,29 +60,32 @@ static void add_used_accounts(struct tb_html *html, const json_t *accounts)
         const json_t *account = json_array_get(accounts, i);
         if (i > 0)
             tb_html_raw(html, "<br>");
-        tb_html(html, "$ <code>$</code>", tb_json_str(account, "name"), tb_json_str(account, "id"));
+        struct tb_str id = tb_json_str(account, "id");
+        size_t hidden_n = id.n < TAIL ? 0 : id.n - TAIL;
+        tb_html(html, "$ <code>…$</code>", tb_json_str(account, "name"),
+                (struct tb_str){id.at + hidden_n, id.n - hidden_n});
     }
     tb_html_raw(html, "</dd>\n");
 }
 
-static void add_consent_facts(struct tb_html *html, const struct tb_session *session,
+static void add_consent_facts(struct tb_html *html, const struct lists *lists,
                               const json_t *consent)
 {
-    int64_t uses = 0;
+    int64_t uses = 0, zone_s = lists->session->zone_s;
     struct tb_facts facts = {.detail = tb_json_object(consent, "details"),
                              .scope = tb_json_str(consent, "scope"),
-                             .zone_s = session->zone_s};
+                             .payees = lists->payees,
+                             .payees_n = lists->payees_n,
+                             .zone_s = zone_s};
     tb_facts_begin(html);
     tb_fact(html, TB_W_STATUS, tb_word(html, status_word(tb_json_str(consent, "status"))));
     tb_facts_write(html, &facts);
     add_used_accounts(html, tb_json_array(consent, "accounts"));
     tb_fact(html, TB_W_PARTNER, tb_json_str(consent, "partner_name"));
-    tb_fact(html, TB_W_GIVEN_AT,
-            tb_fact_time(html, tb_json_str(consent, "authorised_at"), session->zone_s));
+    tb_fact(html, TB_W_GIVEN_AT, tb_fact_time(html, tb_json_str(consent, "authorised_at"), zone_s));
     if (tb_json_int(consent, "uses_n", &uses))
         tb_fact(html, TB_W_USES, tb_arena_format(html->text.arena, "%lld", (long long)uses));
-    tb_fact(html, TB_W_LAST_USE,
-            tb_fact_time(html, tb_json_str(consent, "last_used_at"), session->zone_s));
+    tb_fact(html, TB_W_LAST_USE, tb_fact_time(html, tb_json_str(consent, "last_used_at"), zone_s));
     tb_facts_end(html);
 }
 
@@ -84,16 +98,15 @@ static void add_button_form(struct tb_html *html, const struct tb_session *sessi
             tb_json_str(consent, "id"));
 }
 
-static void add_consent(struct tb_html *html, const struct tb_session *session,
-                        const json_t *consent)
+static void add_consent(struct tb_html *html, const struct lists *lists, const json_t *consent)
 {
     struct tb_str app = tb_json_str(consent, "app_name");
     bool may_approve = false, may_revoke = false;
     enum tb_word kind = tb_fact_kind(tb_json_str(consent, "type"));
     tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", app, tb_word(html, kind));
-    add_consent_facts(html, session, consent);
+    add_consent_facts(html, lists, consent);
     if (tb_json_bool(consent, "may_approve", &may_approve) && may_approve) {
-        add_button_form(html, session, TB_STR("decide"), consent);
+        add_button_form(html, lists->session, TB_STR("decide"), consent);
         tb_html(html,
                 "<button name=\"decision\" value=\"approve\">$</button>\n"
                 "<button class=\"second\" name=\"decision\" value=\"refuse\">$</button>\n"
@@ -101,7 +114,7 @@ static void add_consent(struct tb_html *html, const struct tb_session *session,
                 tb_word_with(html, TB_W_APPROVE_FOR, app),
                 tb_word_with(html, TB_W_REFUSE_FOR, app));
     } else if (tb_json_bool(consent, "may_revoke", &may_revoke) && may_revoke) {
-        add_button_form(html, session, TB_STR("revoke"), consent);
+        add_button_form(html, lists->session, TB_STR("revoke"), consent);
         tb_html(html, "<button class=\"second\">$</button>\n</div>\n</form>\n",
                 tb_word_with(html, TB_W_REVOKE_FOR, app));
     }
@@ -116,9 +129,10 @@ static bool waits(const json_t *consent)
     return tb_json_bool(consent, "may_approve", &may_approve) && may_approve;
 }
 
-static void add_pending(struct tb_html *html, const struct tb_session *session,
-                        const struct tb_rows *requests, const json_t *consents)
+static void add_pending(struct tb_html *html, const struct lists *lists)
 {
+    const struct tb_rows *requests = lists->requests;
+    const json_t *consents = lists->consents;
     size_t n = requests->n;
     for (size_t i = 0; i < json_array_size(consents); i++)
         n += waits(json_array_get(consents, i));
@@ -141,20 +155,20 @@ static void add_pending(struct tb_html *html, const struct tb_session *session,
     }
     for (size_t i = 0; i < json_array_size(consents); i++)
         if (waits(json_array_get(consents, i)))
-            add_consent(html, session, json_array_get(consents, i));
+            add_consent(html, lists, json_array_get(consents, i));
     tb_html_raw(html, "</section>\n");
 }
 
-static void add_given(struct tb_html *html, const struct tb_session *session,
-                      const json_t *consents)
+static void add_given(struct tb_html *html, const struct lists *lists)
 {
+    const json_t *consents = lists->consents;
     size_t n = 0;
     tb_html(html, "<section aria-labelledby=\"given\">\n<h2 id=\"given\">$</h2>\n",
             tb_word(html, TB_W_GIVEN_TITLE));
     for (size_t i = 0; i < json_array_size(consents); i++) {
         if (waits(json_array_get(consents, i)))
             continue;
-        add_consent(html, session, json_array_get(consents, i));
+        add_consent(html, lists, json_array_get(consents, i));
         n++;
     }
     if (n == 0)
@@ -187,30 +201,45 @@ struct note {
     bool has_problem;
 };
 
-static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_session *session,
-                                      enum tb_lang lang, const struct note *note)
+static tb_err TB_SUSPENDS read_lists(struct tb_req *req, const struct tb_session *session,
+                                     struct lists *out)
 {
     const struct tb_user *user = session->user;
     int64_t now_ms = tb_oauth_now_s(req) * 1000;
     struct tb_rows *requests, *rows;
-    struct tb_html html;
     json_t *consents;
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_DASHBOARD_TITLE),
-                                .failed = note->has_problem,
-                                .here = TB_STR("/oauth/dashboard?"),
-                                .session = session};
     TB_TRY(tb_query(req, &requests, SQL_REQUESTS, TB_TEXT(user->id), TB_TIME(now_ms)));
     TB_TRY(
         tb_query(req, &rows, SQL_CONSENTS, TB_INT(user->book), TB_TEXT(user->id), TB_TIME(now_ms)));
     TB_TRY(
         tb_json_parse(tb_run_of(req)->arena, tb_cell(rows, 0, 0), &LIST_LIMITS, &consents, NULL));
+    *out = (struct lists){.session = session, .requests = requests, .consents = consents};
+    size_t n = json_array_size(consents);
+    const json_t **details = tb_alloc(req, (n + 1) * sizeof(*details));
+    if (details == NULL)
+        return TB_E_INTERNAL;
+    for (size_t i = 0; i < n; i++)
+        details[i] = tb_json_object(json_array_get(consents, i), "details");
+    return tb_payees_read(req, user->book, details, n, &out->payees, &out->payees_n);
+}
+
+static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_session *session,
+                                      enum tb_lang lang, const struct note *note)
+{
+    struct tb_html html;
+    struct lists lists;
+    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_DASHBOARD_TITLE),
+                                .failed = note->has_problem,
+                                .here = TB_STR("/oauth/dashboard?"),
+                                .session = session};
+    TB_TRY(read_lists(req, session, &lists));
     tb_page_begin(req, &html, lang, &head);
     if (note->has_problem)
         tb_page_problem(&html, tb_word(&html, note->problem), TB_STR_NONE);
     add_done(&html, note->done);
     tb_html(&html, "<p>$</p>\n", tb_word(&html, TB_W_DASHBOARD_TEXT));
-    add_pending(&html, session, requests, consents);
-    add_given(&html, session, consents);
+    add_pending(&html, &lists);
+    add_given(&html, &lists);
     return tb_page_reply(req, note->has_problem ? 400 : 200, &html, TB_STR_NONE);
 }
 

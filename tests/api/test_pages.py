@@ -690,6 +690,27 @@ def test_the_customer_takes_back_what_was_given(logged_in, shop, user, fapi):
     assert shop.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_the_dashboard_calls_accounts_by_their_names(logged_in, shop, user, client, fapi, db):
+    """A payee by its holder, with the number that was agreed on; an account of one's own by its name and the end of its number."""
+    theirs = client.accounts[0]  # of another world: no account of this bank
+    mandate = [{"type": "mandate", "maximum_individual_amount": {"amount": 50000, "currency": "CNY"}, "valid_to": "2030-01-15T00:00:00Z",
+                "periodic_limits": [{"period_type": "Day", "period_alignment": "Calendar", "amount": {"amount": 50000, "currency": "CNY"}}],
+                "creditor_accounts": [shop.accounts[-1], theirs]}]
+    own = "select a.id, a.name, p.name from bank.account a join bank.party p on p.book = a.book and p.id = a.party where a.id = any (%s)"
+    with db.cursor() as sql:
+        sql.execute(own, (shop.accounts,))
+        names = {account: (name, holder) for account, name, holder in sql.fetchall()}
+    for details in (payment(shop), mandate):
+        pushed = shop.push({"authorization_details": details, "scope": "openid"})
+        pushed.decide(browser=logged_in, user=user)
+        [given] = shop.redeem(pushed).json()["authorization_details"]
+        text = logged_in.open(f"{fapi.url}/oauth/dashboard").text
+        assert f"{names[shop.accounts[-1]][1]} {shop.accounts[-1]}" in text
+        name, number = names[given["debtor_account"]][0], given["debtor_account"]
+        assert f"{name} …{number[-4:]}" in text
+    assert theirs in text
+
+
 def test_nobody_sees_or_ends_what_another_company_gave(logged_in, shop, user, client, fapi, db, patience):
     logged_in.decide(shop.push().url(), user)
     mine = logged_in.open(f"{fapi.url}/oauth/dashboard")
