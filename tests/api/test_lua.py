@@ -4,7 +4,9 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -280,18 +282,23 @@ def test_what_a_test_leaves_out_is_what_the_gateway_gives(pair):
     assert done.returncode == 0, done.stdout
 
 
-def test_it_needs_no_rights_no_configuration_and_no_place(pair, tmp_path):
-    tests = pair("return { on_request = function() end }", "return { { name = 'a' } }")
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
+def test_it_needs_no_rights_no_configuration_and_no_place():
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    done = subprocess.run([*nobody, os.path.join(BUILD, "tongbao"), "script", "test", tests.name], cwd=tmp_path, text=True,
-                          capture_output=True, timeout=60, check=False, env={"TB_CONFIG": "/nowhere"})
-    assert done.returncode == (0 if os.path.isdir(os.path.join(BUILD, "../schemas")) else 3), done.stdout + done.stderr
-    done = subprocess.run([*nobody, os.path.join(BUILD, "tongbao"), "script", "test", tests.name, "--schemas",
-                           os.path.join(ROOT, "schemas")], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
-                          env={})
-    assert done.returncode == 0, done.stdout + done.stderr
+    with tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o755)
+        for name, text in (("night.lua", "return { on_request = function() end }"), ("night_test.lua", "return { { name = 'a' } }")):
+            with open(os.path.join(home, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        os.makedirs(os.path.join(home, "checkout/build"))
+        shutil.copytree(os.path.join(ROOT, "schemas"), os.path.join(home, "checkout/schemas"))
+        program = shutil.copy(os.path.join(BUILD, "tongbao"), os.path.join(home, "checkout/build"))
+        done = subprocess.run([*nobody, program, "script", "test", "night.lua"], cwd=home, env={"TB_CONFIG": "/nowhere"}, text=True,
+                              capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shutil.rmtree(os.path.join(home, "checkout/schemas"))
+        done = subprocess.run([*nobody, program, "script", "test", "night.lua"], cwd=home, env={}, text=True, capture_output=True,
+                              timeout=60, check=False)
+        assert done.returncode == 3 and "--schemas says where they are" in done.stderr, done.stdout + done.stderr
 
 
 def test_both_files_of_a_pair_are_one(pair, tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -21,14 +22,15 @@ def blocks(language):
 
 
 @pytest.fixture
-def tree(tmp_path):
-    """A directory that looks like a checkout with its build."""
-    tmp_path.chmod(0o755)
-    for name in ("schemas", "sandbox"):
-        shutil.copytree(os.path.join(ROOT, name), tmp_path / name, ignore=shutil.ignore_patterns("run"))
-    (tmp_path / "build").symlink_to(BUILD)
-    yield tmp_path
-    subprocess.run(["sandbox/down", "--wipe"], cwd=tmp_path, check=False, env=plain_environment())
+def tree():
+    """A directory that looks like a checkout with its build; not one of pytest's, which another run closes to PostgreSQL's user."""
+    with tempfile.TemporaryDirectory(prefix="tb-guide-") as home:
+        os.chmod(home, 0o755)
+        for name in ("schemas", "sandbox"):
+            shutil.copytree(os.path.join(ROOT, name), os.path.join(home, name), ignore=shutil.ignore_patterns("run"))
+        os.symlink(BUILD, os.path.join(home, "build"))
+        yield home
+        subprocess.run(["sandbox/down", "--wipe"], cwd=home, check=False, env=plain_environment())
 
 
 def plain_environment():
