@@ -3,7 +3,6 @@
  * the budget is used up the hook is set to every instruction, so that whatever catches the error
  * (pcall, a metamethod, an error handler) meets it again with its next step. */
 #include "base/assert.h"
-#include "base/mem.h"
 #include "base/time.h"
 #include "runtime/loop.h"
 #include "runtime/ticks.h"
@@ -31,8 +30,13 @@ static void on_count(lua_State *lua, lua_Debug *where);
 
 static void set_pace(struct tb_script *script)
 {
+    lua_sethook(script->lua, on_count, LUA_MASKCOUNT, pace(script));
+}
+
+void tb_script_look_soon(struct tb_script *script)
+{
     if (script->lua != NULL) /* it is being made */
-        lua_sethook(script->lua, on_count, LUA_MASKCOUNT, pace(script));
+        lua_sethook(script->lua, on_count, LUA_MASKCOUNT, 1);
 }
 
 /* ---- the clock ---- */
@@ -103,33 +107,6 @@ void tb_script_charge(lua_State *lua, size_t units)
         return;
     script->churn = 0;
     tb_script_check(lua);
-}
-
-/* ---- memory ---- */
-
-void *tb_script_allocate(void *owner, void *at, size_t old_n, size_t n)
-{
-    struct tb_script *script = owner;
-    if (n > old_n && (n > script->limits->object_bytes ||
-                      script->bytes - old_n + n > script->limits->memory_bytes)) {
-        script->starved = true;
-        set_pace(script);
-        return NULL;
-    }
-    void *moved = NULL;
-    if (n == 0)
-        tb_mem_free(at);
-    else if ((moved = tb_mem_try_resize(at, n)) == NULL)
-        return NULL;
-    script->bytes += n - old_n;
-    script->large += n > TB_SCRIPT_LARGE ? 1 : 0;
-    script->large -= old_n > TB_SCRIPT_LARGE ? 1 : 0;
-    script->churn += n > old_n ? n - old_n : 0;
-    if (script->churn >= TB_SCRIPT_CHURN || (n > TB_SCRIPT_LARGE && script->lua != NULL)) {
-        script->churn = 0;
-        lua_sethook(script->lua, on_count, LUA_MASKCOUNT, 1);
-    }
-    return moved;
 }
 
 /* ---- slices ---- */

@@ -18,7 +18,7 @@ const char tb_script_null;
 void tb_script_mark_array(lua_State *lua, int index)
 {
     lua_pushvalue(lua, index);
-    lua_getfield(lua, LUA_REGISTRYINDEX, "array");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_ARRAY);
     lua_setmetatable(lua, -2);
     lua_pop(lua, 1);
 }
@@ -182,7 +182,7 @@ static bool is_array(lua_State *lua, int index)
         return true;
     if (!lua_getmetatable(lua, index))
         return false;
-    lua_getfield(lua, LUA_REGISTRYINDEX, "array");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_ARRAY);
     bool marked = lua_rawequal(lua, -1, -2);
     lua_pop(lua, 2);
     return marked;

@@ -145,7 +145,7 @@ static void seal(lua_State *lua)
 void tb_script_namespace(lua_State *lua, const char *name)
 {
     seal(lua);
-    lua_getfield(lua, LUA_REGISTRYINDEX, "globals");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_GLOBALS);
     lua_insert(lua, -2);
     lua_setfield(lua, -2, name);
     lua_pop(lua, 1);
@@ -231,7 +231,7 @@ void tb_script_library(lua_State *lua)
     lua_settop(lua, 0);
     lua_createtable(lua, 0, 24);
     lua_pushvalue(lua, -1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, "globals");
+    lua_rawseti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_GLOBALS);
     keep_base(lua);
     keep_math(lua);
     tb_script_open_string(lua);

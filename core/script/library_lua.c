@@ -106,7 +106,7 @@ static int find_namespace(lua_State *lua)
         return 0;
     load(lua, place);
     lua_createtable(lua, 0, 0);
-    lua_getfield(lua, LUA_REGISTRYINDEX, "environment");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_ENVIRONMENT);
     lua_setmetatable(lua, -2);
     lua_setfenv(lua, -2);
     push_host(lua);
@@ -119,7 +119,7 @@ static int find_namespace(lua_State *lua)
 
 void tb_script_open_namespaces(lua_State *lua)
 {
-    lua_getfield(lua, LUA_REGISTRYINDEX, "globals");
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_GLOBALS);
     lua_createtable(lua, 0, 1);
     lua_pushcfunction(lua, find_namespace);
     lua_setfield(lua, -2, "__index");

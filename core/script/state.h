@@ -14,6 +14,19 @@ enum {
     TB_SCRIPT_CHURN = 256 * 1024, /**< bytes allocated until the clock is looked at out of turn */
     TB_SCRIPT_PATTERNS = 32,      /**< compiled ones a state remembers */
     TB_SCRIPT_HOOKS = 8,
+    TB_SCRIPT_CLASSES = 33, /**< of small blocks, by 16 bytes: up to 512 */
+};
+
+/** Places in the registry: what every call needs is found by number. */
+enum tb_script_place {
+    TB_SCRIPT_GLOBALS = 1, /**< what the library gives to scripts */
+    TB_SCRIPT_TEXT,        /**< the script's own, read */
+    TB_SCRIPT_ENVIRONMENT, /**< metatable of the environments that texts run in */
+    TB_SCRIPT_ARRAY,       /**< metatable of tables that are arrays even when they are empty */
+    TB_SCRIPT_BEGIN,       /**< functions of the runner's */
+    TB_SCRIPT_PUSH_ENTRY,
+    TB_SCRIPT_READ_ANSWER,
+    TB_SCRIPT_PLACES_END
 };
 
 struct tb_pattern;
@@ -31,10 +44,18 @@ struct tb_script_spend {
     bool raised; /**< the script was told */
 };
 
+/** Where small blocks come from. */
+struct tb_script_front {
+    char *at;
+    size_t bytes, used;             /**< what is used may be free again */
+    void *freed[TB_SCRIPT_CLASSES]; /**< each holds the next one of its size */
+};
+
 struct tb_script {
     const struct tb_script_limits *limits;
     lua_State *lua;
-    size_t bytes;
+    struct tb_script_front front;
+    size_t bytes; /**< of all blocks, as they were asked for */
     size_t churn;
     uint32_t large; /**< objects above TB_SCRIPT_LARGE */
     uint32_t calls; /**< so far */
@@ -46,19 +67,23 @@ struct tb_script {
     uint32_t patterns_n;
     char hooks[TB_SCRIPT_HOOKS][TB_SCRIPT_HOOK_BYTES];
     uint32_t hooks_n;
-    int begin, push_entry, read_answer; /**< functions of the runner's, in the registry */
-    void *handed;                       /**< what the runner gives the one of them that it calls */
-    lua_State *spare;                   /**< a thread for the next call; NULL: none */
-    int spare_anchor;                   /**< its place in the registry */
-    void *owner;                        /**< of the table that keeps it (states.c) */
+    void *handed;     /**< what the runner gives the function of its own that it calls */
+    lua_State *spare; /**< a thread for the next call; NULL: none */
+    int spare_anchor; /**< its place in the registry */
+    void *owner;      /**< of the table that keeps it (states.c) */
 };
 
 struct tb_script *tb_script_of(lua_State *lua);
 
-/* ---- budget.c ---- */
+/* ---- memory.c ---- */
+
+void tb_script_front_open(struct tb_script_front *front);
+void tb_script_front_close(struct tb_script_front *front);
 
 /** lua_Alloc: counts, and refuses what is above the limits. */
 void *tb_script_allocate(void *script, void *at, size_t old_n, size_t n);
+
+/* ---- budget.c ---- */
 
 /** Begin a slice of a call on this thread, and end it. */
 void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend);
@@ -67,12 +92,29 @@ void tb_script_slice_end(struct tb_script *script);
 /** Whether the call must end: its budget is used up, or memory was refused. Raises nothing. */
 bool tb_script_spent(struct tb_script *script);
 
+/** Have the clock looked at before the next instruction. Raises nothing. */
+void tb_script_look_soon(struct tb_script *script);
+
 /** Raise when the call must end. */
 void tb_script_check(lua_State *lua);
 
 /** Work that was done in one go beside the instructions, in units of about 10 ns: raises when the
  *  budget is used up. For library functions that loop. */
 void tb_script_charge(lua_State *lua, size_t units);
+
+/* ---- script.c ---- */
+
+/** Run the script's text in an environment of its own and push the table of hooks it returns.
+ *  Raises what the script raises. */
+void tb_script_run_text(lua_State *lua);
+
+/** What is said about a failure; `words` NULL: it was no text. */
+void tb_script_say(char *why, size_t why_bytes, const char *words);
+
+/* ---- call.c ---- */
+
+/** Lay ready in the registry what calls are made of. Raises for want of memory. */
+void tb_script_open_calls(lua_State *lua);
 
 /* ---- library ---- */
 
@@ -126,7 +168,7 @@ struct tb_script_answer {
  * *out is the caller's. */
 void tb_script_read(lua_State *lua, int index, struct tb_script_answer *out);
 
-/** The mark of a table that is an array even when it is empty, in the registry. */
+/** Mark the table at `index`: an array even when it is empty. */
 void tb_script_mark_array(lua_State *lua, int index);
 
 /** What stands for null. */
