@@ -14,6 +14,9 @@
 
 enum { VERSION_MAX = 1000, NAME_CHARS = 60 };
 
+/* So that no two names look alike and are not. */
+#define NAME_OF "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-"
+
 /* ---- where ---- */
 
 static const char SQL_PLACE[] =
@@ -100,7 +103,8 @@ static tb_err TB_SUSPENDS run_step(struct tb_req *req, struct tb_command_job *jo
     struct tb_script_act act = {
         .place = place, .sql = step->sql, .params = params, .params_n = params_n};
     if (place->id[0] == '\0' && step->source.at == NULL)
-        return tb_fail(req, TB_E_NOT_FOUND, "partner %s has no script", place->partner);
+        return tb_fail(req, TB_E_NOT_FOUND,
+                       "partner %s has no script; `tongbao script push` makes it", place->partner);
     TB_TRY(tb_script_act_run(req, job->store, &act));
     step->refused = act.refused;
     memcpy(step->why, act.why, sizeof(step->why));
@@ -116,8 +120,10 @@ static bool read_names(struct step *step)
     memcpy(step->as, step->who, sizeof(step->as));
     if (name == NULL)
         return true;
-    if (name[0] == '\0' || strlen(name) > NAME_CHARS || strpbrk(name, " \t\n") != NULL) {
-        tb_cli_fail(step->cli, TB_EXIT_USAGE, "--as takes a name of 1 to %d characters",
+    if (name[0] == '\0' || strlen(name) > NAME_CHARS || name[strspn(name, NAME_OF)] != '\0') {
+        tb_cli_fail(step->cli, TB_EXIT_USAGE,
+                    "--as takes a name as one logs in with: 1 to %d letters, digits, '.', '_', '@' "
+                    "and '-'",
                     NAME_CHARS);
         return false;
     }

@@ -2,9 +2,10 @@
 and what it would change is told exactly."""
 
 import asyncio
+import glob
 import json
 import os
-import shutil
+import re
 import time
 import uuid
 
@@ -122,7 +123,7 @@ def test_what_is_named_is_left_out_and_long_texts_are_cut(sandbox):
     body = it.rows()[0][3]["body"]
     assert body["reference"] == "[redacted]" and body["metadata"] == {"secret": "[redacted]"}
     assert body["amount"] == {"amount": 4200, "currency": "[redacted]"}
-    assert body["note"] == "x" * 512 and body["purpose"] == "goods"
+    assert body["note"] == "x" * 512 and body["purpose"] == "[redacted]"
     with it.partner.db.cursor() as cursor:
         cursor.execute("select count(*) from script.recording where request like '%%hush%%'")
         assert cursor.fetchone()[0] == 0
@@ -352,19 +353,70 @@ def test_a_dry_run_needs_a_version_there_is(sandbox, recorded):
 
 # ---- what products mark ----
 
-def test_what_a_schema_marks_as_sensitive_is_left_out(tmp_path):
-    schemas = tmp_path / "schemas"
-    shutil.copytree(os.path.join(ROOT, "schemas"), schemas)
-    path = schemas / "e_payment/payment_create.json"
-    schema = json.loads(path.read_text(encoding="utf-8"))
-    schema["properties"]["purpose"]["x-sensitive"] = True
-    path.write_text(json.dumps(schema), encoding="utf-8")
-    with Sandbox(settings={"TB_SCHEMAS_DIRECTORY": str(schemas)}) as sandbox:
-        it = Recorded(sandbox)
-        assert it.pay(100, purpose="a private matter").status_code == 201
+def test_what_a_schema_marks_as_sensitive_is_left_out(recorded):
+    paid = recorded.pay(100, purpose="for Li Hua's medicine")
+    refund = recorded.client.post(f"/e-payment/v1/payments/{paid.json()['id']}/refunds", {"reason": "Li Hua recovered"})
+    assert (paid.status_code, refund.status_code) == (201, 201), refund.text
+    recorded.await_recordings(2)
+    first, second = [row[3]["body"] for row in recorded.rows()]
+    assert first["purpose"] == second["reason"] == "[redacted]" and first["amount"]["amount"] == 100
+    assert "Hua" not in json.dumps(recorded.rows())
+
+
+def free_texts(schema, pointer=""):
+    """Members of a schema that take what people write, "Li Hua, 138 0013 8000", with what the schema says of them."""
+    if schema.get("type") == "string" and not {"enum", "const", "format"} & set(schema):
+        pattern = schema.get("pattern", "").replace(r"\P{Cc}", ".")
+        if re.search(pattern, "Li Hua, 138 0013 8000"):
+            yield pointer, schema
+    for name, member in schema.get("properties", {}).items():
+        yield from free_texts(member, f"{pointer}/{name}")
+    if isinstance(schema.get("items"), dict):
+        yield from free_texts(schema["items"], pointer + "/*")
+
+
+def test_every_free_text_that_a_body_takes_is_marked():
+    """The partner's own metadata is its own to leave out."""
+    found = []
+    for source in glob.glob(os.path.join(ROOT, "plugins/*/*.c")):
+        product = os.path.basename(os.path.dirname(source))
+        with open(source, encoding="utf-8") as file:
+            names = re.findall(r'\.body_schema = "(\w+)"', file.read())
+        for name in names:
+            with open(os.path.join(ROOT, "schemas", product, name + ".json"), encoding="utf-8") as file:
+                found += [(product, name, *text) for text in free_texts(json.load(file))]
+    assert len(found) >= 2
+    assert [place[:3] for place in found if place[3].get("x-sensitive") is not True] == []
+
+
+# ---- until when ----
+
+def test_the_clerk_deletes_what_is_old_by_the_banks_clock(recorded):
+    recorded.pay(100)
+    recorded.await_recordings(1)
+    recorded.partner.run("update script.recording r set forget_at = now() from script.script s"
+                         " where s.book = r.book and s.id = r.script and s.partner = %s", recorded.partner.id)
+    wait_until(lambda: recorded.rows() == [], 30, "the clerk forgets it")
+    told = recorded.recording()
+    assert (told["recordings"], told["bytes"], told["active"]) == (0, 0, True)
+
+
+def test_a_recording_is_due_by_the_banks_clock_not_by_the_worlds(sandbox):
+    """A sandbox whose clock is years ahead keeps what was recorded today."""
+    it = Recorded(sandbox, record=False)
+    it.client.http.put(RECORDING, json={"days": 1})
+    time.sleep(1.0)
+    before = it.partner.one("select clock_offset_ms from bank.world where id = %s", it.partner.world)
+    try:
+        it.partner.run("update bank.world set clock_offset_ms = %s where id = %s", 3 * 365 * 86_400_000, it.partner.world)
+        time.sleep(1.5)
+        it.pay(100)
         it.await_recordings(1)
-        body = it.rows()[0][3]["body"]
-        assert body["purpose"] == "[redacted]" and body["amount"]["amount"] == 100
+    finally:
+        it.partner.run("update bank.world set clock_offset_ms = %s where id = %s", before, it.partner.world)
+    kept = "select extract(epoch from forget_at - now()) from script.recording r join script.script s on s.id = r.script where s.partner = %s"
+    assert 6.9 * 86400 < it.partner.one(kept, it.partner.id) < 7.1 * 86400
+    assert it.rows()[0][3]["world_time"][:4] > "2028", "the script is told the world's time"
 
 
 # ---- beside other requests ----

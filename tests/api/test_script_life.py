@@ -291,6 +291,18 @@ def test_an_entry_is_what_was_put(team, value):
     assert again.status_code == 200 and team.author.get(at("t", "k")).json()["value"] == "other"
 
 
+@pytest.mark.parametrize("text, status", [
+    ("9223372036854775807", 201), ("-9223372036854775808", 201), ("9007199254740993", 201),
+    ("9223372036854775808", 400), ("1" + "0" * 400, 400), ("1.5", 400), ("1e2", 400), ("1e400", 400), ("NaN", 400), ("'x'", 400),
+    ("[" * 40 + "]" * 40, 400), ('{"a":1,"a":2}', 400), ('"\\ud800"', 400), ('"\\u0000"', 400), ("[" + "1," * 1500 + "1]", 400),
+])
+def test_a_number_is_kept_exactly_or_refused(team, text, status):
+    answer = team.author.http.put(at("t", "k"), content='{"value":%s}' % text, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    if status == 201:
+        assert f'"value":{text},' in team.author.get(at("t", "k")).text.replace(": ", ":")
+
+
 @pytest.mark.parametrize("key", ["a", "acc_1", "ERP 7", "汉字", "a.b", "%", "..x", "k" * 128, "漢" * 128, "a?b#c", "+"])
 def test_a_key_may_be_any_text(team, key):
     path = f"{TABLES}/t/entries/{quote(key, safe='')}"
@@ -398,7 +410,7 @@ def test_the_bank_takes_a_script_from_the_first_push_to_the_end(team, run, file)
     assert run("script", "review", "1", "--as", "lan", "--note", "good")["state"] == "reviewed"
     assert run("script", "activate", "1", "--on-request-failure", "allow")["version"] == 1
     assert "no version ran" in run("script", "rollback", exit_code=1)
-    run("script", "push", file(ALLOW + " "))
+    run("script", "push", file(ALLOW + " "), "--as", "wei")
     run("script", "review", "2", "--as", "lan")
     assert run("script", "activate", "2", "--canary", "5")["canary"] == 5
     [row] = run("script", "list")
@@ -416,8 +428,42 @@ def test_the_bank_takes_a_script_from_the_first_push_to_the_end(team, run, file)
     assert json.loads(team.partner.sandbox.cli("audit", "--json")) == []
 
 
-def test_a_rejected_version_is_rejected_by_the_bank_too(run, file):
+def test_nobody_reviews_under_another_name_what_he_pushed(run, file):
     run("script", "push", file(ALLOW))
+    for name in ("lan", "wei"):
+        assert "whoever pushed" in run("script", "review", "1", "--as", name, exit_code=1), "the author is who runs the command"
+    run("script", "push", file(ALLOW), "--as", "Wei")
+    for name in ("Wei", "wei", "WEI"):
+        assert "whoever pushed" in run("script", "review", "2", "--as", name, exit_code=1)
+    for name in ("wei ", " wei", "w\u200bei", "w\u0435i", "wei/", "operator:lan", "lan\n", "x" * 61):
+        run("script", "review", "2", "--as", name, exit_code=2)
+    assert run("script", "review", "2", "--as", "lan")["state"] == "reviewed"
+
+
+def test_an_app_of_another_name_is_still_the_author(team):
+    made = team.push()
+    team.partner.run("update bank.app set name = 'Another name' where id = %s", team.partner.app)
+    with team.partner.client() as again:  # another token, another connection
+        assert_problem(team.review(made, client=again), 403, "review_by_author")
+    assert team.review(made).status_code == 201
+
+
+def test_what_was_reviewed_is_what_runs(team):
+    """A version never changes: what is pushed after a review is another version, and a draft."""
+    made = team.push()
+    assert team.review(made).status_code == 201
+    changed = team.push("return { on_request = function() return { deny = { code = 'changed' } } end }")
+    assert changed["version"] == 2 and changed["state"] == "draft"
+    assert_problem(team.activate(changed), 409, "not_reviewed")
+    assert_problem(team.post(changed, "rollbacks"), 409, "nothing_before")
+    assert team.activate(made).status_code == 201
+    assert_problem(team.review(changed, client=team.author), 403, "review_by_author")
+    assert_problem(team.review(made, "reject"), 409, "conflict")
+    assert team.script(made)["active"]["version"] == 1
+
+
+def test_a_rejected_version_is_rejected_by_the_bank_too(run, file):
+    run("script", "push", file(ALLOW), "--as", "wei")
     assert run("script", "review", "1", "--as", "lan", "--reject")["state"] == "rejected"
     assert "rejected" in run("script", "activate", "1", exit_code=1)
 

@@ -69,6 +69,10 @@ def test_nobody_reviews_what_he_pushed_whichever_way_he_comes(s):
     by_hand = s.books.query("select (script.review_version(1, 0, %s, %s, 1, 'approve', %s, null, 'operator:x', %s)).*",
                             PARTNER, made["script"], "client:" + AUTHOR, NOW)[0]
     assert by_hand["code"] == "review_by_author"
+    for reviewer, who in (("client:" + AUTHOR.upper(), "operator:x"), ("operator:x", "client:" + AUTHOR), ("operator:x", "CLIENT:" + AUTHOR)):
+        again = s.books.query("select (script.review_version(1, 0, %s, %s, 1, 'approve', %s, null, %s, %s)).*",
+                              PARTNER, made["script"], reviewer, who, NOW)[0]
+        assert (again["code"], s.states()) == ("review_by_author", ["draft"]), (reviewer, who)
     with pytest.raises(psycopg2.errors.CheckViolation):
         s.books.query("update script.version set state = 'reviewed', reviewer = author")
     with pytest.raises(psycopg2.errors.CheckViolation):

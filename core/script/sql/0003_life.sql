@@ -105,7 +105,8 @@ begin
 end
 $$;
 
--- A second person's verdict, 'approve' or 'reject', on a draft.
+-- A second person's verdict, 'approve' or 'reject', on a draft. Who acts (`who`) is not the author either, whatever name the
+-- verdict is given in; and names that differ in their case are one.
 create function script.review_version(book int, n int, partner text, id text, version int, verdict text, reviewer text,
                                       note text, who text, at timestamptz) returns tb.answer
 language plpgsql volatile security invoker
@@ -123,7 +124,7 @@ begin
      where x.book = s.book and x.script = s.id and x.version = review_version.version;
     if v.version is null then
         return script.refuse(n, 422, 'unknown_version', 'the script has no such version', '/version');
-    elsif v.author = review_version.reviewer then
+    elsif lower(v.author) in (lower(review_version.reviewer), lower(review_version.who)) then
         return script.refuse(n, 403, 'review_by_author', 'whoever pushed a version does not review it', null);
     elsif v.state <> 'draft' then
         return script.refuse(n, 409, 'conflict', concat('the version is ', v.state), null);
@@ -195,8 +196,9 @@ begin
     if state is null then
         return script.refuse(n, 422, 'unknown_version', 'the script has no such version', '/version');
     elsif state in ('draft', 'rejected') then
-        return script.refuse(n, 409, 'not_reviewed', case state when 'draft' then 'nobody has reviewed the version'
-                                                                else 'the version was rejected' end, '/version');
+        return script.refuse(n, 409, 'not_reviewed', case state
+            when 'draft' then 'nobody has reviewed the version; another than its author has to'
+            else 'the version was rejected; push another' end, '/version');
     end if;
     wanted.version := activate_version.version;
     if was.version is distinct from wanted.version and was.canary = 100 then
@@ -224,7 +226,7 @@ begin
     if was.id is null then
         return script.refuse(n, 404, 'not_found', 'no such script', null);
     elsif was.previous is null then
-        return script.refuse(n, 409, 'nothing_before', 'no version ran for all requests before', null);
+        return script.refuse(n, 409, 'nothing_before', 'no version ran for all requests before; activate the one that should run, or stop the script', null);
     end if;
     wanted.version := was.previous;
     wanted.previous := null;
