@@ -52,7 +52,7 @@ local function make(amount, currency, level)
     if not is_whole(amount) then
         error("an amount is a whole number of minor units, at most 9007199254740991", level + 1)
     end
-    return { amount = amount, currency = currency }
+    return { amount = amount + 0, currency = currency } -- no -0, which would be written so
 end
 
 --- Money of so many minor units.
@@ -98,7 +98,7 @@ end
 function money.format(value, separator)
     check(value, 2)
     local decimals = exponent(value.currency, 2)
-    local digits = ("%.0f"):format(value.amount < 0 and -value.amount or value.amount)
+    local digits = ("%.0f"):format(value.amount < 0 and -value.amount or value.amount + 0)
     digits = ("0"):rep(decimals + 1 - #digits) .. digits
     local major, minor = digits:sub(1, #digits - decimals), digits:sub(#digits - decimals + 1)
     local groups = {}

@@ -65,6 +65,10 @@ static const struct worth MONEY[] = {
      "money.format(money.of(1000, 'JPY')), money.format(money.of(1234567890, 'BHD'), ',') }",
      "[\"1234.50 CNY\", \"-0.05 CNY\", \"1000 JPY\", \"1,234,567.890 BHD\"]"},
     {"money.format(money.of(0, 'CNY'))", "\"0.00 CNY\""},
+    {"local zero = 0 local minus = money.of(-zero, 'CNY') "
+     "return { money.format(minus), money.format(money.add(minus, minus)), 1 / minus.amount > 0, "
+     "money.format({ amount = -zero, currency = 'JPY' }) }",
+     "[\"0.00 CNY\", \"0.00 CNY\", true, \"0 JPY\"]"},
     {"{ money.format(money.of(100000, 'CNY'), ','), money.format(money.of(-99999, 'CNY'), ',') }",
      "[\"1,000.00 CNY\", \"-999.99 CNY\"]"},
     {"money.parse('123.45', 'CNY')", CNY(12345)},
