@@ -1,5 +1,6 @@
 """docs/script-guide.md takes a stranger from nothing to an active script: its commands are run here, in order, and print what it shows."""
 
+import glob
 import os
 import re
 import shutil
@@ -52,3 +53,23 @@ def test_every_command_of_the_guide_works_in_order(tree):
         else:
             said = said[at + len(line):]
     assert missing == [], f"the guide shows what was not printed, in this order: {missing}\n{done.stdout[-6000:]}"
+
+
+def test_the_guide_names_what_there_is():
+    """Metrics, verdicts and acts of its table are those of the code."""
+    with open(GUIDE, encoding="utf-8") as guide:
+        text = guide.read().split("## When it fails")[1]
+    named = [name.replace("…", "tongbao_script") for name in re.findall(r"`((?:tongbao_script|…)_\w+)`", text)]
+    with open(os.path.join(ROOT, "docs/metrics.md"), encoding="utf-8") as page:
+        there = page.read()
+    assert len(named) >= 10 and [name for name in named if name not in there] == []
+    source = ""
+    for path in (*glob.glob(os.path.join(ROOT, "core/gateway/script*.c")), *glob.glob(os.path.join(ROOT, "core/script/*.c")),
+                 *glob.glob(os.path.join(ROOT, "core/script/sql/*.sql"))):
+        with open(path, encoding="utf-8") as file:
+            source += file.read()
+    acts = re.findall(r"`(script\.\w+)`", next(line for line in text.splitlines() if "tongbao act list" in line))
+    assert len(acts) == 7
+    assert [act for act in acts if act not in source and f"'{act.removeprefix('script.')}'" not in source] == []
+    verdicts = re.findall(r"`([a-z ]+)`", text.split("A verdict is")[1])
+    assert len(verdicts) >= 13 and [verdict for verdict in verdicts if f'"{verdict}"' not in source] == []
