@@ -71,6 +71,7 @@ def run(command, timeout, env=None, cwd=ROOT):
 
 BUILDS = {
     "release": ("build", ["--preset", "release"]),
+    "dev": ("build-dev", ["--preset", "dev"]),
     "asan": ("build-asan", ["--preset", "asan"]),
     "clang": ("build-clang", ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_COMPILER=clang"]),
     "fuzz": ("build-fuzz", ["--preset", "fuzz"]),
@@ -123,6 +124,24 @@ def suite_unit(options):
     for program in sorted(glob.glob(os.path.join(ROOT, "build-asan/unit/unit_*"))):
         code, said = run([program], UNIT_TIMEOUT_S, env)
         add_tap(suite, os.path.basename(program), code, said)
+    return suite.end()
+
+
+# ---- valgrind ----
+
+def suite_valgrind(options):
+    """Partners' scripts under memcheck, which sees into LuaJIT and PCRE2 where the sanitizers do not. Minutes: part of the
+    long run, or when it is asked for by name."""
+    suite = Suite("valgrind")
+    sources = glob.glob(os.path.join(TESTS, "unit/script/test_*.c"))
+    programs = sorted("unit_script_" + os.path.basename(source)[len("test_"):-len(".c")] for source in sources)
+    if not build(suite, "dev", programs):
+        return suite.end()
+    memcheck = ["valgrind", "-q", "--leak-check=full", "--num-callers=40", "--error-exitcode=99",
+                "--suppressions=tests/unit/valgrind.supp"]
+    for program in programs:
+        code, said = run([*memcheck, f"build-dev/unit/{program}"], SUITE_TIMEOUT_S, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+        add_tap(suite, program, code, said)
     return suite.end()
 
 
@@ -220,7 +239,8 @@ def suite_tidy(options):
 
 
 SUITES = {"build": suite_build, "lint": suite_lint, "unit": suite_unit, "sql": suite_sql, "api": suite_api,
-          "clients": suite_clients, "fault": suite_fault, "fuzz": suite_fuzz, "tidy": suite_tidy}
+          "clients": suite_clients, "fault": suite_fault, "fuzz": suite_fuzz, "tidy": suite_tidy, "valgrind": suite_valgrind}
+LONG = ("tidy", "valgrind")
 FOLDERS = {"clients": "clients", "fault": "fault", "api": "api"}
 
 
@@ -230,7 +250,7 @@ def main():
     parser.add_argument("--long", action="store_true", help="also what takes many minutes; fuzz each target for ten")
     parser.add_argument("--json", action="store_true", help="print one JSON document; the last line goes to standard error")
     options = parser.parse_args()
-    wanted = options.only.split(",") if options.only else [s for s in SUITES if s != "tidy" or options.long]
+    wanted = options.only.split(",") if options.only else [s for s in SUITES if s not in LONG or options.long]
     for name in wanted:
         if name not in SUITES:
             parser.error(f"there is no suite {name}; there are {', '.join(SUITES)}")
