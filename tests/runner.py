@@ -2,11 +2,13 @@
 the lint. Each suite tells its tests by name; the last line sums them up."""
 
 import argparse
+import concurrent.futures
 import glob
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,9 +18,10 @@ import xml.etree.ElementTree as xml
 TESTS = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(TESTS)
 JOBS = str(os.cpu_count() or 2)
-PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+HANGS_S = 240  # in a test: pytest says where, and goes on
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={HANGS_S}"]
 UNIT_TIMEOUT_S = 300
-SUITE_TIMEOUT_S = 1500
+SUITE_TIMEOUT_S, SUITE_LONG_S = 1100, 7200
 FUZZ_S, FUZZ_LONG_S = 15, 600
 
 
@@ -26,31 +29,57 @@ def say(text=""):
     print(text, file=sys.stderr, flush=True)
 
 
-def what_failed(said):
-    """What a failed test said, in 40 lines: first what pytest says was not so, then the end of it all."""
-    lines = said.splitlines()
-    reasons = [line[:400] for line in lines if line.startswith("E   ")][:10]
-    return reasons + lines[-(40 - len(reasons)):]
+# A line that tells why, of all that compilers, linkers, cmocka, sanitizers, libFuzzer and pytest say.
+REASON = re.compile(r"""
+    ^E\ \ \                                                   # pytest
+    | ^\#\ (?!ok|not\ ok)                                    # cmocka
+    | (?:^|[\s:])(?:fatal\ )?error:\  | ^FAILED:\  | ^CMake\ Error | undefined\ reference\ to | :\ No\ rule\ to\ make
+    | ERROR:\ \w+(?:Sanitizer|Fuzzer): | \bruntime\ error:\  | ^SUMMARY:\  | ^\s+\#\d+\ 0x\w+\ in\ (?!__|fuzzer)
+    | Test\ unit\ written\ to | ^Base64:
+    | ^Timeout\ \( | ^\ \ File\ ".*/tests/ | ^timed\ out\ after | ^exit\ code\ """, re.X)
+REASONS, LAST_LINES = 12, 12
+
+
+def reasons(said):
+    """The lines that tell why, the first of them; without any the last line."""
+    lines = [line[:300] for line in said.splitlines() if line.strip()]
+    return [line for line in lines if REASON.search(line)][:REASONS] or lines[-1:]
 
 
 class Suite:
-    """The outcome of one suite: names that passed, and those that failed with what they said."""
+    """The outcome of one suite: names that passed, and those that failed with what they said. What failed is told in a line at
+    once and in full at the end; what failed for the same reason as another, as all do whose fixture fails, is only counted."""
 
     def __init__(self, name):
         self.name = name
         self.passed, self.failed, self.skipped = [], {}, []
+        self.alike = {}  # what was said → all tests that said it
         self.began = time.monotonic()
         say(f"== {name}")
 
     def add(self, test, ok, said=""):
         if ok:
             self.passed.append(test)
-        else:
-            self.failed[test] = said
-            say(f"   FAILED {test}\n" + "\n".join("   | " + line for line in what_failed(said)))
+            return
+        self.failed[test] = said
+        tests = self.alike.setdefault(said, [])
+        tests.append(test)
+        if len(tests) == 1:
+            say(f"   {self.told(said)}")
+
+    def told(self, said):
+        first, *more = self.alike[said]
+        others = f" and {len(more)} more for the same reason" if more else ""
+        return f"FAILED {first}{others}: {' '.join(line.strip() for line in reasons(said)[:2])}"
 
     def end(self):
         self.seconds = round(time.monotonic() - self.began, 1)
+        for said, tests in self.alike.items():
+            if len(said.splitlines()) > 1 or len(tests) > 1:
+                say(f"   -- {self.told(said)}")
+                lines = said.splitlines()
+                for line in lines if len(lines) <= 2 * LAST_LINES else reasons(said) + ["…"] + lines[-LAST_LINES:]:
+                    say(f"   | {line[:300]}")
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         say(f"   {len(self.passed)} passed, {len(self.failed)} failed{skipped} in {self.seconds} s")
         return self
@@ -58,13 +87,20 @@ class Suite:
 
 def run(command, timeout, env=None, cwd=ROOT):
     """Run to the end or the timeout. Returns the exit code (-1: timed out) and all it said."""
-    try:
-        done = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-        return done.returncode, done.stdout
-    except subprocess.TimeoutExpired as ended:
-        said = ended.stdout or b""
-        return -1, (said.decode(errors="replace") if isinstance(said, bytes) else said) + f"\ntimed out after {timeout} s"
+    with tempfile.TemporaryFile() as out:  # no pipe, which whoever it leaves behind would keep open
+        process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=out,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        end = ""
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code, end = -1, f"\ntimed out after {timeout} s"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        out.seek(0)
+        return code, out.read().decode(errors="replace") + end
 
 
 # ---- builds ----
@@ -102,28 +138,32 @@ def suite_build(options):
 # ---- cmocka ----
 
 def add_tap(suite, program, code, said):
-    """Read what a cmocka program said in the TAP format."""
-    names = re.findall(r"^(not ok|ok) \d+ - (.*)$", said, re.M)
-    for outcome, test in names:
-        skipped = test.endswith("# SKIP")
-        if skipped:
-            suite.skipped.append(f"{program}: {test}")
+    """Read what a cmocka program said in the TAP format: what a test says stands behind its line."""
+    parts = re.split(r"^(not ok|ok) \d+ (-|# SKIP) (.*)$", said, flags=re.M)
+    results = list(zip(parts[1::4], parts[2::4], parts[3::4], parts[4::4]))
+    for outcome, how, test, why in results:
+        if how == "-":
+            suite.add(f"{program}: {test}", outcome == "ok", why.strip())
         else:
-            suite.add(f"{program}: {test}", outcome == "ok", said)
-    if code != 0 and all(outcome == "ok" for outcome, _ in names):
-        suite.add(f"{program}: comes to an orderly end", False, said + f"\nexit code {code}")
-    elif not names:
+            suite.skipped.append(f"{program}: {test}")
+    planned = sum(map(int, re.findall(r"^1\.\.(\d+)", said, re.M)))
+    fell = any((outcome, how) == ("not ok", "-") for outcome, how, _, _ in results)
+    if len(results) < planned or code != 0 and not fell:
+        suite.add(f"{program}: comes to an orderly end", False, (parts[-1] if results else said) + f"\nexit code {code}")
+    elif not results:
         suite.add(f"{program}: has tests", False, said)
 
 
 def suite_unit(options):
+    """As many programs at a time as there are processors: many wait for a PostgreSQL of their own."""
     suite = Suite("unit")
     if not build(suite, "asan"):
         return suite.end()
     env = {"CMOCKA_MESSAGE_OUTPUT": "TAP"}
-    for program in sorted(glob.glob(os.path.join(ROOT, "build-asan/unit/unit_*"))):
-        code, said = run([program], UNIT_TIMEOUT_S, env)
-        add_tap(suite, os.path.basename(program), code, said)
+    programs = sorted(glob.glob(os.path.join(ROOT, "build-asan/unit/unit_*")))
+    with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
+        for program, (code, said) in zip(programs, pool.map(lambda program: run([program], UNIT_TIMEOUT_S, env), programs)):
+            add_tap(suite, os.path.basename(program), code, said)
     return suite.end()
 
 
@@ -147,78 +187,79 @@ def suite_valgrind(options):
 
 # ---- pytest ----
 
-def pytest_suite(name, folder, env=None, arguments=()):
-    suite = Suite(name)
-    report = tempfile.NamedTemporaryFile(suffix=".xml", delete=False)
-    report.close()
-    code, said = run([*PYTEST, folder, f"--junitxml={report.name}", *arguments], SUITE_TIMEOUT_S, env)
-    try:
-        cases = xml.parse(report.name).getroot().iter("testcase")
-    except xml.ParseError:
-        cases = []
-    seen = 0
+def pytest_suite(options, name, build=None):
+    """Run tests/NAME, against a build directory."""
+    suite, folder = Suite(name), f"tests/{name}"
+    env = {"TB_SANDBOX_BUILD": os.path.join(ROOT, BUILDS[build][0])} if build else None
+    marks, timeout = ([], SUITE_LONG_S) if options.long else (["-m", "not long"], SUITE_TIMEOUT_S)
+    with tempfile.TemporaryDirectory() as scratch:
+        report = os.path.join(scratch, "report.xml")
+        code, said = run([*PYTEST, folder, f"--junitxml={report}", *marks], timeout, env)
+        cases = list(xml.parse(report).getroot().iter("testcase")) if os.path.exists(report) else []
+    if not cases or code not in (0, 1):
+        suite.add(f"{folder} runs to its end", False, said)
     for case in cases:
-        seen += 1
         test = f"{case.get('classname', '').split('.')[-1]}: {case.get('name')}"
         wrong = [e for e in case if e.tag in ("failure", "error")]
         if any(e.tag == "skipped" for e in case):
             suite.skipped.append(test)
+            say(f"   skipped {test}")
         else:
             suite.add(test, not wrong, "\n".join(e.text or e.get("message", "") for e in wrong))
-    if seen == 0 or (code not in (0, 1)):
-        suite.add(f"{folder} runs to its end", False, said)
-    os.unlink(report.name)
-    for test in suite.skipped:
-        say(f"   skipped {test}")
+    slowest = sorted(cases, key=lambda case: -float(case.get("time")))[:3]
+    say("   slowest: " + ", ".join(f"{case.get('name')[:60]} {float(case.get('time')):.0f} s" for case in slowest))
     return suite.end()
 
 
 def suite_sql(options):
-    return pytest_suite("sql", "tests/sql")
+    return pytest_suite(options, "sql")
 
 
 def suite_lint(options):
-    return pytest_suite("lint", "tests/lint")
-
-
-def marks(options):
-    return [] if options.long else ["-m", "not long"]
+    return pytest_suite(options, "lint")
 
 
 def suite_api(options):
-    return pytest_suite("api", "tests/api", {"TB_SANDBOX_BUILD": os.path.join(ROOT, "build")}, marks(options))
+    return pytest_suite(options, "api", "release")
 
 
 def suite_clients(options):
-    return pytest_suite("clients", "tests/clients", {"TB_SANDBOX_BUILD": os.path.join(ROOT, "build")}, marks(options))
+    return pytest_suite(options, "clients", "release")
 
 
 def suite_fault(options):
     """The faults are compiled into the asan build, so memory errors on the way of failure are found, too."""
-    return pytest_suite("fault", "tests/fault", {"TB_SANDBOX_BUILD": os.path.join(ROOT, "build-asan")}, marks(options))
+    return pytest_suite(options, "fault", "asan")
 
 
 # ---- fuzz ----
 
+def fuzz(name, seconds):
+    """Run one target; what it crashed on is kept in the folder for temporary files. Returns the exit code and what it said."""
+    target = os.path.join(ROOT, "build-fuzz/fuzz", name)
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = os.path.join(TESTS, "fuzz/corpus", name.removeprefix("fuzz_"))
+        known = [corpus] if os.path.isdir(corpus) else []
+        new = os.path.join(scratch, "new")
+        os.mkdir(new)
+        code, said = run([target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", new, *known],
+                         seconds + 120, cwd=scratch)
+        for crash in glob.glob(os.path.join(scratch, "*-*")):
+            shutil.copy(crash, os.path.join(tempfile.gettempdir(), f"{name}-{os.path.basename(crash)}"))
+    return code, said
+
+
 def suite_fuzz(options):
+    """As many targets at a time as there are processors: each uses one."""
     suite = Suite("fuzz")
     # Not all: clang's sanitizers do not come as libraries, so a shared object cannot be linked without undefined symbols.
     names = sorted(os.path.basename(source)[:-2] for source in glob.glob(os.path.join(TESTS, "fuzz/fuzz_*.c")))
     if not build(suite, "fuzz", names):
         return suite.end()
     seconds = FUZZ_LONG_S if options.long else FUZZ_S
-    for name in names:
-        target = os.path.join(ROOT, "build-fuzz/fuzz", name)
-        with tempfile.TemporaryDirectory() as scratch:
-            corpus = os.path.join(TESTS, "fuzz/corpus", name.removeprefix("fuzz_"))
-            known = [corpus] if os.path.isdir(corpus) else []
-            new = os.path.join(scratch, "new")
-            os.mkdir(new)
-            code, said = run([target, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", new, *known],
-                             seconds + 120, cwd=scratch)
-            for crash in glob.glob(os.path.join(scratch, "*-*")):
-                shutil.copy(crash, os.path.join(tempfile.gettempdir(), f"{name}-{os.path.basename(crash)}"))
-        suite.add(f"{name} finds nothing in {seconds} s", code == 0, said)
+    with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
+        for name, (code, said) in zip(names, pool.map(lambda name: fuzz(name, seconds), names)):
+            suite.add(f"{name} finds nothing in {seconds} s", code == 0, said)
     return suite.end()
 
 
@@ -261,8 +302,8 @@ def main():
     failed = sum(len(s.failed) for s in suites)
     passed = sum(len(s.passed) for s in suites)
     for s in suites:
-        for test, said in s.failed.items():
-            say(f"FAILED {s.name}: {test}: {' '.join(what_failed(said)[:1])}")
+        for said in s.alike:
+            say(f"{s.name}: {s.told(said)}")
     if options.json:
         print(json.dumps({"passed": passed, "failed": failed, "suites": [
             {"name": s.name, "seconds": s.seconds, "passed": s.passed, "failed": s.failed, "skipped": s.skipped}
