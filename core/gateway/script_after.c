@@ -111,7 +111,7 @@ static bool TB_SUSPENDS consider(struct tb_exchange *x)
             tb_script_words(turn.result.why, sizeof(turn.result.why), err->title);
         tb_script_end(x, &turn);
     }
-    bool failed = err != NULL || turn.off || turn.result.end != TB_SCRIPT_DONE;
+    bool failed = err != NULL || turn.off != NULL || turn.result.end != TB_SCRIPT_DONE;
     return !failed || x->script->failure[TB_HOOK_ON_RESPONSE] == TB_FAILURE_OPEN;
 }
 

@@ -231,8 +231,8 @@ static tb_err TB_SUSPENDS consider(struct tb_exchange *x)
     }
     if (err != NULL)
         return undecided(x, err);
-    if (turn.off)
-        return failed(x, "it is turned off, because it failed too often");
+    if (turn.off != NULL)
+        return failed(x, turn.off);
     if (turn.result.end != TB_SCRIPT_DONE)
         return failed(x, tb_script_end_word(turn.result.end));
     return turn.result.decision == NULL ? NULL : apply(x, turn.result.decision);

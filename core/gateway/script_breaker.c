@@ -29,6 +29,23 @@ bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_ho
     return breaker != NULL && now_ms < breaker->off_until_ms;
 }
 
+/* ---- holding up ---- */
+
+void tb_script_took(struct tb_script_row *row, int64_t cpu_ns, int64_t long_ms, int64_t now_ms)
+{
+    int64_t over_us = cpu_ns / 1000 - TB_SCRIPT_SHORT_US;
+    if (over_us <= 0)
+        return;
+    if (row->settled_ms < now_ms)
+        row->settled_ms = now_ms;
+    row->settled_ms += over_us / long_ms; /* us of ms a second */
+}
+
+bool tb_script_too_long(const struct tb_script_row *row, int64_t now_ms)
+{
+    return row->settled_ms > now_ms + TB_SCRIPT_SAVED_MS;
+}
+
 /* ---- hearing ---- */
 
 static void hear(struct tb_script_row *row, const json_t *told, struct tb_loop *loop)
@@ -127,10 +144,12 @@ void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t ve
                     enum tb_script_hook hook, const struct tb_script_result *result)
 {
     static const uint64_t looked_back = (UINT64_C(1) << TB_BREAKER_CALLS) - 1;
-    struct tb_metrics *metrics = tb_gateway_parts(x->gateway)->metrics;
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    struct tb_metrics *metrics = parts->metrics;
     struct tb_script_breaker *breaker = find(row, version, hook);
     int64_t now_ms = tb_loop_now_ms(x->run.loop);
     count(metrics, result);
+    tb_script_took(row, result->cpu_ns, parts->config->script_long_ms, now_ms);
     if (result->end == TB_SCRIPT_ENDED || breaker == NULL) /* the client's doing, or over */
         return;
     bool failed = result->end != TB_SCRIPT_DONE;

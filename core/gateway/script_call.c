@@ -49,10 +49,14 @@ tb_err TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook ho
     trace->version = x->script_version;
     trace->cpu_us = trace->lookups = 0;
     trace->note[0] = trace->why[0] = '\0';
-    turn->off = tb_script_off(x->script, x->script_version, hook, tb_loop_now_ms(x->run.loop));
-    if (turn->off) {
+    turn->off = NULL;
+    int64_t now_ms = tb_loop_now_ms(x->run.loop);
+    bool failing = tb_script_off(x->script, x->script_version, hook, now_ms);
+    if (failing || tb_script_too_long(x->script, now_ms)) {
+        turn->off = failing ? "it is turned off, because it failed too often"
+                            : "its calls have lately taken all the time there is for them";
         tb_count(parts->metrics, TB_M_SCRIPT_PASSED_BY, 1);
-        tb_script_trace(x, hook, "off", NULL);
+        tb_script_trace(x, hook, failing ? "off" : "too long", NULL);
         return NULL;
     }
     TB_TRY(tb_scripts_hold(&x->run.req, parts->scripts, x->script, x->script_version, &turn->script,

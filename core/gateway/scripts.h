@@ -42,6 +42,7 @@ struct tb_script_row {
     struct {
         struct tb_script_breaker version, previous;
     } breakers[TB_HOOKS_N];
+    int64_t settled_ms;                /**< loop clock: then what its long calls took is settled */
     uint32_t limits[TB_SCRIPT_LIMITS]; /**< digests of the names that its limits had so far */
     size_t limits_n;
     size_t partner_n;
@@ -116,12 +117,12 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_script_refuse(struct tb_exchange *x, tb_err e
 /** One call of a hook of the version that the request meets. */
 struct tb_script_turn {
     enum tb_script_hook hook;
-    bool off;                 /**< the hook is turned off: not called, and counts as failed */
+    const char *off; /**< why the hook is left alone, which counts as failed; NULL: it is not */
     struct tb_script *script; /**< held; NULL: nothing to call */
     struct tb_script_result result;
 };
 
-/** Get ready to call a hook: it is turned off, or the script has it (then `script` is set), or its
+/** Get ready to call a hook: it is left alone, or the script has it (then `script` is set), or its
  *  text is not acceptable (then result.end says so), or there is no such hook.
  *  @return NULL; errors of tb_query. Waits: when the text must be loaded. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook hook,

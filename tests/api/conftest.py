@@ -9,7 +9,7 @@ from harness.jose import Certificate
 
 @pytest.fixture(scope="session")
 def sandbox():
-    with Sandbox(settings={"TB_CHECK_REPLIES": "true"}) as it:
+    with Sandbox(settings={"TB_CHECK_REPLIES": "true", "TB_SCRIPT_LONG": "1s"}) as it:  # many burn their budgets on purpose
         yield it
 
 

@@ -162,3 +162,23 @@ def when_denied(client):
     """When the request was sent that was denied; None: it was not."""
     sent = time.monotonic()
     return sent if ask(client).status_code == 403 else None
+
+
+def test_long_calls_leave_a_script_alone_until_they_are_made_up_for():
+    """They do not fail, so the breaker has nothing to say about them; an activation makes up for nothing."""
+    with Sandbox(settings={"TB_WORKERS": "1", "TB_SCRIPT_LONG": "1ms"}) as own:
+        turns = "for i = 1, {} do local _ = i * i end"
+        it, quick, answers = Scripted(own, hook(turns.format(20000))), Scripted(own, hook("")), []
+        took_us = it.trace(it.http.get(ACCOUNTS))["scripts"][0]["cpu_microseconds"]
+        it.activate(hook(turns.format(20000 * 3000 // took_us)))  # three milliseconds
+        while len(answers) < 200 and (not answers or answers[-1].status_code == 200):
+            answers.append(it.http.get(ACCOUNTS))
+        problem = assert_problem(answers[-1], 403, "script_failed")
+        assert "all the time there is for them" in problem["detail"] and len(answers) > 3, len(answers)
+        assert it.trace(answers[-1])["scripts"][0]["verdict"] == "too long"
+        assert quick.http.get(ACCOUNTS).status_code == 200, "it is the partner's own share"
+        it.point(1)
+        time.sleep(KNOWN_WITHIN_S)
+        assert [it.http.get(ACCOUNTS).status_code for _ in range(3)].count(403) >= 2
+        assert script(it)["breakers"] == [] and metric(own, "tongbao_script_budget_total") == 0
+        wait_until(lambda: it.http.get(ACCOUNTS).status_code == 200, 5, "a call is settled, and made again")

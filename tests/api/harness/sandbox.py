@@ -81,7 +81,8 @@ class Sandbox:
     # ---- life ----
 
     def environment(self):
-        return {**os.environ, "TB_SANDBOX_RUN": self.run_dir, "TB_SANDBOX_BUILD": self.build, **self.settings}
+        slow = {"TB_SCRIPT_LONG": "1s"} if self.sanitized else {}  # there, every call of a script is a long one
+        return {**os.environ, "TB_SANDBOX_RUN": self.run_dir, "TB_SANDBOX_BUILD": self.build, **slow, **self.settings}
 
     def up(self):
         done = subprocess.run([os.path.join(ROOT, "sandbox/up"), "-d", "--no-build", "--port", str(self.port),

@@ -55,6 +55,26 @@ static void leaves_a_hook_alone_until_its_time(void **state)
     assert_false(tb_script_off(&row, 3, TB_HOOK_ON_REQUEST, 999)); /* does not run any more */
 }
 
+static void gives_long_calls_their_share(void **state)
+{
+    (void)state;
+    struct tb_script_row row = {0};
+    for (int i = 0; i < 100000; i++)
+        tb_script_took(&row, 200000, 1, 5000); /* short ones are nobody's business */
+    assert_false(tb_script_too_long(&row, 5000));
+    for (int i = 0; i < 5; i++) {
+        assert_false(tb_script_too_long(&row, 5000));
+        tb_script_took(&row, 5200000, 1, 5000); /* 5 ms beyond what is short */
+    }
+    assert_true(tb_script_too_long(&row, 5000));
+    assert_true(tb_script_too_long(&row, 9999)); /* a millisecond a second */
+    assert_false(tb_script_too_long(&row, 10000));
+    row.settled_ms = 0;
+    for (int i = 0; i < 100; i++)
+        tb_script_took(&row, 5200000, 1000, 5000); /* where all of a second is given */
+    assert_false(tb_script_too_long(&row, 5000));
+}
+
 static void copies_whole_characters(void **state)
 {
     (void)state;
@@ -83,6 +103,7 @@ int main(void)
         cmocka_unit_test(gives_a_canary_its_share),
         cmocka_unit_test(gives_the_rest_to_nobody_where_there_was_no_version_before),
         cmocka_unit_test(leaves_a_hook_alone_until_its_time),
+        cmocka_unit_test(gives_long_calls_their_share),
         cmocka_unit_test(copies_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
