@@ -1,21 +1,65 @@
-/* Requests that end while their script waits: at each of its waits, alone and beside others in the
- * same state. The script ends there, its thread goes back, and the others notice nothing. */
+/* Requests that end while their script waits: at every place of Lua where a script can wait and in
+ * every way a wait can end, alone and beside others in the same state. The script ends there, what
+ * it had goes back, and the others notice nothing. */
 #include "stage.h"
 
-enum { WAITS = 5, CALLERS = 4 };
+enum { CALLERS = 4, LOOKUPS_MOST = 3 };
 
-/* A wait at every place that differs for the runner: plain, under pcall, in a metamethod, in an
- * iterator, in an error's handler. */
-static const char *const BODY =
-    "local seen = { tb.lookup('t', '1').n }\n"
-    "pcall(function() seen[2] = tb.lookup('t', '2').n error('x') end)\n"
-    "seen[3] = setmetatable({}, { __index = function(_, k) return tb.lookup('t', k).n end })['3']\n"
-    "for n in function(_, last) return last == nil and tb.lookup('t', '4').n or nil end do seen[4] = n end\n"
-    "xpcall(error, function() seen[5] = tb.lookup('t', '5').n end)\n"
-    "return seen";
+/* Each waits once for `n` of the entry '1', and returns it: by a way that differs for Lua. */
+static const char *const PLACES[] = {
+    "return tb.lookup('t', '1').n",
+    "local entry = tb.lookup('t', '1') return entry.n",
+    "return (select(2, pcall(function() return tb.lookup('t', '1').n end)))",
+    "return select(2, pcall(tb.lookup, 't', '1')).n",
+    "return select(4, pcall(pcall, pcall, tb.lookup, 't', '1')).n",
+    "return select(2, xpcall(function() return tb.lookup('t', '1').n end, error))",
+    "return select(2, xpcall(error, function() return tb.lookup('t', '1').n end))",
+    "return setmetatable({}, { __index = function() return tb.lookup('t', '1').n end }).x",
+    "local n setmetatable({}, { __newindex = function() n = tb.lookup('t', '1').n end }).x = 1 return n",
+    "return setmetatable({}, { __call = function() return tb.lookup('t', '1').n end })()",
+    "return setmetatable({}, { __concat = function() return tb.lookup('t', '1').n end }) .. 'x'",
+    "return tonumber('' .. '' .. setmetatable({}, { __concat = function() return tb.lookup('t', '1').n end }))",
+    "return setmetatable({}, { __add = function() return tb.lookup('t', '1').n end }) + 1",
+    "return -setmetatable({}, { __unm = function() return tb.lookup('t', '1').n end })",
+    "local n local m = { __lt = function() n = tb.lookup('t', '1').n return true end } "
+    "return setmetatable({}, m) < setmetatable({}, m) and n",
+    "local n local m = { __le = function() n = tb.lookup('t', '1').n return true end } "
+    "return setmetatable({}, m) <= setmetatable({}, m) and n",
+    "local n local m = { __eq = function() n = tb.lookup('t', '1').n return true end } "
+    "return setmetatable({}, m) == setmetatable({}, m) and n",
+    "for n in function(_, last) return last == nil and tb.lookup('t', '1').n or nil end do return n end",
+    "for entry in tb.lookup, 't', '1' do return entry.n end",
+    "local n table.sort({ 2, 1 }, function(a, b) n = tb.lookup('t', '1').n return a < b end) return n",
+    "return tables.map({ '1' }, function(key) return tb.lookup('t', key).n end)[1]",
+    "return tables.find({ '1' }, function(key) return tb.lookup('t', key).n end) == '1' and request.n",
+    "return decision.rules({ function() return { approvals = tb.lookup('t', '1').n } end })(request).approvals",
+    "local t = {} for i = 1, 200 do t[i] = ('x'):rep(100) .. i end local n = tb.lookup('t', '1').n return #t == 200 and n",
+    "local function deep(n) if n == 0 then return tb.lookup('t', '1').n end return (deep(n - 1)) end return deep(100)",
+    "local f = function(...) return tb.lookup(...).n end return (f('t', '1', 2, 3))",
+    "for i = 1, 10 do if i == 5 then return tb.lookup('t', '1').n end end",
+    "return tb.lookup('t', tb.lookup('t', tb.lookup('t', '0') and '2') and '1').n",
+};
+
+/* In each of them a wait is refused, because the host's own frames stand between. */
+static const char *const REFUSED_PLACES[] = {
+    "return tostring(setmetatable({}, { __tostring = function() return tb.lookup('t', '1').n end }))",
+    "local m = { __tostring = function() return tb.lookup('t', '1').n end } "
+    "local good = pcall(tostring, setmetatable({}, m)) assert(good) return 1",
+};
+
+enum fate {
+    CANCELLED,  /* the client is gone, or its connection was closed by a worker that drains */
+    LATE,       /* the request's deadline passes */
+    NO_BOOKS,   /* PostgreSQL is gone */
+    OVERLOADED, /* no connection was free in time */
+    FATES
+};
 
 /* What the runner is told by a lookup that does not come back as it should. */
-enum fate { CANCELLED, LATE, REFUSED, FATES };
+static const char *const CODES[FATES] = {[CANCELLED] = "cancelled",
+                                         [LATE] = "deadline",
+                                         [NO_BOOKS] = "store",
+                                         [OVERLOADED] = "overload"};
 
 struct caller {
     struct stage *stage;
@@ -46,8 +90,10 @@ static tb_err TB_SUSPENDS entry(struct tb_req *req, void *arg, struct tb_str tab
     struct tb_loop *loop = caller->run->loop;
     (void)table, (void)key;
     bool ends = ++caller->waits == caller->end_at;
-    if (ends && caller->fate == REFUSED)
+    if (ends && caller->fate == NO_BOOKS)
         return TB_E_STORE;
+    if (ends && caller->fate == OVERLOADED)
+        return TB_E_OVERLOAD;
     if (ends && caller->fate == LATE)
         caller->run->deadline_ms = tb_loop_now_ms(loop) + 1;
     struct end_timer end = {.timer = {.fired = cancel}, .caller = caller};
@@ -56,20 +102,23 @@ static tb_err TB_SUSPENDS entry(struct tb_req *req, void *arg, struct tb_str tab
     tb_err err = tb_sleep(req, ends ? 10000 : 1);
     tb_timer_stop(loop, &end.timer);
     TB_TRY(err);
-    *out = json_pack("{s:i}", "n", caller->number * 10 + caller->waits);
+    *out = json_pack("{s:i}", "n", caller->number);
     return NULL;
 }
 
 static tb_err TB_SUSPENDS call(struct tb_req *req, void *arg)
 {
     struct caller *caller = arg;
+    json_t *input = json_pack("{s:i}", "n", caller->number);
     struct tb_script_call one = caller->stage->call;
+    one.input = input;
     one.lookup = entry;
     one.lookup_arg = caller;
     caller->run = tb_run_of(req);
     caller->err = tb_script_run(req, caller->stage->script, &one, &caller->result);
     if (caller->result.decision != NULL)
-        caller->decision = json_dumps(caller->result.decision, JSON_SORT_KEYS);
+        caller->decision = json_dumps(caller->result.decision, JSON_ENCODE_ANY);
+    json_decref(input);
     caller->over = true;
     return NULL;
 }
@@ -88,57 +137,164 @@ static void run_callers(struct stage *stage, struct caller *callers, int n)
     assert_true(tb_script_idle(stage->script));
 }
 
-static void check_end(struct caller *caller)
+static tb_err error_of(enum fate fate)
 {
-    char wanted[96];
-    int ten = caller->number * 10;
-    snprintf(wanted, sizeof wanted, "[%d, %d, %d, %d, %d]", ten + 1, ten + 2, ten + 3, ten + 4,
-             ten + 5);
+    switch (fate) {
+    case CANCELLED:
+        return TB_E_CANCELLED;
+    case LATE:
+        return TB_E_DEADLINE;
+    case NO_BOOKS:
+        return TB_E_STORE;
+    default:
+        return TB_E_OVERLOAD;
+    }
+}
+
+static void check_end(struct caller *caller, const char *place)
+{
+    char wanted[16];
+    snprintf(wanted, sizeof wanted, "%d", caller->number);
     if (caller->end_at == 0) {
+        if (caller->decision == NULL || strcmp(caller->decision, wanted) != 0)
+            fail_msg("%s: %s, %s", place, caller->decision, caller->result.why);
         assert_null(caller->err);
-        assert_string_equal(caller->result.why, "");
-        assert_string_equal(caller->decision, wanted);
     } else {
-        assert_int_equal(caller->result.end, TB_SCRIPT_ENDED);
+        if (caller->result.end != TB_SCRIPT_ENDED || caller->waits != caller->end_at ||
+            !tb_is(caller->err, error_of(caller->fate)))
+            fail_msg("%s, %s: %s after %d waits, %s", place, CODES[caller->fate],
+                     tb_script_end_word(caller->result.end), caller->waits, caller->result.why);
         assert_null(caller->decision);
-        assert_int_equal(caller->waits, caller->end_at);
-        assert_true(tb_is(caller->err, caller->fate == CANCELLED ? TB_E_CANCELLED
-                                       : caller->fate == LATE    ? TB_E_DEADLINE
-                                                                 : TB_E_STORE));
     }
     free(caller->decision);
+}
+
+/* How often the script waits when nothing ends it. */
+static int waits_of(struct stage *stage, const char *place)
+{
+    struct caller caller = {.end_at = 0};
+    run_callers(stage, &caller, 1);
+    check_end(&caller, place);
+    assert_in_range(caller.waits, 1, LOOKUPS_MOST);
+    return caller.waits;
 }
 
 static void ends_with_its_request_at_any_wait(void **state)
 {
     (void)state;
-    struct stage stage;
-    stage_begin(&stage, stage_hook(BODY), "{}");
-    for (int at = 0; at <= WAITS; at++)
-        for (enum fate fate = CANCELLED; fate < FATES; fate++) {
-            struct caller caller = {.end_at = at, .fate = fate};
-            run_callers(&stage, &caller, 1);
-            check_end(&caller);
-        }
-    assert_false(tb_script_worn(stage.script));
-    stage_end(&stage);
+    for (size_t place = 0; place < COUNT(PLACES); place++) {
+        struct stage stage;
+        stage_begin(&stage, stage_hook(PLACES[place]), "{}");
+        int waits = waits_of(&stage, PLACES[place]);
+        for (int at = 1; at <= waits; at++)
+            for (enum fate fate = CANCELLED; fate < FATES; fate++) {
+                struct caller caller = {.end_at = at, .fate = fate};
+                run_callers(&stage, &caller, 1);
+                check_end(&caller, PLACES[place]);
+            }
+        waits_of(&stage, PLACES[place]); /* the state is as good as before */
+        assert_false(tb_script_worn(stage.script));
+        stage_end(&stage);
+    }
 }
 
 static void ends_beside_others_in_the_same_state(void **state)
 {
     (void)state;
-    struct stage stage;
-    stage_begin(&stage, stage_hook(BODY), "{}");
-    for (int at = 1; at <= WAITS; at++)
+    for (size_t place = 0; place < COUNT(PLACES); place++) {
+        struct stage stage;
+        stage_begin(&stage, stage_hook(PLACES[place]), "{}");
+        int waits = waits_of(&stage, PLACES[place]);
         for (enum fate fate = CANCELLED; fate < FATES; fate++) {
-            struct caller callers[CALLERS] = {{.end_at = at, .fate = fate},
+            struct caller callers[CALLERS] = {{.end_at = 1, .fate = fate},
                                               {.end_at = 0},
-                                              {.end_at = WAITS + 1 - at, .fate = fate}};
+                                              {.end_at = waits, .fate = fate},
+                                              {.end_at = 0}};
             run_callers(&stage, callers, CALLERS);
             for (int i = 0; i < CALLERS; i++)
-                check_end(&callers[i]);
+                check_end(&callers[i], PLACES[place]);
         }
-    stage_end(&stage);
+        stage_end(&stage);
+    }
+}
+
+static void refuses_to_wait_within_the_hosts_own_frames(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place < COUNT(REFUSED_PLACES); place++) {
+        struct stage stage;
+        struct caller caller = {.end_at = 0};
+        stage_begin(&stage, stage_hook(REFUSED_PLACES[place]), "{}");
+        run_callers(&stage, &caller, 1);
+        assert_int_equal(caller.result.end, TB_SCRIPT_ERROR);
+        assert_int_equal(caller.waits, 0);
+        stage_end(&stage);
+    }
+}
+
+/* An entry that no memory is left for ends the call, in the host's hands as in the script's. */
+static tb_err TB_SUSPENDS big_entry(struct tb_req *req, void *arg, struct tb_str table,
+                                    struct tb_str key, json_t **out)
+{
+    (void)arg, (void)table, (void)key;
+    TB_TRY(tb_sleep(req, 0));
+    *out = json_array();
+    for (int i = 0; i < 4000; i++)
+        json_array_append_new(*out, json_pack("{s:i}", "i", i));
+    return NULL;
+}
+
+static void ends_where_an_entry_does_not_fit(void **state)
+{
+    (void)state;
+    struct tb_script_limits limits = *stage_limits();
+    limits.memory_bytes = 128 * 1024;
+    for (size_t place = 0; place < COUNT(PLACES); place++) {
+        char why[TB_SCRIPT_WHY_BYTES];
+        struct stage stage;
+        stage_begin(&stage, stage_hook("return 1"), "{}");
+        tb_script_free(stage.script);
+        stage.script = tb_script_new(&limits, tb_str(stage_hook(PLACES[place])), why, sizeof why);
+        assert_non_null(stage.script);
+        stage.call.lookup = big_entry;
+        stage_run(&stage);
+        assert_null(stage.err);
+        assert_int_equal(stage.result.end, TB_SCRIPT_MEMORY);
+        assert_true(tb_script_worn(stage.script) && tb_script_idle(stage.script));
+        stage_end(&stage);
+    }
+}
+
+/* Waits that take longer than the call may end it, as does the budget that is used up between them.
+ */
+static tb_err TB_SUSPENDS slow_entry(struct tb_req *req, void *arg, struct tb_str table,
+                                     struct tb_str key, json_t **out)
+{
+    (void)arg, (void)table, (void)key;
+    TB_TRY(tb_sleep(req, 30));
+    *out = json_pack("{s:i}", "n", 1);
+    return NULL;
+}
+
+static void ends_when_its_waits_have_taken_too_long(void **state)
+{
+    (void)state;
+    struct tb_script_limits limits = *stage_limits();
+    limits.wall_ms = 10;
+    for (size_t place = 0; place < COUNT(PLACES); place++) {
+        char why[TB_SCRIPT_WHY_BYTES];
+        struct stage stage;
+        stage_begin(&stage, stage_hook("return 1"), "{}");
+        tb_script_free(stage.script);
+        stage.script = tb_script_new(&limits, tb_str(stage_hook(PLACES[place])), why, sizeof why);
+        assert_non_null(stage.script);
+        stage.call.lookup = slow_entry;
+        stage_run(&stage);
+        assert_null(stage.err);
+        assert_int_equal(stage.result.end, TB_SCRIPT_BUDGET);
+        assert_true(tb_script_idle(stage.script));
+        stage_end(&stage);
+    }
 }
 
 /* Threads of calls that never came back are garbage: a thousand leave what ten do. */
@@ -146,12 +302,12 @@ static void leaves_nothing_of_calls_that_were_cut_off(void **state)
 {
     (void)state;
     struct stage stage;
-    stage_begin(&stage, stage_hook(BODY), "{}");
+    stage_begin(&stage, stage_hook(PLACES[COUNT(PLACES) - 1]), "{}");
     size_t most = 0;
     for (int i = 0; i < 1000; i++) {
-        struct caller caller = {.end_at = 1 + i % WAITS, .fate = REFUSED};
+        struct caller caller = {.end_at = 1 + i % LOOKUPS_MOST, .fate = NO_BOOKS};
         run_callers(&stage, &caller, 1);
-        check_end(&caller);
+        check_end(&caller, "lookups within each other");
         if (i <= 100)
             most = tb_script_bytes(stage.script) > most ? tb_script_bytes(stage.script) : most;
         assert_true(tb_script_bytes(stage.script) <= 2 * most);
@@ -164,6 +320,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_with_its_request_at_any_wait),
         cmocka_unit_test(ends_beside_others_in_the_same_state),
+        cmocka_unit_test(refuses_to_wait_within_the_hosts_own_frames),
+        cmocka_unit_test(ends_where_an_entry_does_not_fit),
+        cmocka_unit_test(ends_when_its_waits_have_taken_too_long),
         cmocka_unit_test(leaves_nothing_of_calls_that_were_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
