@@ -353,10 +353,10 @@ def test_a_dry_run_that_loses_its_process_does_not_run_for_ever(bank, victim):
 TABLES_MAX, ENTRIES_MAX = 20, 10_000
 
 
-def fill(it):
-    """Two tables and ten entries less than there may be."""
+def fill(it, left):
+    """Two tables and `left` entries less than there may be."""
     small = [(f"old_{i}", 1) for i in range(TABLES_MAX - 3)]
-    for table, n in [("bulk", ENTRIES_MAX - 10 - len(small)), *small]:
+    for table, n in [("bulk", ENTRIES_MAX - left - len(small)), *small]:
         it.run("insert into script.entry_count (book, partner, table_name, entries) values (%s, %s, %s, %s)",
                it.book, it.id, table, n)
         it.run("insert into script.entry (book, partner, table_name, key, value, updated_at, by)"
@@ -398,14 +398,32 @@ class Writer(threading.Thread):
             self.error = error
 
 
+def test_the_last_entry_there_may_be_is_put_once_though_its_worker_dies(bank):
+    it = Paying(bank)
+    fill(it, 1)
+
+    def put(key):
+        with it.anew() as client:
+            return client.http.put(f"{TABLES}/bulk/entries/new_{key}", json={"value": key})
+    with Held(bank, "select from script.entry_count where partner = %s and table_name = 'bulk' for update", it.id) as held:
+        asked = [Asked(lambda key=key: put(key)) for key in range(8)]  # spread over the workers
+        held.wait()
+        time.sleep(0.3)
+        kill(bank, "workers")
+    assert [one.end() for one in asked] == [None] * 8
+    answers = [until_settled(lambda key=key: put(key)) for key in range(8)]
+    assert sorted(answer.status_code for answer in answers) in ([200] + [409] * 7, [201] + [409] * 7)
+    assert rows(bank, "select count(*) from script.entry where partner = %s", it.id) == [(ENTRIES_MAX,)]
+
+
 def test_no_quota_of_tables_is_passed_whatever_dies(bank):
     it, over = Paying(bank), threading.Event()
-    fill(it)
+    fill(it, 10)
     writers = [Writer(it, name, over) for name in "abcd"]
     for writer in writers:
         writer.start()
-    for victim in ("workers", "postgres", "workers"):
-        time.sleep(0.7)
+    for victim in ("workers", "postgres"):
+        time.sleep(0.5)
         kill(bank, victim)
     time.sleep(0.5)
     over.set()
