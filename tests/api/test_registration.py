@@ -12,7 +12,7 @@ import pytest
 
 from harness import Sandbox
 from harness.client import Client
-from harness.fapi import REDIRECT_URI, FapiClient, refused
+from harness.fapi import REDIRECT_URI, FapiClient, Server, refused
 from harness.jose import Certificate, Key, b64, compact
 from harness.sandbox import free_port, wait_until
 
@@ -104,8 +104,14 @@ def test_each_registration_is_a_world_of_its_own(fapi, register):
 
 def test_registrations_at_once_get_worlds_apart(fapi):
     from concurrent.futures import ThreadPoolExecutor
+
+    def twice(own):  # a client is one thread's
+        return [own.http().post("/oauth/register", json={}) for _ in range(2)]
+    servers = [Server(fapi.sandbox) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        met = [m.json()["tongbao_sandbox"] for m in pool.map(lambda _: fapi.http().post("/oauth/register", json={}), range(16))]
+        met = [m.json()["tongbao_sandbox"] for both in pool.map(twice, servers) for m in both]
+    for server in servers:
+        server.close()
     assert len({m["book"] for m in met}) == len({m["users"][0]["login"] for m in met}) == 16
 
 

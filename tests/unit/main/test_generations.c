@@ -81,12 +81,13 @@ static void the_old_generation_answers_until_the_new_one_accepts(void **state)
 {
     (void)state;
     int pid, generation, counter;
-    s.play->go_ms = 700;
+    s.play->go_ms = 1500;
     kill(s.pid, SIGHUP);
-    for (int64_t until = service_now_ms() + 3000; !service_renewed(&s, 1);) {
+    for (int64_t until = service_now_ms() + 20000; !service_renewed(&s, 1);) {
         int64_t asked = service_now_ms();
         assert_true(service_ask(&s, 'w', &pid, &generation, &counter));
-        assert_in_range(service_now_ms() - asked, 0, 400);
+        assert_in_range(service_now_ms() - asked, 0,
+                        1300); /* less than until the new one accepts */
         assert_true(service_now_ms() < until);
     }
 }

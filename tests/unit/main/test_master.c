@@ -171,24 +171,24 @@ static void finishes_what_is_begun_before_it_ends(void **state)
 static void ends_at_once_when_told_so(void **state)
 {
     (void)state;
+    int pid = pid_of_a_worker(), generation, counter;
     int fd = service_send(&s, 's');
-    int pid = pid_of_a_worker();
     kill(s.pid, SIGQUIT);
-    service_join(&s, 300);
+    service_join(&s, 1000);
     assert_false(process_lives(pid));
-    close(fd);
+    assert_false(service_read(fd, &pid, &generation, &counter)); /* what was begun is left */
 }
 
 static void ends_at_once_at_the_second_request(void **state)
 {
     (void)state;
-    int fd = service_send(&s, 's');
+    int fd = service_send(&s, 's'), pid, generation, counter;
     usleep(50000);
     kill(s.pid, SIGINT);
     usleep(50000);
     kill(s.pid, SIGINT);
-    service_join(&s, 300);
-    close(fd);
+    service_join(&s, 1000);
+    assert_false(service_read(fd, &pid, &generation, &counter)); /* what was begun is left */
 }
 
 static void leaves_no_process_when_it_is_killed(void **state)

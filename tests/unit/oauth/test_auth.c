@@ -347,15 +347,11 @@ static int64_t refusal_us(const char *id)
     return asking.visit.took_us;
 }
 
-/* In turns, so that what slows the machine for a while slows both. */
-static void refusing_takes_as_long_for_a_client_that_does_not_exist(void **state)
+/* The medians of many refusals, in turns, so that what slows the machine for a while slows both. */
+static bool refused_alike(void)
 {
-    (void)state;
     enum { TRIES = 501, MIDDLE = TRIES / 2 };
     int64_t known_us[TRIES], unknown_us[TRIES];
-    add_signing_client("");
-    refusal_us(CLIENT);
-    refusal_us(NOBODY);
     for (int i = 0; i < TRIES; i++) {
         known_us[i] = refusal_us(CLIENT);
         unknown_us[i] = refusal_us(NOBODY);
@@ -365,8 +361,18 @@ static void refusing_takes_as_long_for_a_client_that_does_not_exist(void **state
     int64_t known = known_us[MIDDLE], unknown = unknown_us[MIDDLE];
     print_message("refused: %lld us known, %lld us unknown\n", (long long)known,
                   (long long)unknown);
-    if (known > unknown + unknown / 3 || unknown > known + known / 3)
-        fail_msg("%lld us against %lld us", (long long)known, (long long)unknown);
+    return known <= unknown + unknown / 3 && unknown <= known + known / 3;
+}
+
+static void refusing_takes_as_long_for_a_client_that_does_not_exist(void **state)
+{
+    (void)state;
+    add_signing_client("");
+    refusal_us(CLIENT);
+    refusal_us(NOBODY);
+    int tries = 5; /* what else the machine does may fall on one of the two only */
+    while (!refused_alike())
+        assert_true(--tries > 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, counter_empty)
