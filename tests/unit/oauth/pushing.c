@@ -139,10 +139,12 @@ json_t *members_of(const struct param *usual, const struct param *other)
 struct tb_str object_of(struct scene *scene, struct tb_key *key, const char *type, json_t *members,
                         const char *claims)
 {
+    static int serial;
     json_int_t now_s = tb_wall_ms() / 1000;
+    const char *jti = tb_arena_format(scene->arena, "jti-%d", ++serial).at;
     json_t *whole = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "iss", CLIENT, "aud",
                               DESK_ISSUER, "client_id", CLIENT, "iat", now_s, "nbf", now_s, "exp",
-                              now_s + 300, "jti", "jti-1");
+                              now_s + 300, "jti", jti);
     json_t *instead = json_loads(claims, 0, NULL), *value;
     const char *name;
     assert_non_null(instead);

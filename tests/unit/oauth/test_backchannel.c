@@ -310,6 +310,11 @@ static void takes_signed_requests_with_all_their_claims(void **state)
         expect(ask_signed(scene.key, NULL, cases[i].claims), "invalid_request", cases[i].words,
                cases[i].claims);
     expect(ask_signed(scene.stranger, NULL, "{}"), "invalid_request", "no key", "a stranger's key");
+    expect(ask_signed(scene.stranger, NULL, "{\"jti\":\"one\"}"), "invalid_request", "no key",
+           "a stranger who knows the jti");
+    expect(ask_signed(scene.key, NULL, "{\"jti\":\"one\"}"), "ok", "", "the client with it");
+    expect(ask_signed(scene.key, NULL, "{\"jti\":\"one\"}"), "invalid_request", "used before",
+           "the client again");
     expect(ask_signed(scene.key, hints, "{}"), "invalid_request", "exactly one of", "two hints");
     scene_client(&scene, MEMBERS ",\"backchannel_authentication_request_signing_alg\":\"ES256\"");
     expect(ask(NULL), "invalid_request", "must send its requests signed", "unsigned");
