@@ -5,12 +5,12 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "oauth/auth.h"
 #include "oauth/endpoints.h"
 #include "oauth/errors.h"
 #include "oauth/refresh.h"
 #include "oauth/response.h"
 #include "oauth/server.h"
+#include "oauth/shown.h"
 #include "runtime/run.h"
 
 #define JWT_TYPE "token-introspection+jwt"
@@ -131,22 +131,16 @@ static tb_err reply_signed(struct tb_req *req, const struct tb_oauth_client *cli
 
 tb_err TB_SUSPENDS tb_oauth_introspect(struct tb_req *req)
 {
-    struct tb_form form;
-    struct tb_oauth_client *client;
+    struct tb_shown shown;
     struct tb_str answer = TB_STR_NONE;
-    TB_TRY(tb_form_read(req, &form));
-    TB_TRY(tb_client_authenticate(req, &form, &client));
-    struct tb_str token = tb_form_get(&form, "token");
-    if (token.at == NULL)
-        return tb_fail(req, TB_E_INVALID_REQUEST, "token is missing");
-    /* A JWT has dots, a refresh token has none: no hint is needed. */
-    if (memchr(token.at, '.', token.n) == NULL)
-        TB_TRY(look_at_refresh(req, client, token, &answer));
+    TB_TRY(tb_shown_read(req, &shown));
+    if (shown.is_refresh)
+        TB_TRY(look_at_refresh(req, shown.client, shown.token, &answer));
     else
-        TB_TRY(look_at_access(req, client, token, &answer));
+        TB_TRY(look_at_access(req, shown.client, shown.token, &answer));
     if (answer.at == NULL)
         answer = TB_STR("{\"active\":false}");
-    if (client->resource_server && accepts_jwt(req))
-        return reply_signed(req, client, answer);
+    if (shown.client->resource_server && accepts_jwt(req))
+        return reply_signed(req, shown.client, answer);
     return tb_reply(req, 200, answer);
 }

@@ -1,11 +1,11 @@
 /* POST /oauth/revoke (RFC 7009): a client gives back an access token, or a refresh token and with
  * it everything that came of its grant. What is not the client's own, or no token at all, is
  * answered as if it had been revoked: there is nothing to learn here. */
-#include "oauth/auth.h"
 #include "oauth/endpoints.h"
 #include "oauth/errors.h"
 #include "oauth/refresh.h"
 #include "oauth/server.h"
+#include "oauth/shown.h"
 #include "runtime/run.h"
 
 static tb_err TB_SUSPENDS revoke_access(struct tb_req *req, const struct tb_oauth_client *client,
@@ -24,18 +24,12 @@ static tb_err TB_SUSPENDS revoke_access(struct tb_req *req, const struct tb_oaut
 
 tb_err TB_SUSPENDS tb_oauth_revoke(struct tb_req *req)
 {
-    struct tb_form form;
-    struct tb_oauth_client *client;
+    struct tb_shown shown;
     bool found = false;
-    TB_TRY(tb_form_read(req, &form));
-    TB_TRY(tb_client_authenticate(req, &form, &client));
-    struct tb_str token = tb_form_get(&form, "token");
-    if (token.at == NULL)
-        return tb_fail(req, TB_E_INVALID_REQUEST, "token is missing");
-    /* A JWT has dots, a refresh token has none: no hint is needed. */
-    if (memchr(token.at, '.', token.n) == NULL)
-        TB_TRY(tb_refresh_revoke(req, token, client->id, &found));
+    TB_TRY(tb_shown_read(req, &shown));
+    if (shown.is_refresh)
+        TB_TRY(tb_refresh_revoke(req, shown.token, shown.client->id, &found));
     else
-        TB_TRY(revoke_access(req, client, token));
+        TB_TRY(revoke_access(req, shown.client, shown.token));
     return tb_reply(req, 200, TB_STR("{}"));
 }
