@@ -27,6 +27,10 @@ enum tb_alg {
     TB_ALG_ED25519 = 1u << 2, /**< written "Ed25519", read also as "EdDSA" */
 };
 
+/** All of them, and the names they are read by, as metadata and challenges list them. */
+#define TB_ALGS      ((unsigned)TB_ALG_ES256 | (unsigned)TB_ALG_PS256 | (unsigned)TB_ALG_ED25519)
+#define TB_ALG_NAMES "PS256 ES256 EdDSA Ed25519"
+
 enum {
     TB_KEY_RSA_BITS_MIN = 2048,
     TB_KEY_RSA_BITS_MAX = 4096, /**< bounds the work a stranger's key can ask for */

@@ -1,10 +1,9 @@
 /* What a refused client is told in WWW-Authenticate: the schemes there are, and what was wrong
  * under the one it used. Source: RFC 6750 §3; RFC 9449 §7.1; RFC 6749 §5.2. */
 #include "base/text.h"
+#include "crypto/key.h"
 #include "gateway/exchange.h"
 #include "oauth/errors.h"
-
-#define DPOP_ALGS "ES256 PS256 EdDSA"
 
 /* Refusals of what a consent allows have codes of their own and one challenge. */
 static bool lacks_permission(tb_err err)
@@ -39,7 +38,7 @@ void tb_exchange_challenge(struct tb_exchange *x, tb_err err)
         add(x, TB_STR("Basic realm=\"tongbao\""));
     } else if (tb_is(err, TB_E_TOKEN_MISSING)) {
         add(x, TB_STR("Bearer"));
-        add(x, TB_STR("DPoP algs=\"" DPOP_ALGS "\""));
+        add(x, TB_STR("DPoP algs=\"" TB_ALG_NAMES "\""));
     } else if (code != NULL) {
         struct tb_text text;
         bool bound = x->dpop_scheme || (x->grant != NULL && x->grant->dpop.n > 0);
@@ -48,7 +47,7 @@ void tb_exchange_challenge(struct tb_exchange *x, tb_err err)
         if (lacks_permission(err) && operation->route->scope != NULL)
             tb_text_add_format(&text, ", scope=\"%s\"", operation->route->scope);
         if (bound)
-            tb_text_add(&text, TB_STR(", algs=\"" DPOP_ALGS "\""));
+            tb_text_add(&text, TB_STR(", algs=\"" TB_ALG_NAMES "\""));
         add(x, tb_text_end(&text));
     }
 }

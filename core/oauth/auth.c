@@ -117,7 +117,7 @@ static const char *check_assertion(struct tb_req *req, const struct tb_oauth_cli
     static const char *const types[] = {"JWT", "client-authentication+jwt", "", NULL};
     const struct tb_jose_policy policy = {
         .types = types,
-        .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+        .algs = TB_ALGS,
         .bytes_max = TB_JOSE_BYTES_MAX,
         .find = find_key,
         .find_arg = finding,

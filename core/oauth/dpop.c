@@ -26,7 +26,7 @@ static const char *const types[] = {"dpop+jwt", NULL};
 
 static struct tb_jose_policy policy = {
     .types = types,
-    .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+    .algs = TB_ALGS,
     .bytes_max = TB_JOSE_PROOF_BYTES_MAX,
     .embedded_key = true,
     .required = TB_CLAIM_IAT | TB_CLAIM_JTI,
@@ -79,10 +79,11 @@ struct place {
 
 static size_t find_any(struct tb_str text, const char *chars)
 {
-    size_t n = 0;
-    while (n < text.n && (text.at[n] == '\0' || strchr(chars, text.at[n]) == NULL))
-        n++;
-    return n;
+    for (size_t n = 0; n < text.n; n++)
+        for (const char *c = chars; *c != '\0'; c++)
+            if (text.at[n] == *c)
+                return n;
+    return text.n;
 }
 
 /* RFC 3986 §6.2.3: the port that the scheme implies may be written, left empty or left out. */

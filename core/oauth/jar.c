@@ -26,8 +26,7 @@ static tb_err TB_SUSPENDS verify(struct tb_req *req, const struct tb_oauth_clien
     TB_TRY(tb_oauth_client_keys(req, client, object, &keys));
     const struct tb_jose_policy policy = {
         .types = TYPES,
-        .algs = client->request_alg != 0 ? client->request_alg
-                                         : TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+        .algs = client->request_alg != 0 ? client->request_alg : TB_ALGS,
         .bytes_max = TB_JOSE_BYTES_MAX,
         .find = tb_client_keys_find,
         .find_arg = keys,

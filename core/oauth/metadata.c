@@ -2,6 +2,7 @@
  * both paths, made of the tables below and the configuration. A client believes every word of it,
  * so nothing stands here that is not served. */
 #include "base/text.h"
+#include "crypto/key.h"
 #include "oauth/claims.h"
 #include "oauth/details.h"
 #include "oauth/endpoints.h"
@@ -27,7 +28,7 @@ static const struct {
 };
 
 /* What clients sign with, and what we do. */
-#define CLIENT_ALGS "PS256 ES256 EdDSA Ed25519"
+#define CLIENT_ALGS TB_ALG_NAMES
 #define SERVER_ALGS "ES256"
 
 /* Members whose value is an array of texts, written here with blanks between. */

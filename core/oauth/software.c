@@ -85,7 +85,7 @@ tb_err tb_software_verify(struct tb_req *req, struct tb_str statement, struct tb
     read_keys(req, path, keys);
     const struct tb_jose_policy policy = {
         .types = types,
-        .algs = TB_ALG_ES256 | TB_ALG_PS256 | TB_ALG_ED25519,
+        .algs = TB_ALGS,
         .bytes_max = TB_JOSE_BYTES_MAX,
         .find = find,
         .find_arg = keys,

@@ -11,7 +11,7 @@ from harness.forge import Forger
 from harness.jose import Key, b64, compact, sha256
 
 PING = "/example/v1/ping"
-ALGS = "ES256 PS256 EdDSA"
+ALGS = "PS256 ES256 EdDSA Ed25519"
 
 
 class Holder:

@@ -39,7 +39,7 @@ def show(plain, token, scheme="Bearer "):
 
 
 BEARER = 'Bearer error="invalid_token"'
-DPOP = 'DPoP error="invalid_token", algs="ES256 PS256 EdDSA"'
+DPOP = 'DPoP error="invalid_token", algs="PS256 ES256 EdDSA Ed25519"'
 
 
 def essence(answer):
@@ -303,7 +303,7 @@ def test_a_token_of_the_other_environment_is_told_so(plain, forger):
 def test_no_token_is_another_answer(plain):
     answer = plain.get(PING)
     assert answer.status_code == 401 and answer.json()["code"] == "token_missing"
-    assert answer.headers.get_list("www-authenticate") == ["Bearer", 'DPoP algs="ES256 PS256 EdDSA"']
+    assert answer.headers.get_list("www-authenticate") == ["Bearer", 'DPoP algs="PS256 ES256 EdDSA Ed25519"']
 
 
 def test_a_token_in_the_query_is_no_token(plain, forger):
