@@ -41,6 +41,15 @@ struct tb_str tb_text_end(struct tb_text *text);
 /** Forget what was added after the text was `n` bytes long, and that it failed since. */
 void tb_text_cut(struct tb_text *text, size_t n);
 
+/** Value of a hexadecimal digit of either case; -1 for anything else. */
+static inline int tb_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /** Decimal digits of `value` at `out` (room for 21); returns their number. No NUL. */
 size_t tb_text_int(char *out, int64_t value);
 

@@ -3,6 +3,7 @@
 #include "crypto/digest.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -231,23 +232,12 @@ void tb_hex_write(char *out, struct tb_str data)
     }
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool tb_hex_read(struct tb_str text, unsigned char *out)
 {
     if (text.n % 2 != 0)
         return false;
     for (size_t i = 0; i < text.n; i += 2) {
-        int high = hex_value(text.at[i]), low = hex_value(text.at[i + 1]);
+        int high = tb_hex_digit(text.at[i]), low = tb_hex_digit(text.at[i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i / 2] = (unsigned char)(high << 4 | low);

@@ -2,6 +2,7 @@
  * smuggling; RFC 9112 2.2, 3.2, 5.1, 5.2, 6.3, 7.1, 11.2). The library's own parser runs first; the
  * guard judges what it found. The chunked decoder is replaced whole, because the library's takes
  * bare LF, any number of CR, and trailers and extensions of any length. */
+#include "base/text.h"
 #include "http/guard_conn.h"
 #include "http/guard_syntax.h"
 #include <string.h>
@@ -118,14 +119,6 @@ enum chunk_state {
 };
 enum { CHUNK_DIGITS = 8, EXTENSION_BYTES = 100, TRAILER_BYTES = 4096 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_line_char(char c)
 {
     return c == '\t' || ((unsigned char)c >= ' ' && c != 0x7f);
@@ -133,7 +126,7 @@ static bool is_line_char(char c)
 
 static enum chunk_state after_size_digit(struct phr_chunked_decoder *d, char c)
 {
-    int value = hex_value(c);
+    int value = tb_hex_digit(c);
     if (value >= 0) {
         if (d->_hex_count++ == CHUNK_DIGITS)
             return CHUNK_ERROR;

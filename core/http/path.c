@@ -25,20 +25,12 @@ static const uint8_t kind[256] = {
 };
 /* clang-format on */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that %XX at `at` stands for, -1 when it is not one. */
 static int percent(const char *at, const char *end)
 {
     if (end - at < 3)
         return -1;
-    int high = hex(at[1]), low = hex(at[2]);
+    int high = tb_hex_digit(at[1]), low = tb_hex_digit(at[2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
