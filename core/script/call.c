@@ -6,6 +6,7 @@
 #include "runtime/run.h"
 #include "script/state.h"
 #include <stdio.h>
+#include <string.h>
 
 const char *tb_script_end_word(enum tb_script_end end)
 {
@@ -82,6 +83,20 @@ void tb_script_open_calls(lua_State *lua)
     lua_rawseti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_READ_ANSWER);
 }
 
+_Static_assert(TB_SCRIPT_LOOKUPS == 16, "what answer_lookup tells the script's author");
+
+/* The script's line that a lookup waits for; 0: it was the last call of its function, which leaves
+ * none. Asking takes no memory. */
+static int waiting_line(lua_State *thread)
+{
+    lua_Debug at;
+    for (int level = 0; lua_getstack(thread, level, &at) != 0; level++)
+        if (lua_getinfo(thread, "Sl", &at) != 0 && at.currentline > 0 &&
+            strcmp(at.short_src, "script") == 0)
+            return at.currentline;
+    return 0;
+}
+
 static void fail(struct running *running, int status)
 {
     struct tb_script_result *out = running->out;
@@ -89,10 +104,14 @@ static void fail(struct running *running, int status)
     out->end = running->spend.spent                               ? TB_SCRIPT_BUDGET
                : running->script->starved || status == LUA_ERRMEM ? TB_SCRIPT_MEMORY
                                                                   : TB_SCRIPT_ERROR;
-    tb_script_say(out->why, sizeof out->why,
-                  running->refused != NULL              ? running->refused
-                  : lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1)
-                                                        : NULL);
+    int line = running->refused == NULL ? 0 : waiting_line(thread);
+    if (line > 0)
+        snprintf(out->why, sizeof out->why, "script:%d: %s", line, running->refused);
+    else
+        tb_script_say(out->why, sizeof out->why,
+                      running->refused != NULL              ? running->refused
+                      : lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1)
+                                                            : NULL);
 }
 
 /* Resume on this slice; what remains of the budget is less afterwards. */
@@ -162,7 +181,7 @@ static tb_err TB_SUSPENDS answer_lookup(struct tb_req *req, struct running *runn
     *out_status = LUA_ERRRUN;
     if (call->lookup == NULL || running->out->lookups++ == TB_SCRIPT_LOOKUPS) {
         running->refused = call->lookup == NULL ? "there is nothing to look up here"
-                                                : "too many lookups in one call";
+                                                : "a call has at most 16 lookups";
         return NULL;
     }
     tb_err err = call->lookup(req, call->lookup_arg, table, key, &entry);
