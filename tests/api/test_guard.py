@@ -17,7 +17,7 @@ from harness.sandbox import PATIENCE
 PING = "/example/v1/ping"
 FROM_BOOKS = "/accounts/v1/accounts"
 MEMORY_BYTES = 64 << 20
-SIEGE_S, SAMPLES, WINDOWS = 0.6, 60, 5
+SIEGE_S, SAMPLES, WINDOWS = 0.6, 60, 15
 # Deadlines as in the configuration, only shorter, so that the slow ones are seen to end.
 SHORT = {"TB_GUARD_OPENING": "2s", "TB_GUARD_FRAME": "2s", "TB_GUARD_HEADER": "2s", "TB_GUARD_BODY": "2s", "TB_GUARD_ANSWER": "2s",
          "TB_GUARD_IDLE": "3s"}
