@@ -4,7 +4,6 @@
  * call would find. */
 #include "script/state.h"
 #include <lualib.h>
-
 #include <string.h>
 
 /*** # The language

@@ -1,6 +1,7 @@
 /* The part of the library that is written in Lua. Its texts are in the binary; each is compiled
  * once a process, and a state takes the bytecode. The namespaces of lua/tongbao enter a state when
- * a script first asks for them: most scripts want one or two, and a state is made in 50 us. */
+ * a script first asks for them: most scripts want one or two, and each takes as long to load as a
+ * third of everything else. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/money.h"

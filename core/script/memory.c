@@ -1,8 +1,8 @@
-/* What a state takes: every block is counted, and refused above the limits. Blocks are small, many
- * and short-lived (a state is made of 500, a call takes 40), so the small ones come from a front:
- * one piece of memory of the state's own, where a freed block waits for the next of its size, the
- * last one first because the cache still has it. What is large, or finds the front full, comes from
- * the heap. */
+/* What a state takes: every block is counted, and refused above the limits. Nearly all are small (a
+ * state is made of 400 to 800, a call takes 10 to 20), and to get them from the heap was half of
+ * the time that making a state took. So they come from a front: one piece of memory of the state's
+ * own, where a freed block waits for the next of its size, the last one first because the cache
+ * still has it. What is large, or finds the front full, comes from the heap. */
 #include "base/mem.h"
 #include "runtime/sanitize.h"
 #include "script/state.h"

@@ -57,7 +57,7 @@ struct tb_script;
  *  @param why     on refusal where and why, for the script's author
  *  @return NULL when the text is not acceptable: too long, compiled, not Lua, or running it does
  *          not give a table of functions
- *  Waits: no; 50 us. */
+ *  Waits: no; 15 us, and 5 for each namespace of the library that the text asks for. */
 struct tb_script *tb_script_new(const struct tb_script_limits *limits, struct tb_str source,
                                 char *why, size_t why_bytes);
 
@@ -77,6 +77,8 @@ const char *tb_script_function(const struct tb_script *script, size_t place);
 bool tb_script_worn(const struct tb_script *script);
 bool tb_script_idle(const struct tb_script *script);
 
+/** What the state's values and patterns take now. Up to 64 KiB beside it wait for small values to
+ * come. */
 size_t tb_script_bytes(const struct tb_script *script);
 
 /** One entry of the partner's own tables: JSON, with a reference for the caller; NULL: none. */

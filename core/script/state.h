@@ -77,6 +77,8 @@ struct tb_script *tb_script_of(lua_State *lua);
 
 /* ---- memory.c ---- */
 
+/** Take the memory of a front, which is zeroed; without it all blocks come from the heap. To close
+ *  it, all of them must have been given back. */
 void tb_script_front_open(struct tb_script_front *front);
 void tb_script_front_close(struct tb_script_front *front);
 
