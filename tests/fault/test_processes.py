@@ -30,12 +30,15 @@ def wait_whole(sandbox):
 def crash(sandbox, how, token="demo", **headers):
     """Send the request that brings a worker down; its client sees the connection end without an answer.
     Returns the record, and the seconds from the end of the connection until all workers serve again."""
-    before = len(sandbox.crashes())
+    wait_whole(sandbox)
+    before, workers = len(sandbox.crashes()), sandbox.pids()
     with sandbox.client(token=token) as client:
         with pytest.raises(httpx.TransportError):
             client.http.post(f"/aborts/v1/{how}", headers=headers)
     ended = time.monotonic()
     wait_until(lambda: len(sandbox.crashes()) > before, 5, "a crash record")
+    # It writes that itself and goes on dying; until its master has noticed it counts as serving.
+    wait_until(lambda: sorted(sandbox.pids()) != sorted(workers), 10, "the master has noticed")
     wait_whole(sandbox)
     return sandbox.crashes()[-1], time.monotonic() - ended
 
