@@ -51,6 +51,12 @@ tb_err TB_SUSPENDS tb_script_place_find(struct tb_req *req, const struct tb_cli 
     return NULL;
 }
 
+tb_err tb_script_none(struct tb_req *req, const struct tb_script_place *place)
+{
+    return tb_fail(req, TB_E_NOT_FOUND, "partner %s has no script; `tongbao script push` makes one",
+                   place->partner);
+}
+
 /* ---- acts ---- */
 
 static tb_err TB_SUSPENDS act_in(struct tb_req *req, struct tb_tx *tx, void *arg)
@@ -103,8 +109,7 @@ static tb_err TB_SUSPENDS run_step(struct tb_req *req, struct tb_command_job *jo
     struct tb_script_act act = {
         .place = place, .sql = step->sql, .params = params, .params_n = params_n};
     if (place->id[0] == '\0' && step->source.at == NULL)
-        return tb_fail(req, TB_E_NOT_FOUND,
-                       "partner %s has no script; `tongbao script push` makes it", place->partner);
+        return tb_script_none(req, place);
     TB_TRY(tb_script_act_run(req, job->store, &act));
     step->refused = act.refused;
     memcpy(step->why, act.why, sizeof(step->why));

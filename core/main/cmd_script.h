@@ -29,6 +29,9 @@ bool TB_NODISCARD tb_script_place_given(const struct tb_cli *cli);
 tb_err TB_NODISCARD TB_SUSPENDS tb_script_place_find(struct tb_req *req, const struct tb_cli *cli,
                                                      struct tb_script_place *out);
 
+/** There is no script at the place. */
+tb_err TB_NODISCARD tb_script_none(struct tb_req *req, const struct tb_script_place *place);
+
 /** One act on a partner's script, answered by a tb.answer: under the partner's lock, in one
  *  transaction. */
 struct tb_script_act {

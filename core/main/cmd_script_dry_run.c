@@ -109,6 +109,8 @@ static tb_err TB_SUSPENDS dry_run(struct tb_req *req, struct tb_command_job *job
     if (!tb_hooks_open(job->config->schemas_directory, why, sizeof why))
         return tb_fail(req, TB_E_CONFLICT, "%s", why);
     TB_TRY(tb_script_place_find(req, work->cli, &place));
+    if (place.id[0] == '\0')
+        return tb_script_none(req, &place);
     tb_id_make(work->id, "dry", place.book, tb_wall_ms());
     tb_command_operator(who);
     const struct tb_dry_run_ask ask = {
@@ -198,6 +200,8 @@ static void say(const json_t *result)
     printf(": %s would go another way\n", grouped(changed, count_of(counts, "changed")));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         say_change(counts, kinds[i]);
+    if (count_of(counts, "replayed") == 0)
+        puts("  nothing was recorded; `tongbao script record --days N` begins");
     printf("  slowest %.3f ms, mean %.4f ms\n", (double)count_of(after, "slowest_ns") / 1e6,
            (double)count_of(after, "mean_ns") / 1e6);
     printf("  %s\n", json_string_value(json_object_get(result, "lookups")));

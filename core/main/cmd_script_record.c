@@ -128,8 +128,9 @@ const struct tb_command tb_command_script_record = {
     .summary = "record a partner's requests for dry runs, or show whether they are",
     .options = options,
     .about =
-        "What is recorded of a request is what its script is given: no tokens, no keys. Texts are\n"
-        "cut at 512 bytes. In a pointer, \"*\" stands for every member or element.\n"
+        "What is recorded of a request is what its script is given: no tokens, no keys, and nothing\n"
+        "that the products' schemas mark as sensitive; --redact names what else is to be left out.\n"
+        "Texts are cut at 512 bytes. In a pointer, \"*\" stands for every member or element.\n"
         "Recordings are kept for script.recording_days; 100,000 and 64 MiB of a partner at most.",
     .example = "tongbao script record --partner ptr_01k9x3m5n7p9q1r3s5t7v9w1x3 --days 7 "
                "--redact /creditor/name,/metadata/*",

@@ -48,9 +48,13 @@ static tb_err TB_SUSPENDS show_in(struct tb_req *req, struct tb_command_job *job
     else
         TB_TRY(tb_query(req, &rows, SQL_VERSION, TB_INT(place.book), TB_TEXT(tb_str(place.id)),
                         TB_TEXT(tb_str(showing->cli->arguments[0]))));
+    if (rows->n == 0 && showing->cli->arguments_n == 0)
+        return tb_script_none(req, &place);
     if (rows->n == 0)
-        return tb_fail(req, TB_E_NOT_FOUND, "partner %s has no such %s", place.partner,
-                       showing->cli->arguments_n == 0 ? "script" : "version");
+        return tb_fail(req, TB_E_NOT_FOUND,
+                       "partner %s has no version %s; `tongbao script show` "
+                       "lists what there is",
+                       place.partner, showing->cli->arguments[0]);
     struct tb_str text = tb_cell(rows, 0, 0);
     showing->found = json_loadb(text.at, text.n, 0, NULL);
     return NULL;

@@ -12,6 +12,7 @@ enum { ERRORS_CAP = 256 * 1024, BOOKS_MS = 5000 };
 struct work {
     struct tb_command_job job;
     tb_err (*main)(struct tb_req *req, struct tb_command_job *job);
+    tb_err err; /* what it ended with; the command says so, no log does */
     char why[512];
 };
 
@@ -38,7 +39,8 @@ static tb_err TB_SUSPENDS run(struct tb_req *req, void *arg)
     if (err != NULL)
         snprintf(work->why, sizeof(work->why), "%s%s%.*s", err->title, detail->n > 0 ? " " : "",
                  (int)detail->n, detail->n > 0 ? detail->at : "");
-    return err;
+    work->err = err;
+    return NULL;
 }
 
 /* The work itself, between opening and closing the books. */
@@ -51,6 +53,8 @@ static int run_with_books(struct work *work)
     tb_store_close(work->job.store);
     tb_loop_turn(loop, 0);
     tb_loop_free(loop);
+    if (err == NULL)
+        err = work->err;
     if (err == NULL)
         return work->job.exit_code;
     enum tb_exit exit_code = tb_is(err, TB_E_STORE) ? TB_EXIT_ENVIRONMENT : TB_EXIT_FOUND;

@@ -60,7 +60,7 @@ return row(n, status, null, null, null, location, body, null, false)::tb.answer;
 
 -- Who did something, as the partner is told: which of its apps, or the bank, whose people have no names here.
 create function script.person(who text) returns text
-language sql immutable parallel safe security invoker
+language sql immutable strict parallel safe security invoker
 return case when who like 'client:%' then substr(who, 8) else 'bank' end;
 
 create function script.entry_json(e script.entry) returns text
