@@ -56,7 +56,8 @@ static void takes_whatever_its_functions_are_called_with(void **state)
         snprintf(body, sizeof body, "local f, done = %s, 0\n%s", FUNCTIONS[i], WITH_EVERYTHING);
         stage.script = tb_script_new(&limits, tb_str(stage_hook(body)), why, sizeof why);
         assert_non_null(stage.script);
-        for (int calls = 0; calls < 2; calls++) { /* the second finds all as the first did */
+        for (int calls = RUNNING_ON_VALGRIND ? 1 : 0; calls < 2;
+             calls++) { /* the second finds all as the first did */
             stage_run(&stage);
             if (stage.decision == NULL || strcmp(stage.decision, "1444") != 0)
                 fail_msg("%s: %s, %s", FUNCTIONS[i], stage.decision, stage.result.why);
