@@ -56,17 +56,17 @@ def wait_for_workers(sandbox):
 
 
 def kill(sandbox, victim):
-    """kill -9 of all "workers" or of "postgres"; waits until there are others in their place."""
+    """kill -9 of all "workers" or of "postgres"; waits until there are others in their place and every worker has its database."""
     if victim == "postgres":
         before = sandbox.postmaster()
         kill_quietly(before)
         wait_until(lambda: sandbox.postmaster() != before and database_answers(sandbox), 20, "PostgreSQL is back")
+        wait_for_workers(sandbox)
     else:
         before = sandbox.pids()
         for pid in before:
             kill_quietly(pid)
         wait_until(lambda: len(set(sandbox.pids()) - set(before)) == len(before), 20, "other workers serve")
-    wait_for_workers(sandbox)
 
 
 def settles(answer):
