@@ -26,6 +26,15 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* valgrind is asked by the program that runs, not by the build. */
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(low, high) ((void)(low), (void)(high), 0u)
+#define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
+#define RUNNING_ON_VALGRIND                0
+#endif
+
 /* Under these tools code is many times slower, so limits on CPU time are wider. */
 #if defined(TB_HAS_ASAN) || defined(TB_HAS_TSAN)
 #define TB_SLOW_TOOLS 1

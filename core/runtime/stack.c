@@ -7,13 +7,6 @@
 #include "runtime/sanitize.h"
 #include <stdint.h>
 #include <sys/mman.h>
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#else
-#define VALGRIND_STACK_REGISTER(low, high) ((void)(low), (void)(high), 0u)
-#define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
-#define RUNNING_ON_VALGRIND                0
-#endif
 
 /* A multiple of every page size in use, and wide enough that no frame steps over it. */
 enum { GUARD = 64 * 1024 };

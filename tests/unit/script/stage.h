@@ -17,11 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#else
-#define RUNNING_ON_VALGRIND 0
-#endif
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
