@@ -27,6 +27,7 @@ function compileAll(directory) {
   // Strict: a keyword or format that ajv does not know must not look as if the two agreed on it.
   const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false, strictTuple: false });
   formats(ajv);
+  ajv.addKeyword({ keyword: "x-sensitive", schemaType: "boolean" }); // a mark: it judges nothing
   for (const prefix of ["acc", "app", "cns", "dry", "pay", "rct", "rfd", "scr", "usr", "xfr"]) ajv.addFormat(`tb-id:${prefix}`, (text) => isId(prefix, text));
   for (const path of filesBelow(directory)) ajv.addSchema(JSON.parse(readFileSync(path, "utf8")), BASE + relative(directory, path));
   return ajv;
