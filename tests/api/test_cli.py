@@ -249,9 +249,11 @@ def test_whatever_is_wrong_in_the_books_is_found(copy, invariant, sql):
     with copy.client() as api:
         payment = api.pay(debtor, creditor, 77, reference=f"AUDIT-{uuid.uuid4()}").json()["id"]
     names = {"debtor": debtor, "creditor": creditor, "payment": payment, "transfer": "xfr_" + payment.removeprefix("pay_")}
-    assert "nothing wrong" in copy.cli("audit")
     connection = copy.db()
     cursor = connection.cursor()
+    for _ in range(2):  # the first closes the block: what the clerk sealed over the damage would outlast the repair
+        cursor.execute("select bank.seal(1, now())")
+    assert "nothing wrong" in copy.cli("audit")
     cursor.execute("set session_replication_role = replica")  # no reference stands in the way of the hand that does this
     table = re.search(r"(?:update|from) (\S+)", sql)[1]
     condition = sql[sql.index(" where "):]
@@ -265,7 +267,8 @@ def test_whatever_is_wrong_in_the_books_is_found(copy, invariant, sql):
         cursor.execute(f"delete from {table}{condition}", names)
         cursor.execute(f"insert into {table} select * from kept")
         connection.close()
-    assert invariant in {v["invariant"] for v in found}, found
+    broken = {v["invariant"] for v in found}
+    assert invariant in broken and ("seal_digest" in broken) == (table == "bank.transfer"), found
     assert all(v["book"] == 1 and v["of"] in ("ledger", "e-payment") and v["detail"] for v in found)
     assert any(name in said for name in names.values()), said
     assert said.splitlines()[0].split()[:3] == ["book", "of", "invariant"]
