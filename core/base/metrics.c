@@ -16,6 +16,8 @@ enum {
     LAYOUT = 1, /* of struct tb_metrics_memory itself */
 };
 
+static const uint64_t NOT_SET = UINT64_MAX; /* of a gauge whose lowest is shown */
+
 enum name_state { NAME_FREE, NAME_WRITING, NAME_READY };
 
 /* The last operation is "everything else" and has no name. */
@@ -32,11 +34,13 @@ struct tb_metrics_memory {
 
 struct about {
     const char *name, *type, *help;
+    bool lowest; /* of the processes, where others are summed */
 };
 
 static const struct about metrics[] = {
-#define TB_COUNTER(id, text, about) [TB_M_##id] = {(text), "counter", (about)},
-#define TB_GAUGE(id, text, about)   [TB_M_##id] = {(text), "gauge", (about)},
+#define TB_COUNTER(id, text, about) [TB_M_##id] = {(text), "counter", (about), false},
+#define TB_GAUGE(id, text, about)   [TB_M_##id] = {(text), "gauge", (about), false},
+#define TB_LOWEST(id, text, about)  [TB_M_##id] = {(text), "gauge", (about), true},
 #define TB_HISTOGRAM(id, text, about)
 #include "base/metrics.def"
 };
@@ -44,14 +48,15 @@ static const struct about metrics[] = {
 static const struct about histograms[] = {
 #define TB_COUNTER(id, text, about)
 #define TB_GAUGE(id, text, about)
-#define TB_HISTOGRAM(id, text, about) [TB_H_##id] = {(text), "histogram", (about)},
+#define TB_LOWEST(id, text, about)
+#define TB_HISTOGRAM(id, text, about) [TB_H_##id] = {(text), "histogram", (about), false},
 #include "base/metrics.def"
 };
 
 static const struct about answers = {"tongbao_answers_total", "counter",
-                                     "Answers of each operation, by class of status."};
+                                     "Answers of each operation, by class of status.", false};
 static const struct about durations = {"tongbao_operation_seconds", "histogram",
-                                       "From arrival to answer, of each operation."};
+                                       "From arrival to answer, of each operation.", false};
 
 static const char *const classes[TB_METRICS_CLASSES] = {"2xx", "3xx", "4xx", "5xx", "gone"};
 
@@ -107,7 +112,8 @@ static void gauges_clear(struct tb_metrics_row *row)
 {
     for (size_t i = 0; i < TB_METRICS_N; i++) {
         if (is_gauge(i))
-            atomic_store_explicit(&row->of[i], 0, memory_order_relaxed);
+            atomic_store_explicit(&row->of[i], metrics[i].lowest ? NOT_SET : 0,
+                                  memory_order_relaxed);
     }
 }
 
@@ -176,6 +182,12 @@ uint32_t tb_metrics_operation(struct tb_metrics *opened, struct tb_str key)
 
 /* ---- the page ---- */
 
+static bool is_taken(const struct tb_metrics_row *row)
+{
+    uint64_t owner = atomic_load_explicit(&row->owner, memory_order_relaxed);
+    return owner != 0 && is_alive(owner);
+}
+
 /* The sum of a cell over all rows, found by its offset in the row. */
 static uint64_t sum(const struct tb_metrics_memory *memory, size_t offset, bool living)
 {
@@ -183,13 +195,26 @@ static uint64_t sum(const struct tb_metrics_memory *memory, size_t offset, bool 
     uint32_t n = atomic_load_explicit(&memory->rows_n, memory_order_relaxed);
     for (uint32_t i = 0; i < n; i++) {
         const struct tb_metrics_row *row = &memory->rows[i];
-        uint64_t owner = atomic_load_explicit(&row->owner, memory_order_relaxed);
-        if (living && (owner == 0 || !is_alive(owner)))
+        if (living && !is_taken(row))
             continue;
         const _Atomic uint64_t *cell = (const void *)((const char *)row + offset);
         total += atomic_load_explicit(cell, memory_order_relaxed);
     }
     return total;
+}
+
+/* The lowest that a living process has set; 0 when none has. */
+static uint64_t lowest(const struct tb_metrics_memory *memory, size_t metric)
+{
+    uint64_t least = NOT_SET;
+    uint32_t n = atomic_load_explicit(&memory->rows_n, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tb_metrics_row *row = &memory->rows[i];
+        uint64_t value = atomic_load_explicit(&row->of[metric], memory_order_relaxed);
+        if (value < least && is_taken(row))
+            least = value;
+    }
+    return least == NOT_SET ? 0 : least;
 }
 
 void tb_metrics_write_head(struct tb_text *out, const char *name, const char *type,
@@ -275,14 +300,21 @@ static void write_answers(struct tb_text *out, const struct tb_metrics_memory *m
     }
 }
 
+static uint64_t value_of(const struct tb_metrics_memory *memory, size_t metric)
+{
+    if (metrics[metric].lowest)
+        return lowest(memory, metric);
+    size_t cell = offsetof(struct tb_metrics_row, of) + metric * sizeof(uint64_t);
+    return sum(memory, cell, is_gauge(metric));
+}
+
 void tb_metrics_write(struct tb_text *out, const struct tb_metrics *opened)
 {
     const struct tb_metrics_memory *memory = opened->memory;
     char label[NAME_BYTES + 16];
     for (size_t i = 0; i < TB_METRICS_N; i++) {
-        size_t cell = offsetof(struct tb_metrics_row, of) + i * sizeof(uint64_t);
         tb_metrics_write_head(out, metrics[i].name, metrics[i].type, metrics[i].help);
-        tb_metrics_write_sample(out, metrics[i].name, TB_STR_NONE, sum(memory, cell, is_gauge(i)));
+        tb_metrics_write_sample(out, metrics[i].name, TB_STR_NONE, value_of(memory, i));
     }
     for (size_t i = 0; i < TB_HISTOGRAMS_N; i++) {
         size_t cells = offsetof(struct tb_metrics_row, histograms) +
@@ -302,8 +334,8 @@ void tb_metrics_write(struct tb_text *out, const struct tb_metrics *opened)
 static const char document_head[] =
     "# Metrics\n\n"
     "<!-- Generated from core/base/metrics.def by tongbao-docs. -->\n\n"
-    "Served at `/metrics` in the text format of Prometheus, summed over all processes. Counters never\n"
-    "go back while the service lives, whichever processes come and go.\n\n"
+    "Served at `/metrics` in the text format of Prometheus, summed over all processes where nothing else\n"
+    "is said. Counters never go back while the service lives, whichever processes come and go.\n\n"
     "| name | type | meaning |\n|---|---|---|\n";
 
 static const char document_tail[] =

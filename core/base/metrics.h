@@ -1,6 +1,7 @@
 /* What is counted, for Prometheus. Every process adds to a row of its own in shared memory, so that
- * counting is a load and a store and nobody waits; whoever is asked sums the rows. Rows outlive the
- * processes that filled them: a counter never goes back while the service lives.
+ * counting is a load and a store and nobody waits; whoever is asked sums the rows, or finds the
+ * lowest. Rows outlive the processes that filled them: a counter never goes back while the service
+ * lives.
  *
  *     struct tb_metrics *metrics = tb_metrics_open(region, bytes);     // once in each process
  *     tb_count(metrics, TB_M_RATE_LIMITED, 1);
@@ -18,6 +19,7 @@
 enum tb_metric {
 #define TB_COUNTER(name, text, help) TB_M_##name,
 #define TB_GAUGE(name, text, help)   TB_M_##name,
+#define TB_LOWEST(name, text, help)  TB_M_##name,
 #define TB_HISTOGRAM(name, text, help)
 #include "base/metrics.def"
     TB_METRICS_N
@@ -26,6 +28,7 @@ enum tb_metric {
 enum tb_histogram {
 #define TB_COUNTER(name, text, help)
 #define TB_GAUGE(name, text, help)
+#define TB_LOWEST(name, text, help)
 #define TB_HISTOGRAM(name, text, help) TB_H_##name,
 #include "base/metrics.def"
     TB_HISTOGRAMS_N
@@ -108,7 +111,8 @@ static inline void tb_count(struct tb_metrics *metrics, enum tb_metric metric, u
     tb_metric_add(&metrics->row->of[metric], n);
 }
 
-/** Set a gauge; the page shows the sum over the processes that live. */
+/** Set a gauge. The page shows the sum over the processes that live; of a TB_LOWEST the lowest of
+ *  those that have set it, 0 when none has. */
 static inline void tb_gauge(struct tb_metrics *metrics, enum tb_metric metric, uint64_t value)
 {
     atomic_store_explicit(&metrics->row->of[metric], value, memory_order_relaxed);

@@ -195,6 +195,8 @@ tb_err TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scr
     for (size_t i = 0; i < rows->n; i++)
         take(scripts, rows, i, tb_run_of(req)->loop);
     *out_behind = rows->n == CHANGES_MAX;
+    if (!*out_behind) /* a worker that begins is asked when it knows all */
+        tb_gauge(scripts->parts.metrics, TB_M_SCRIPT_GENERATION, (uint64_t)scripts->generation);
     return NULL;
 }
 

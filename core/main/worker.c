@@ -193,13 +193,24 @@ static void number_operations(struct worker *w)
             w->metrics, (struct tb_str){operations[i]->key, operations[i]->key_n});
 }
 
+static void open_metrics(struct worker *w)
+{
+    size_t bytes;
+    void *memory = tb_seat_region(w->seat, "metrics", &bytes);
+    w->metrics = tb_metrics_open(memory, bytes);
+}
+
 /* The rows are read with the keys, before the first request. */
 static bool make_scripts(struct worker *w)
 {
     if (!tb_hooks_open(w->config->schemas_directory, w->why, sizeof(w->why)))
         return false;
     const struct tb_scripts_parts parts = {
-        .store = w->store, .config = w->config, .record = tb_recorder_keep};
+        .store = w->store,
+        .metrics = w->metrics,
+        .config = w->config,
+        .record = tb_recorder_keep,
+    };
     w->scripts = tb_scripts_new(&parts);
     return true;
 }
@@ -211,8 +222,6 @@ static void make_gateway(struct worker *w)
     size_t rings_n = bytes / sizeof(struct tb_trace_ring);
     for (size_t i = 0; i < rings_n && i < RINGS_MAX; i++)
         w->rings[i] = &rings[i];
-    void *memory = tb_seat_region(w->seat, "metrics", &bytes);
-    w->metrics = tb_metrics_open(memory, bytes);
     w->access_log = tb_sink_new(STDERR_FILENO, ACCESS_HOLD_BYTES);
     number_operations(w);
     struct tb_gateway_parts parts = {
@@ -421,6 +430,7 @@ int tb_worker_main(struct tb_seat *seat)
         return tb_seat_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);
+    open_metrics(&w);
     if (!make_scripts(&w))
         return tb_seat_refuse(seat, "%s", w.why);
     make_gateway(&w);

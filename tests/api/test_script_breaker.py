@@ -48,15 +48,9 @@ def script(it):
     return it.http.get(f"/scripts/v1/scripts/{it.script}").json()
 
 
-def metric(sandbox, name):
-    with sandbox.client(token=None) as anyone:
-        page = anyone.get("/metrics").text
-    return int(next(line for line in page.splitlines() if line.startswith(name + " ")).split()[1])
-
-
 def test_what_one_worker_turns_off_is_off_on_all_and_comes_back(sandbox, clients):
     it = Scripted(sandbox, FAILING)
-    everywhere, before = clients(it), metric(sandbox, "tongbao_script_off_total")
+    everywhere, before = clients(it), sandbox.metric("tongbao_script_off_total")
     assert {ask(client).status_code for client in everywhere} == {200}
     turn_off(it, everywhere[0])
     turned = time.monotonic()
@@ -64,14 +58,14 @@ def test_what_one_worker_turns_off_is_off_on_all_and_comes_back(sandbox, clients
     [breaker] = script(it)["breakers"]
     assert (breaker["hook"], breaker["version"], breaker["off"], breaker["times"]) == ("on_request", 1, True, 1)
     assert "as asked" in breaker["why"]
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     answers = [ask(client) for client in everywhere]
     assert all(is_off(answer) for answer in answers), "every worker has heard of it"
     assert {it.trace(answer)["scripts"][0]["verdict"] for answer in answers} == {"off"}
     [listed] = [row for row in json.loads(sandbox.cli("script", "list", "--json")) if row["id"] == it.script]
     assert listed["off"] is True
-    assert metric(sandbox, "tongbao_script_off_total") == before + 1
-    assert metric(sandbox, "tongbao_script_passed_by_total") >= CONNECTIONS
+    assert sandbox.metric("tongbao_script_off_total") == before + 1
+    assert sandbox.metric("tongbao_script_passed_by_total") >= CONNECTIONS
     assert it.one("select count(*) from oauth.act where object = %s and act = 'script.turn_off'", it.script) == 1
 
     time.sleep(max(0, turned + OFF_S + 0.5 - time.monotonic()))
@@ -80,7 +74,7 @@ def test_what_one_worker_turns_off_is_off_on_all_and_comes_back(sandbox, clients
     again = [ask(client, fails=True) for client in everywhere]
     assert not is_off(again[0]), "that call was made, and failed"
     wait_until(lambda: script(it)["breakers"][0]["times"] == 2, 2, "where it goes on failing, a few times are enough")
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     assert all(is_off(ask(client)) for client in everywhere)
     assert it.one("select count(*) from oauth.act where object = %s and act = 'script.turn_off'", it.script) == 1
 
@@ -90,10 +84,10 @@ def test_an_activation_calls_a_hook_that_was_off_at_once(sandbox, clients):
     everywhere = clients(it)
     turn_off(it, everywhere[0])
     wait_until(lambda: script(it)["breakers"], 2, "the partner is told")
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     it.point(1)
     assert script(it)["breakers"] == []
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     assert {ask(client).status_code for client in everywhere} == {200}
 
 
@@ -103,7 +97,7 @@ def test_a_recording_that_begins_calls_nothing_that_is_off(sandbox, clients):
     turn_off(it, everywhere[0])
     wait_until(lambda: script(it)["breakers"], 2, "the partner is told")
     it.http.http.put("/scripts/v1/recording", json={"days": 1})
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     assert all(is_off(ask(client)) for client in everywhere)
 
 
@@ -119,7 +113,7 @@ def test_a_canary_that_fails_takes_nothing_from_the_version_before(sandbox):
     it = Scripted(sandbox, "return {}")
     bad = it.push(hook("error('always')"))
     it.point(bad, previous=1, canary=50)
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     verdicts = []
     for _ in range(120):
         answer = it.http.get(ACCOUNTS)
@@ -137,7 +131,7 @@ def test_news_of_what_does_not_run_any_more_turns_nothing_off(sandbox, clients):
     off = "select script.note_failure(%s, %s, %s, 'on_request', 'error', %s, 'x', now() - %s * interval '1 s', now() + interval '1 hour')"
     it.run(off, it.book, it.script, 1, "retired", 0)
     it.run(off, it.book, it.script, 2, "before the activation", 60)
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     assert script(it)["breakers"] == [] and {ask(client).status_code for client in clients(it)} == {200}
 
 
@@ -147,7 +141,7 @@ def test_a_rollback_counts_on_every_worker_within_half_a_second(sandbox, clients
     bad = it.push(hook('return { deny = { code = "wrong" } }'))
     for _ in range(5):
         it.point(bad, previous=1)
-        time.sleep(KNOWN_WITHIN_S)
+        it.await_workers()
         assert {ask(client).status_code for client in everywhere} == {403}
         it.point(1, kind="rollback")
         rolled_back, asked = time.monotonic(), 0.0
@@ -156,6 +150,18 @@ def test_a_rollback_counts_on_every_worker_within_half_a_second(sandbox, clients
         worst = max(worst, asked)
     print(f"the last of {WORKERS} workers denied {worst * 1000:.0f} ms after a rollback")
     assert worst < KNOWN_WITHIN_S
+
+
+def test_that_an_activation_counts_everywhere_can_be_seen(sandbox):
+    it = Scripted(sandbox, "return {}")
+    before = sandbox.metric("tongbao_script_generation")
+    it.point(1)
+    generation = it.one("select generation from script.script where id = %s", it.script)
+    assert before < generation
+    it.await_workers()
+    assert sandbox.metric("tongbao_script_generation") == generation
+    sandbox.reload()
+    assert sandbox.metric("tongbao_script_generation") == generation, "a worker that begins knows all before it serves"
 
 
 def when_denied(client):
@@ -178,7 +184,7 @@ def test_long_calls_leave_a_script_alone_until_they_are_made_up_for():
         assert it.trace(answers[-1])["scripts"][0]["verdict"] == "too long"
         assert quick.http.get(ACCOUNTS).status_code == 200, "it is the partner's own share"
         it.point(1)
-        time.sleep(KNOWN_WITHIN_S)
+        it.await_workers()
         assert [it.http.get(ACCOUNTS).status_code for _ in range(3)].count(403) >= 2
-        assert script(it)["breakers"] == [] and metric(own, "tongbao_script_budget_total") == 0
+        assert script(it)["breakers"] == [] and own.metric("tongbao_script_budget_total") == 0
         wait_until(lambda: it.http.get(ACCOUNTS).status_code == 200, 5, "a call is settled, and made again")

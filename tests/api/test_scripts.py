@@ -9,7 +9,7 @@ import pytest
 from harness.sandbox import wait_until
 from harness.client import assert_problem
 from harness.partner import Partner, new_id
-from harness.scripted import KNOWN_WITHIN_S, SETTLE, Scripted, answering, hook
+from harness.scripted import KNOWN_WITHIN_S, SETTLE, Scripted, answering, await_workers, hook
 
 PAYMENTS = "/e-payment/v1/payments"
 
@@ -116,10 +116,10 @@ def test_approvals_of_a_consent_are_counted(sandbox, fapi):
         customer.rows("insert into script.version (book, script, version, created_at, digest, author, reviewer, state, source)"
                       " values (%s, %s, %s, now(), sha256(convert_to(%s, 'UTF8')), 'a', 'b', 'reviewed', %s)",
                       customer.book, script, version, source, source)
-        customer.rows("select script.point(%s, %s, %s, null, 100, 'deny', 'skip', 'activate', 'b', now())",
-                      customer.book, script, version)
+        [(generation,)] = customer.rows("select script.point(%s, %s, %s, null, 100, 'deny', 'skip', 'activate', 'b', now())",
+                                        customer.book, script, version)
         customer.rows(SETTLE, customer.book, script)
-        time.sleep(KNOWN_WITHIN_S)
+        await_workers(sandbox, generation)
         answer = customer.pay(token, 10)
         assert answer.status_code == status, answer.text
     assert "1 of the 2 approvals" in assert_problem(answer, 403, "approvals_required")["detail"]
@@ -206,7 +206,7 @@ def test_a_failing_script_follows_its_policy(sandbox, body, ended):
     wait_until(it.failures, 2, "the failure is written down")
     assert it.failures()[0][:2] == ("on_request", ended)
     it.point(1, on_request="allow")
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     answer = it.pay()
     assert answer.status_code == 201
     assert it.trace(answer)["scripts"][0]["verdict"] == ended
@@ -227,7 +227,7 @@ def test_a_script_that_fails_on_the_answer_undoes_nothing(sandbox, body, ended):
     assert answer.status_code == 201 and answer.json()["state"] == "succeeded"
     assert it.trace(answer)["scripts"][0]["verdict"] == ended
     it.point(1, on_response="withhold")
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     key = str(uuid.uuid4())
     reference = f"T-{uuid.uuid4()}"
     assert_problem(it.pay(66, key=key, reference=reference), 502, "answer_withheld")
@@ -320,7 +320,7 @@ def test_activation_and_rollback_count_on_every_worker_within_half_a_second(sand
     clients = [it.client() for _ in range(8)]  # spread over the workers
     one, two = it.push("return {}"), it.push(hook('return { deny = { code = "off" } }'))
     it.point(one)
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     for version, previous, kind, status in ((two, one, "activate", 403), (one, None, "rollback", 200),
                                             (two, one, "activate", 403), (None, None, "stop", 200)):
         it.point(version, previous, kind=kind)
@@ -332,7 +332,7 @@ def test_a_canary_meets_its_share_of_the_requests(sandbox):
     it = Scripted(sandbox)
     old, new = it.push(hook('return { note = "old" }')), it.push(hook('return { deny = { code = "new" } }'))
     it.point(new, old, canary=20)
-    time.sleep(KNOWN_WITHIN_S)
+    it.await_workers()
     codes = [it.http.get("/accounts/v1/accounts").status_code for _ in range(400)]
     assert 40 <= codes.count(403) <= 120, codes.count(403)
     name = str(uuid.uuid4())
@@ -399,11 +399,7 @@ def test_a_lookup_on_the_answer_is_waited_for(sandbox):
 
 def test_calls_are_counted(sandbox):
     it = Scripted(sandbox, hook("error('x')"))
-    def read(name):
-        with sandbox.client(token=None) as anyone:
-            page = anyone.get("/metrics").text
-        return int(next(line for line in page.splitlines() if line.startswith(name + " ")).split()[1])
     names = ("tongbao_script_calls_total", "tongbao_script_errors_total", "tongbao_script_denied_total")
-    before = [read(name) for name in names]
+    before = [sandbox.metric(name) for name in names]
     it.pay()
-    assert [read(name) - was for name, was in zip(names, before)] == [1, 1, 1]
+    assert [sandbox.metric(name) - was for name, was in zip(names, before)] == [1, 1, 1]

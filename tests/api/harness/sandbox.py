@@ -140,6 +140,12 @@ class Sandbox:
         assert done.returncode == exit_code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def metric(self, name):
+        """What `/metrics` has for it now; a whole number without labels."""
+        with self.client(token=None) as anyone:
+            page = anyone.get("/metrics").text
+        return int(re.search(rf"^{name} (\d+)$", page, re.M)[1])
+
     def accounts(self, n):
         """Fresh funded CNY accounts of the demo partner."""
         return self.cli("world", "fill", "--accounts", str(n)).split()

@@ -7,13 +7,20 @@
 import time
 
 from .partner import DEMO_BOOK, Partner, new_id
+from .sandbox import wait_until
 
 KNOWN_WITHIN_S = 0.5
+"""What was activated counts on every worker, where nothing else runs."""
 
 # What runs is active: script.point only points.
 SETTLE = """update script.version v set state = case when v.version = s.version or v.version = s.previous and s.canary < 100
             then 'active' when v.state = 'active' then 'retired' else v.state end
             from script.script s where s.book = v.book and s.id = v.script and v.book = %s and v.script = %s"""
+
+
+def await_workers(sandbox, generation):
+    """Wait until every worker serves what the books had at this generation."""
+    wait_until(lambda: sandbox.metric("tongbao_script_generation") >= generation, KNOWN_WITHIN_S + 1, "every worker knows")
 
 
 def hook(body, name="on_request", arguments="request"):
@@ -56,8 +63,12 @@ class Scripted(Partner):
     def activate(self, source, **how):
         version = self.push(source)
         self.point(version, **how)
-        time.sleep(KNOWN_WITHIN_S)
+        self.await_workers()
         return version
+
+    def await_workers(self):
+        """Wait until every worker knows the script as the books do: what runs, what is off, and whether it is recorded."""
+        await_workers(self.sandbox, self.one("select generation from script.script where book = %s and id = %s", self.book, self.script))
 
     def put(self, table, key, value):
         """An entry of the partner's tables; `value` is JSON text."""

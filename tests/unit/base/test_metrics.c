@@ -84,6 +84,36 @@ static void sums_over_processes_and_keeps_what_the_dead_counted(void **state)
     memory_end(memory);
 }
 
+static void reach(struct tb_metrics *metrics)
+{
+    tb_gauge(metrics, TB_M_SCRIPT_GENERATION, 3);
+    assert_int_equal(sample(metrics, "tongbao_script_generation"), 3);
+}
+
+static void shows_the_lowest_of_the_living_that_have_set_it(void **state)
+{
+    (void)state;
+    void *memory = memory_new();
+    struct tb_metrics *opened[3];
+    for (size_t i = 0; i < COUNT(opened); i++)
+        opened[i] = tb_metrics_open(memory, tb_metrics_bytes());
+    assert_int_equal(sample(opened[0], "tongbao_script_generation"), 0);
+    tb_gauge(opened[0], TB_M_SCRIPT_GENERATION, 7);
+    tb_gauge(opened[1], TB_M_SCRIPT_GENERATION, 5);
+    assert_int_equal(sample(opened[2], "tongbao_script_generation"), 5);
+    for (int killed = 0; killed < 2; killed++) {
+        in_process(memory, reach, killed);
+        assert_int_equal(sample(opened[0], "tongbao_script_generation"), 5);
+    }
+    tb_gauge(opened[2], TB_M_SCRIPT_GENERATION, 0);
+    assert_int_equal(sample(opened[0], "tongbao_script_generation"), 0); /* that is a value, too */
+    tb_metrics_close(opened[2]);
+    tb_metrics_close(opened[1]);
+    assert_int_equal(sample(opened[0], "tongbao_script_generation"), 7);
+    tb_metrics_close(opened[0]);
+    memory_end(memory);
+}
+
 static void gives_each_living_process_a_row_of_its_own(void **state)
 {
     (void)state;
@@ -261,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_over_processes_and_keeps_what_the_dead_counted),
+        cmocka_unit_test(shows_the_lowest_of_the_living_that_have_set_it),
         cmocka_unit_test(gives_each_living_process_a_row_of_its_own),
         cmocka_unit_test(counts_on_without_a_row),
         cmocka_unit_test(puts_durations_into_powers_of_two),
