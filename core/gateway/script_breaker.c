@@ -31,14 +31,11 @@ bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_ho
 
 /* ---- holding up ---- */
 
-void tb_script_took(struct tb_script_row *row, int64_t cpu_ns, int64_t long_ms, int64_t now_ms)
+void tb_script_held(struct tb_script_row *row, int64_t held_ns, int64_t long_ms, int64_t now_ms)
 {
-    int64_t over_us = cpu_ns / 1000 - TB_SCRIPT_SHORT_US;
-    if (over_us <= 0)
-        return;
     if (row->settled_ms < now_ms)
         row->settled_ms = now_ms;
-    row->settled_ms += over_us / long_ms; /* us of ms a second */
+    row->settled_ms += held_ns / 1000 / long_ms; /* us of ms a second */
 }
 
 bool tb_script_too_long(const struct tb_script_row *row, int64_t now_ms)
@@ -149,7 +146,7 @@ void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t ve
     struct tb_script_breaker *breaker = find(row, version, hook);
     int64_t now_ms = tb_loop_now_ms(x->run.loop);
     count(metrics, result);
-    tb_script_took(row, result->cpu_ns, parts->config->script_long_ms, now_ms);
+    tb_script_held(row, result->held_ns, parts->config->script_long_ms, now_ms);
     if (result->end == TB_SCRIPT_ENDED || breaker == NULL) /* the client's doing, or over */
         return;
     bool failed = result->end != TB_SCRIPT_DONE;

@@ -6,10 +6,11 @@
  * After 30 s the hook is called again. What it did before is not forgotten, so if it goes on
  * failing it is off again at the next failure; an activation begins anew.
  *
- * A worker has one thread, so while a script computes nobody else is served. What a partner's calls
- * take beyond their first 200 us is therefore counted, whether they fail or not, and a partner that
- * has used up its share of the worker (script.long) is left alone until that is made up for. No
- * activation makes up for it. */
+ * A worker has one thread. A script that computes for long gives way to others every 50 us, but not
+ * everywhere: where a function of the host's is at work, or calls the script back, nobody else is
+ * served. What a partner's calls take so beyond 200 us at a stretch is counted, whether they fail
+ * or not, and a partner that has used up its share of the worker (script.long) is left alone until
+ * that is made up for. No activation makes up for it. */
 #ifndef TB_GATEWAY_SCRIPT_BREAKER_H
 #define TB_GATEWAY_SCRIPT_BREAKER_H
 
@@ -24,7 +25,6 @@ enum {
     TB_BREAKER_CALLS = 50,    /**< looked back on */
     TB_BREAKER_FAILURES = 20, /**< among them turn a hook off */
     TB_BREAKER_OFF_MS = 30 * 1000,
-    TB_SCRIPT_SHORT_US = 200,       /**< a call so short holds nobody up */
     TB_SCRIPT_SAVED_MS = 20 * 1000, /**< a share is saved for so long */
 };
 
@@ -35,11 +35,12 @@ struct tb_script_breaker {
     int64_t told_ms;      /**< when a failure was last written to the books */
 };
 
-/** Charge a partner for what a call took beyond TB_SCRIPT_SHORT_US.
+/** Charge a partner for what its call held up others.
+ *  @param held_ns  as in struct tb_script_result
  *  @param long_ms  script.long: what is settled in a second */
-void tb_script_took(struct tb_script_row *row, int64_t cpu_ns, int64_t long_ms, int64_t now_ms);
+void tb_script_held(struct tb_script_row *row, int64_t held_ns, int64_t long_ms, int64_t now_ms);
 
-/** Whether a partner's long calls have used up its share of this worker. */
+/** Whether a partner's calls have used up its share of this worker. */
 bool tb_script_too_long(const struct tb_script_row *row, int64_t now_ms);
 
 /** Whether the hook of a version is left alone because it failed too often. */

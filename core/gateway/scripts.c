@@ -32,6 +32,7 @@ struct tb_script_limits tb_script_limits_of(const struct tb_config *config)
         .memory_bytes = (size_t)config->script_memory_bytes,
         .object_bytes = (size_t)config->script_object_bytes,
         .cpu_us = config->script_cpu_ms * 1000,
+        .turn_us = tb_script_limits.turn_us,
         .wall_ms = config->script_wall_ms,
         .calls = (uint32_t)config->script_calls,
     };

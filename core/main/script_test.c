@@ -20,6 +20,7 @@ static const char WRAP_TAIL[] =
 static const struct tb_script_limits file_limits = {.memory_bytes = 64u << 20,
                                                     .object_bytes = 16u << 20,
                                                     .cpu_us = 1000 * 1000,
+                                                    .turn_us = 50,
                                                     .wall_ms = 10 * 1000,
                                                     .calls = 100000};
 static const int64_t FILE_CPU_NS = 5 * INT64_C(1000000000);

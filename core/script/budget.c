@@ -90,6 +90,13 @@ void tb_script_check(lua_State *lua)
     lua_error(lua);
 }
 
+/* Others wait, and no frame of the host's is in between. */
+static bool gives_way(lua_State *lua, const struct tb_script_spend *spend)
+{
+    return spend != NULL && tb_ticks() - spend->slice_ticks > spend->turn_ticks &&
+           lua_isyieldable(lua);
+}
+
 static void on_count(lua_State *lua, lua_Debug *where)
 {
     (void)where;
@@ -97,6 +104,10 @@ static void on_count(lua_State *lua, lua_Debug *where)
     script->churn = 0;
     tb_script_check(lua);
     set_pace(script);
+    if (gives_way(lua, script->spend)) {
+        script->spend->paused = true;
+        (void)lua_yield(lua, 0);
+    }
 }
 
 void tb_script_charge(lua_State *lua, size_t units)
@@ -111,7 +122,7 @@ void tb_script_charge(lua_State *lua, size_t units)
 
 /* ---- slices ---- */
 
-enum { LATELY_NS = 500 * 1000, SHORT_NS = 200 * 1000 };
+enum { LATELY_NS = 500 * 1000, SHORT_NS = TB_SCRIPT_SHORT_US * 1000 };
 
 /* The thread's clock, read not long ago: most slices are so short that asking for the time would be
  * a third of them. What ran since it was read is given to the slice on top of its budget. */
@@ -144,6 +155,10 @@ void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
                          (int64_t)((double)(ticks - lately.ticks) * lately.ns_per_tick);
     spend->slice_ticks = spend->ticks_from = ticks;
     spend->ticks_sure = sure_ticks(spend->cpu_left_ns);
+    spend->turn_ticks = lately.ns_per_tick == 0 ? UINT64_MAX
+                                                : (uint64_t)((double)script->limits->turn_us *
+                                                             1000.0 / lately.ns_per_tick);
+    spend->paused = false;
     set_pace(script);
 }
 
@@ -155,5 +170,6 @@ void tb_script_slice_end(struct tb_script *script)
     if (ns > SHORT_NS || lately.ns_per_tick == 0)
         ns = tb_thread_ns() - spend->cpu_from_ns;
     spend->cpu_left_ns -= ns > 0 ? ns : 0;
+    spend->held_ns += ns > SHORT_NS ? ns - SHORT_NS : 0;
     script->spend = NULL;
 }

@@ -1,7 +1,7 @@
-/* Calls: each is a coroutine of the state, in an environment of its own. A call that must wait
- * yields to the runner here, which waits on the fiber and resumes it: fibers are never switched
- * inside Lua's own frames. Outside protected calls nothing here may allocate in the state (see
- * script.c). */
+/* Calls: each is a coroutine of the state, in an environment of its own. A call that must wait, or
+ * has computed for long, yields to the runner here, which waits on the fiber and resumes it: fibers
+ * are never switched inside Lua's own frames. Outside protected calls nothing here may allocate in
+ * the state (see script.c). */
 #include "base/assert.h"
 #include "runtime/run.h"
 #include "script/state.h"
@@ -23,6 +23,7 @@ struct running {
     const struct tb_script_call *call;
     struct tb_script_result *out;
     struct tb_script_spend spend;
+    struct tb_script_spot spot;
     lua_State *thread;
     int anchor;          /* in the registry: keeps the thread from the collector */
     const char *refused; /* why the host went on no further; NULL: it did */
@@ -167,6 +168,15 @@ static struct tb_str copy_argument(struct tb_req *req, lua_State *thread, int in
     return (struct tb_str){tb_arena_text(tb_run_of(req)->arena, text, n), n};
 }
 
+/* Whether a call that has waited may go on. */
+static bool in_time(struct tb_req *req, struct running *running)
+{
+    running->spend.spent = tb_loop_now_ms(tb_run_of(req)->loop) > running->spend.wall_until_ms;
+    if (running->spend.spent)
+        running->refused = "the call has taken too long";
+    return !running->spend.spent;
+}
+
 /* The script asked for an entry of its partner's tables: wait for it and go on. */
 static tb_err TB_SUSPENDS answer_lookup(struct tb_req *req, struct running *running,
                                         int *out_status)
@@ -184,15 +194,21 @@ static tb_err TB_SUSPENDS answer_lookup(struct tb_req *req, struct running *runn
                                                 : "a call has at most 16 lookups";
         return NULL;
     }
+    tb_script_leave_line(&running->spot);
     tb_err err = call->lookup(req, call->lookup_arg, table, key, &entry);
     if (err != NULL)
         return err;
-    running->spend.spent = tb_loop_now_ms(tb_run_of(req)->loop) > running->spend.wall_until_ms;
-    if (running->spend.spent)
-        running->refused = "the call has taken too long";
-    else if ((*out_status = hand_over(running, entry)) == 0)
+    if (in_time(req, running) && (*out_status = hand_over(running, entry)) == 0)
         *out_status = resume(running, 1);
     json_decref(entry);
+    return NULL;
+}
+
+/* The script has computed for long: others have their turn before it goes on. */
+static tb_err TB_SUSPENDS give_way(struct tb_req *req, struct running *running, int *out_status)
+{
+    TB_TRY(tb_script_next_turn(req, &running->spot));
+    *out_status = in_time(req, running) ? resume(running, 0) : LUA_ERRRUN;
     return NULL;
 }
 
@@ -239,7 +255,8 @@ static tb_err TB_SUSPENDS run_to_end(struct tb_req *req, struct running *running
 {
     int status = start(running);
     while (status == LUA_YIELD)
-        TB_TRY(answer_lookup(req, running, &status));
+        TB_TRY(running->spend.paused ? give_way(req, running, &status)
+                                     : answer_lookup(req, running, &status));
     if (status == 0)
         return finish(req, running);
     fail(running, status);
@@ -292,10 +309,12 @@ tb_err TB_SUSPENDS tb_script_run(struct tb_req *req, struct tb_script *script,
     script->running++;
     script->calls++;
     tb_err err = run_to_end(req, &running);
+    tb_script_leave_line(&running.spot);
     script->running--;
     if (err != NULL)
         out->end = TB_SCRIPT_ENDED;
     out->cpu_ns = script->limits->cpu_us * 1000 - running.spend.cpu_left_ns;
+    out->held_ns = running.spend.held_ns;
     close_thread(&running);
     return err;
 }

@@ -19,6 +19,7 @@ enum { LOST_BYTES = 64, PIECE_BYTES = 512, JUMPS = 1000, FIRST_PAUSE = 300 /* pe
 const struct tb_script_limits tb_script_limits = {.memory_bytes = 4u << 20,
                                                   .object_bytes = 320u << 10,
                                                   .cpu_us = 5000,
+                                                  .turn_us = 50,
                                                   .wall_ms = 1000,
                                                   .calls = 100000};
 

@@ -33,7 +33,8 @@ enum {
     TB_SCRIPT_SOURCE_BYTES = 64 * 1024, /**< of a script's text */
     TB_SCRIPT_WHY_BYTES = 512,          /**< of what is said about a failure */
     TB_SCRIPT_HOOK_BYTES = 32,
-    TB_SCRIPT_LOOKUPS = 16, /**< of one call: each is a query */
+    TB_SCRIPT_LOOKUPS = 16,   /**< of one call: each is a query */
+    TB_SCRIPT_SHORT_US = 200, /**< computing so long at a stretch holds nobody up */
 };
 
 /** What one state may take and one call may spend. */
@@ -41,12 +42,14 @@ struct tb_script_limits {
     size_t memory_bytes; /**< of the state with all its calls */
     size_t object_bytes; /**< of one string, table part or stack */
     int64_t cpu_us;      /**< of one call, without its waits */
+    int64_t turn_us;     /**< at a stretch; then others on this thread have their turn */
     int64_t wall_ms;     /**< of one call, with its waits */
     uint32_t calls;      /**< a state is worn after so many */
 };
 
-/** 4 MiB, 320 KiB, 5 ms, 1 s, 100,000 calls. The size of an object bounds a script's own Lua stack,
- * too: to leave 5,000 calls of xpcall that stand in each other would take longer than the budget.
+/** 4 MiB, 320 KiB, 5 ms, 50 us, 1 s, 100,000 calls. The size of an object bounds a script's own Lua
+ * stack, too: to leave 5,000 calls of xpcall that stand in each other would take longer than the
+ * budget.
  */
 extern const struct tb_script_limits tb_script_limits;
 
@@ -127,6 +130,7 @@ struct tb_script_result {
     json_t *decision; /**< what the hook returned, in the request's arena; NULL: nothing */
     char why[TB_SCRIPT_WHY_BYTES]; /**< how it failed, with the script's line; "" otherwise */
     int64_t cpu_ns;
+    int64_t held_ns; /**< of it, what held up others: beyond TB_SCRIPT_SHORT_US at a stretch */
     uint32_t lookups;
 };
 
@@ -134,9 +138,11 @@ const char *tb_script_end_word(enum tb_script_end end);
 
 /** Run a hook, which the script must have.
  *  @return NULL, with everything about the script in *out, whatever it did; an error only where
- *          the request itself cannot go on (TB_E_CANCELLED, TB_E_DEADLINE while waiting for a
- *          lookup; TB_E_INTERNAL: the arena is full)
- *  Waits: only inside tb.lookup. Other calls may run in the same state meanwhile. */
+ *          the request itself cannot go on (TB_E_CANCELLED, TB_E_DEADLINE while it waits;
+ *          TB_E_INTERNAL: the arena is full)
+ *  Waits: in tb.lookup, and after every turn_us of computing, except within a function of the
+ *  host's that calls the script back (tostring with a __tostring). Other calls may run in the same
+ *  state meanwhile. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_script_run(struct tb_req *req, struct tb_script *script,
                                               const struct tb_script_call *call,
                                               struct tb_script_result *out);

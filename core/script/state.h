@@ -2,6 +2,7 @@
 #ifndef TB_SCRIPT_STATE_H
 #define TB_SCRIPT_STATE_H
 
+#include "runtime/fiber.h"
 #include "script/script.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -35,13 +36,24 @@ struct tb_pattern;
 struct tb_script_spend {
     int64_t cpu_left_ns;  /**< of the budget, at the beginning of this slice */
     int64_t cpu_from_ns;  /**< the thread's clock at the beginning of this slice, about */
-    uint64_t slice_ticks; /**< the counter at that moment */
+    int64_t held_ns;      /**< of all slices, what was beyond TB_SCRIPT_SHORT_US */
+    uint64_t slice_ticks; /**< the counter at the slice's beginning */
+    uint64_t turn_ticks;  /**< after so many a slice gives way to others */
     int64_t wall_until_ms;
     uint64_t ticks_from, ticks_sure; /**< within so many ticks no clock needs to be asked */
     uint64_t random;                 /**< state of tb.random */
     int64_t now_ms;
     bool spent;
     bool raised; /**< the script was told */
+    bool paused; /**< it yielded to let others have their turn, and asks for nothing */
+};
+
+/** A call's place in the line of those that have more to compute. It lives in the runner's frame,
+ *  zeroed at first. */
+struct tb_script_spot {
+    struct tb_script_spot *next;
+    struct tb_wake wake;
+    bool in_line;
 };
 
 /** Where small blocks come from. */
@@ -117,6 +129,16 @@ void tb_script_say(char *why, size_t why_bytes, const char *words);
 
 /** Lay ready in the registry what calls are made of. Raises for want of memory. */
 void tb_script_open_calls(lua_State *lua);
+
+/* ---- turns.c ---- */
+
+/** Wait until all others on this worker had their turn, and the calls ahead in the line a slice.
+ *  @return NULL; TB_E_DEADLINE or TB_E_CANCELLED: it is in the line no more */
+tb_err TB_NODISCARD TB_SUSPENDS tb_script_next_turn(struct tb_req *req,
+                                                    struct tb_script_spot *spot);
+
+/** Let the next go on. It may not have been in the line. */
+void tb_script_leave_line(struct tb_script_spot *spot);
 
 /* ---- library ---- */
 
