@@ -104,7 +104,7 @@ static tb_err TB_SUSPENDS tell(struct tb_req *req, void *arg)
 }
 
 static void tell_failure(struct tb_exchange *x, const struct tb_script_row *row, int32_t version,
-                         enum tb_script_hook hook, const struct tb_script_result *result, bool off)
+                         enum tb_script_hook hook, const char *ended, const char *why, bool off)
 {
     struct telling *t = tb_mem(sizeof(*t));
     t->store = tb_gateway_parts(x->gateway)->store;
@@ -113,12 +113,29 @@ static void tell_failure(struct tb_exchange *x, const struct tb_script_row *row,
     t->at_ms = tb_loop_wall_ms(x->run.loop);
     t->until_ms = off ? t->at_ms + TB_BREAKER_OFF_MS : 0;
     t->hook = tb_script_hook_row(hook)->name;
-    t->ended = tb_script_end_word(result->end);
+    t->ended = ended;
     memcpy(t->script, row->id, sizeof(t->script));
     memcpy(t->request, x->request_id, sizeof(x->request_id));
-    tb_script_words(t->why, sizeof(t->why), result->why);
+    tb_script_words(t->why, sizeof(t->why), why);
     if (tb_run_detached(x->run.loop, "script failure", tell, t, TELL_WITHIN_MS) != NULL)
         tb_mem_free(t);
+}
+
+/* A hook's failures are told once in TELL_MS at most. */
+static bool may_tell(struct tb_script_breaker *breaker, int64_t now_ms)
+{
+    if (now_ms - breaker->told_ms < TELL_MS)
+        return false;
+    breaker->told_ms = now_ms;
+    return true;
+}
+
+void tb_script_note_too_long(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
+                             enum tb_script_hook hook, const char *why)
+{
+    struct tb_script_breaker *breaker = find(row, version, hook);
+    if (breaker != NULL && may_tell(breaker, tb_loop_now_ms(x->run.loop)))
+        tell_failure(x, row, version, hook, "too long", why, false);
 }
 
 /* ---- counting ---- */
@@ -158,8 +175,6 @@ void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t ve
         breaker->off_until_ms = now_ms + TB_BREAKER_OFF_MS;
         tb_count(metrics, TB_M_SCRIPT_OFF, 1);
     }
-    if (!off && now_ms - breaker->told_ms < TELL_MS)
-        return;
-    breaker->told_ms = now_ms;
-    tell_failure(x, row, version, hook, result, off);
+    if (may_tell(breaker, now_ms) || off)
+        tell_failure(x, row, version, hook, tb_script_end_word(result->end), result->why, off);
 }

@@ -52,6 +52,11 @@ bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_ho
 void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
                     enum tb_script_hook hook, const struct tb_script_result *result);
 
+/** Write down that a hook was not called because of tb_script_too_long, at most once a second.
+ *  Waits: no, as above. */
+void tb_script_note_too_long(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
+                             enum tb_script_hook hook, const char *why);
+
 /** Leave alone what other workers have turned off.
  *  @param off  `off` of script.changes; absent: nothing is */
 void tb_script_breakers_hear(struct tb_script_row *row, struct tb_str off, struct tb_loop *loop);

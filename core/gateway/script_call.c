@@ -57,6 +57,8 @@ tb_err TB_SUSPENDS tb_script_begin(struct tb_exchange *x, enum tb_script_hook ho
                             : "its calls have lately taken all the time there is for them";
         tb_count(parts->metrics, TB_M_SCRIPT_PASSED_BY, 1);
         tb_script_trace(x, hook, failing ? "off" : "too long", NULL);
+        if (!failing)
+            tb_script_note_too_long(x, x->script, x->script_version, hook, turn->off);
         return NULL;
     }
     TB_TRY(tb_scripts_hold(&x->run.req, parts->scripts, x->script, x->script_version, &turn->script,

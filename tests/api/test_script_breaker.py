@@ -185,6 +185,9 @@ def test_long_calls_leave_a_script_alone_until_they_are_made_up_for():
             refused = answers[-1]
             assert "all the time there is for them" in assert_problem(refused, 403, "script_failed")["detail"]
             assert partner.trace(refused)["scripts"][0]["verdict"] == "too long"
+            [told] = wait_until(lambda: script(partner)["failures"], 2, "the partner is told")
+            assert (told["hook"], told["version"], told["ended"]) == ("on_request", 2, "too long")
+            assert told["request_id"] == refused.headers["x-request-id"] and told["why"] in refused.json()["detail"]
         assert quick.http.get(ACCOUNTS).status_code == 200, "it is the partner's own share"
         it.activate(hook(""))
         assert it.http.get(ACCOUNTS).status_code == 403

@@ -92,7 +92,7 @@ create table script.failure (
     at      timestamptz not null,
     script  text        collate "C" not null,
     hook    text        collate "C" not null,
-    ended   text        collate "C" not null,   -- error, budget, memory, answer, ended
+    ended   text        collate "C" not null,   -- error, budget, memory, answer, too long
     request text        collate "C" not null,
     why     text        not null,
     primary key (book, script, at, request, hook),
