@@ -46,6 +46,8 @@ void tb_script_look_soon(struct tb_script *script)
  * counts slower than 1 GHz (x86-64) or 1 MHz (aarch64). */
 static uint64_t sure_ticks(int64_t ns)
 {
+    if (ns <= 0)
+        return 0;
 #if defined(__x86_64__)
     return (uint64_t)ns;
 #else
@@ -62,7 +64,7 @@ static bool used_up(struct tb_script *script)
         return false;
     int64_t left = spend->cpu_left_ns - (tb_thread_ns() - spend->cpu_from_ns);
     spend->ticks_from = tb_ticks();
-    spend->ticks_sure = left > 0 ? sure_ticks(left) : 0;
+    spend->ticks_sure = sure_ticks(left);
     spend->spent = left <= 0;
     return spend->spent;
 }

@@ -409,6 +409,7 @@ static int64_t try_text(const struct tb_script_limits *limits, struct tb_str tex
     if (tb_script_has(trial.script, "on_request")) {
         int64_t run_us = run(&trial, "on_request");
         us = run_us > us ? run_us : us;
+        TB_ASSERT(trial.result.cpu_ns / 1000 <= (int64_t)STRETCH * (CPU_US + OVER_US));
         TB_ASSERT(tb_script_bytes(trial.script) <= limits->memory_bytes);
     }
     if (probed)

@@ -199,6 +199,28 @@ static void leaves_the_line_when_its_request_ends(void **state)
     tb_loop_free(loop);
 }
 
+/* Also where what is left ends with a slice, so that the next one begins with less than nothing. */
+static void ends_when_its_slices_have_used_up_the_budget(void **state)
+{
+    (void)state;
+    struct tb_script_limits limits = *stage_limits();
+    limits.cpu_us = 1000 * stage_stretch();
+    limits.turn_us = 0;
+    limits.wall_ms = 5000 * stage_stretch();
+    for (int i = 0; i < 100; i++) {
+        char why[TB_SCRIPT_WHY_BYTES];
+        struct stage stage;
+        stage_begin(&stage, stage_hook("return 1"), "{}");
+        tb_script_free(stage.script);
+        stage.script = tb_script_new(&limits, tb_str(stage_hook("while true do end")), why,
+                                     sizeof why);
+        stage_run(&stage);
+        assert_int_equal(stage.result.end, TB_SCRIPT_BUDGET);
+        assert_non_null(strstr(stage.result.why, "the budget of this call is used up"));
+        stage_end(&stage);
+    }
+}
+
 static void ends_when_its_turns_have_taken_too_long(void **state)
 {
     (void)state;
@@ -223,6 +245,7 @@ int main(void)
         cmocka_unit_test(lets_others_have_their_turn),
         cmocka_unit_test(counts_what_could_not_give_way),
         cmocka_unit_test(leaves_the_line_when_its_request_ends),
+        cmocka_unit_test(ends_when_its_slices_have_used_up_the_budget),
         cmocka_unit_test(ends_when_its_turns_have_taken_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
