@@ -43,7 +43,8 @@ struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
     struct tb_scripts *scripts = tb_mem(sizeof(*scripts));
     scripts->parts = *parts;
     scripts->limits = tb_script_limits_of(parts->config);
-    scripts->states = tb_states_new(&scripts->limits, (size_t)parts->config->script_states);
+    scripts->states = tb_states_new(&scripts->limits, (size_t)parts->config->script_states,
+                                    (size_t)parts->config->script_states_bytes);
     scripts->buckets_n = FIRST_BUCKETS;
     scripts->buckets = tb_mem_array(FIRST_BUCKETS, sizeof(*scripts->buckets));
     return scripts;

@@ -9,6 +9,7 @@ struct slot {
     struct tb_script *script;
     struct slot *chain;         /* of one bucket */
     struct slot *newer, *older; /* by last call */
+    size_t bytes;               /* when it was last given back */
     uint32_t held;
     bool listed; /* false: replaced or evicted, and freed with its last release */
     size_t version_n;
@@ -17,18 +18,20 @@ struct slot {
 
 struct tb_states {
     const struct tb_script_limits *limits;
-    size_t most;
+    size_t most, most_bytes;
     struct slot **buckets;
     size_t buckets_n; /* a power of two */
     struct slot *newest, *oldest;
     struct tb_states_stats stats;
 };
 
-struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most)
+struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most,
+                                size_t most_bytes)
 {
     struct tb_states *states = tb_mem(sizeof *states);
     states->limits = limits;
     states->most = most;
+    states->most_bytes = most_bytes;
     states->buckets_n = 64;
     while (states->buckets_n < most)
         states->buckets_n *= 2;
@@ -87,15 +90,21 @@ static void drop(struct tb_states *states, struct slot *slot)
     *at = slot->chain;
     leave_list(states, slot);
     states->stats.states--;
+    states->stats.bytes -= slot->bytes;
     slot->listed = false;
     if (slot->held == 0)
         end(slot);
 }
 
+static bool too_many(const struct tb_states *states)
+{
+    return states->stats.states > states->most || states->stats.bytes > states->most_bytes;
+}
+
 static void make_room(struct tb_states *states)
 {
     struct slot *slot = states->oldest;
-    while (slot != NULL && states->stats.states > states->most) {
+    while (slot != NULL && too_many(states)) {
         struct slot *newer = slot->newer;
         if (slot->held == 0) {
             drop(states, slot);
@@ -106,6 +115,13 @@ static void make_room(struct tb_states *states)
 }
 
 /* ---- taking and giving back ---- */
+
+static void weigh(struct tb_states *states, struct slot *slot)
+{
+    size_t bytes = tb_script_bytes(slot->script);
+    states->stats.bytes += bytes - slot->bytes;
+    slot->bytes = bytes;
+}
 
 static struct tb_script *hold(struct tb_states *states, struct slot *slot)
 {
@@ -150,6 +166,7 @@ struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version,
     script->owner = slot;
     states->stats.states++;
     states->stats.made++;
+    weigh(states, slot);
     hold(states, slot);
     make_room(states);
     return script;
@@ -159,20 +176,18 @@ void tb_states_release(struct tb_states *states, struct tb_script *script)
 {
     struct slot *slot = script->owner;
     TB_ASSERT(slot->held > 0);
-    if (--slot->held > 0)
-        return;
-    if (!slot->listed)
-        end(slot);
-    else
+    slot->held--;
+    if (slot->listed) {
+        weigh(states, slot);
         make_room(states);
+    } else if (slot->held == 0) {
+        end(slot);
+    }
 }
 
 struct tb_states_stats tb_states_stats(const struct tb_states *states)
 {
-    struct tb_states_stats stats = states->stats;
-    for (const struct slot *slot = states->newest; slot != NULL; slot = slot->older)
-        stats.bytes += tb_script_bytes(slot->script);
-    return stats;
+    return states->stats;
 }
 
 void tb_states_free(struct tb_states *states)

@@ -1,6 +1,6 @@
 /* The states of one worker: one for each version of a script that was called lately. How many there
- * are is bounded; the one that was not called for the longest time gives way. A state that is worn
- * is replaced with the next call.
+ * are and what they take is bounded; the one that was not called for the longest time gives way. A
+ * state that is worn is replaced with the next call.
  *
  *     struct tb_script *script = tb_states_find(states, version);
  *     if (script == NULL) {
@@ -19,9 +19,13 @@ struct tb_states;
 
 enum { TB_STATES_VERSION_BYTES = 64 };
 
-/** @param limits  of each state; borrowed
- *  @param most    states kept; those that are in a call are never given up, so there can be more */
-struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most);
+/** @param limits      of each state; borrowed
+ *  @param most        states kept; those that are in a call are never given up, so there can be
+ * more
+ *  @param most_bytes  what they may take together, as tb_script_bytes counts, when no call is under
+ *                     way */
+struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most,
+                                size_t most_bytes);
 void tb_states_free(struct tb_states *states);
 
 /** The state of a version, held for the caller until it is released; NULL when there is none that
