@@ -88,7 +88,7 @@ uint64_t tb_script_seed(struct tb_str request_id);
  *  @param out  NULL with the reason in `why` when its text is not acceptable
  *  @return NULL; errors of tb_query. Waits: when the text must be loaded. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_scripts *scripts,
-                                                const struct tb_script_row *row, int32_t version,
+                                                struct tb_script_row *row, int32_t version,
                                                 struct tb_script **out, char *why,
                                                 size_t why_bytes);
 void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script);

@@ -131,31 +131,35 @@ static struct tb_script *hold(struct tb_states *states, struct slot *slot)
     return slot->script;
 }
 
-struct tb_script *tb_states_find(struct tb_states *states, struct tb_str version)
+static struct slot *find(struct tb_states *states, struct tb_str version)
 {
     struct slot *slot = *bucket_of(states, version);
     while (slot != NULL && !tb_str_eq(version_of(slot), version))
         slot = slot->chain;
-    if (slot == NULL)
-        return NULL;
-    if (!tb_script_worn(slot->script))
-        return hold(states, slot);
-    states->stats.worn++;
-    drop(states, slot);
-    return NULL;
+    return slot;
+}
+
+struct tb_script *tb_states_find(struct tb_states *states, struct tb_str version)
+{
+    struct slot *slot = find(states, version);
+    return slot == NULL || tb_script_worn(slot->script) ? NULL : hold(states, slot);
 }
 
 struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version, struct tb_str text,
                                 char *why, size_t why_bytes)
 {
     TB_ASSERT(version.n > 0 && version.n <= TB_STATES_VERSION_BYTES);
-    struct tb_script *script = tb_states_find(states, version);
-    if (script != NULL)
-        return script;
-    script = tb_script_new(states->limits, text, why, why_bytes);
+    struct slot *slot = find(states, version), **bucket = bucket_of(states, version);
+    if (slot != NULL && !tb_script_worn(slot->script))
+        return hold(states, slot);
+    if (slot != NULL) {
+        states->stats.worn++;
+        drop(states, slot);
+    }
+    struct tb_script *script = tb_script_new(states->limits, text, why, why_bytes);
     if (script == NULL)
         return NULL;
-    struct slot *slot = tb_mem(sizeof *slot), **bucket = bucket_of(states, version);
+    slot = tb_mem(sizeof *slot);
     slot->script = script;
     slot->listed = true;
     slot->version_n = version.n;

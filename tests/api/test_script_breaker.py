@@ -193,3 +193,15 @@ def test_long_calls_leave_a_script_alone_until_they_are_made_up_for():
         assert it.http.get(ACCOUNTS).status_code == 403
         assert script(it)["breakers"] == [] and own.metric("tongbao_script_budget_total") == 0
         wait_until(lambda: brief.http.get(ACCOUNTS).status_code == 200, 30, "a call is settled, and made again")
+
+
+def test_a_text_that_is_read_anew_for_every_call_is_charged_as_its_calls_are():
+    """Each call leaves the state so full that it is not used again, and the text is long."""
+    with Sandbox(settings={"TB_WORKERS": "1", "TB_SCRIPT_LONG": "1ms"}) as own:
+        fill = "local t = {} for i = 1, 56 do t[i] = ('x'):rep(40000) .. i end "
+        table = "local list = {" + ",".join(f"'{i:07}'" for i in range(6000)) + "}\n"
+        it, answers = Scripted(own, table + hook(fill)), []
+        while len(answers) < 500 and (not answers or answers[-1].status_code == 200):
+            answers.append(it.http.get(ACCOUNTS))
+        assert "all the time there is for them" in assert_problem(answers[-1], 403, "script_failed")["detail"]
+        wait_until(lambda: own.metric("tongbao_script_states_worn_total") >= len(answers) - 2, 5, "the count is on the page")
