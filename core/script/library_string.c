@@ -22,8 +22,8 @@ enum {
  *  string.upper(text) → text
  *  As in Lua 5.1: in bytes, and letters are those of ASCII. */
 
-/* Originals that take and give one string, in one pass. */
-static const char *const KEPT[] = {"char", "len", "lower", "reverse", "sub", "upper", NULL};
+/* Originals that give one string, in one pass. */
+static const char *const ORIGINALS[] = {"char", "lower", "reverse", "sub", "upper", NULL};
 
 static size_t length(lua_State *lua, int index)
 {
@@ -38,6 +38,13 @@ static int call_original(lua_State *lua, int results)
     lua_insert(lua, 1);
     lua_call(lua, lua_gettop(lua) - 1, results);
     return lua_gettop(lua);
+}
+
+/* LuaJIT has these in assembly, which does not say where the stack ends: when memory does, the
+ * error is written over frames that are in use. Called from C they have it right. */
+static int original(lua_State *lua)
+{
+    return call_original(lua, 1);
 }
 
 /*** string.rep(text, times[, separator]) → text */
@@ -154,10 +161,10 @@ void tb_script_open_string(lua_State *lua)
     lua_getglobal(lua, "string");
     int originals = lua_gettop(lua);
     lua_createtable(lua, 0, 12);
-    for (const char *const *name = KEPT; *name != NULL; name++) {
-        lua_getfield(lua, originals, *name);
-        lua_setfield(lua, -2, *name);
-    }
+    lua_getfield(lua, originals, "len");
+    lua_setfield(lua, -2, "len");
+    for (const char *const *name = ORIGINALS; *name != NULL; name++)
+        wrap(lua, originals, *name, original);
     wrap(lua, originals, "rep", rep);
     wrap(lua, originals, "byte", byte);
     wrap(lua, originals, "format", format);

@@ -359,6 +359,10 @@ static void survives_the_end_of_memory_at_any_allocation(void **state)
         "local a = tb.lookup('a', 'b') for i = 1, 20 do pcall(tb.lookup, 'a', 'c' .. i) end",
         "local a = tb.lookup('a', 'b') return { { { { { { { { { a, a } } } } } } } } }",
         "local t = {} for i = 1, 30 do t[i] = ('x'):rep(300) .. i end return t",
+        ("local s, t = ('x'):rep(60), {} local function f(n) local a, b, c, d, e, f, g, h = 1, 2, 3, 4, 5, 6, 7, 8 "
+         "if n > 0 then n = deep(n - 1) return n + a + b + c + d + e + f + g + h end "
+         "for i = 1, 8 do pcall(function() t[i] = (s .. i):upper() .. (s .. i):sub(2) end) end return 0 end "
+         "deep = f f(6) ('x'):rep(1) for n = 1, 5 do if f(n) ~= 36 * n then error('lost') end end"),
         ("local m = setmetatable({}, { __index = function(_, k) return tb.lookup('a', k) end }) "
          "return { m.a, m.b }"),
         "table.sort({ 3, 2, 1 }) return { money.of(3, 'CNY'), pcall(error, {}), tb.replace('aba', 'b', 'c') }",
