@@ -6,7 +6,7 @@
  * After 30 s the hook is called again. What it did before is not forgotten, so if it goes on
  * failing it is off again at the next failure; an activation begins anew.
  *
- * A worker has one thread. A script that computes for long gives way to others every 50 us, but not
+ * A worker has one thread. A script that computes for long gives way to others, but not
  * everywhere: where a function of the host's is at work, or calls the script back, nobody else is
  * served. What a partner's calls take so beyond 200 us at a stretch is counted, whether they fail
  * or not, and a partner that has used up its share of the worker (script.long) is left alone until

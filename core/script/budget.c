@@ -124,7 +124,11 @@ void tb_script_charge(lua_State *lua, size_t units)
 
 /* ---- slices ---- */
 
-enum { LATELY_NS = 500 * 1000, SHORT_NS = TB_SCRIPT_SHORT_US * 1000 };
+enum {
+    LATELY_NS = 500 * 1000,
+    SHORT_NS = TB_SCRIPT_SHORT_US * 1000,
+    LATER_TURNS = 5, /* so many times as short as the first */
+};
 
 /* The thread's clock, read not long ago: most slices are so short that asking for the time would be
  * a third of them. What ran since it was read is given to the slice on top of its budget. */
@@ -146,6 +150,15 @@ static void look_at_the_clock(uint64_t ticks)
         lately.ns_per_tick = (double)us * 1000.0 / (double)(ticks - lately.origin.ticks);
 }
 
+/* Most calls end with their first slice. Whoever has given way once is in no hurry: a request that
+ * comes meanwhile waits for the rest of a slice, and that should be nothing beside what it takes.
+ */
+static uint64_t turn_ticks(int64_t turn_us, bool again)
+{
+    double ns = (double)turn_us * (again ? 1000.0 / LATER_TURNS : 1000.0);
+    return lately.ns_per_tick == 0 ? UINT64_MAX : (uint64_t)(ns / lately.ns_per_tick);
+}
+
 void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
 {
     TB_ASSERT(script->spend == NULL);
@@ -157,9 +170,7 @@ void tb_script_slice(struct tb_script *script, struct tb_script_spend *spend)
                          (int64_t)((double)(ticks - lately.ticks) * lately.ns_per_tick);
     spend->slice_ticks = spend->ticks_from = ticks;
     spend->ticks_sure = sure_ticks(spend->cpu_left_ns);
-    spend->turn_ticks = lately.ns_per_tick == 0 ? UINT64_MAX
-                                                : (uint64_t)((double)script->limits->turn_us *
-                                                             1000.0 / lately.ns_per_tick);
+    spend->turn_ticks = turn_ticks(script->limits->turn_us, spend->paused);
     spend->paused = false;
     set_pace(script);
 }

@@ -42,7 +42,8 @@ struct tb_script_limits {
     size_t memory_bytes; /**< of the state with all its calls */
     size_t object_bytes; /**< of one string, table part or stack */
     int64_t cpu_us;      /**< of one call, without its waits */
-    int64_t turn_us;     /**< at a stretch; then others on this thread have their turn */
+    int64_t turn_us;     /**< at a stretch; then others on this thread have their turn, and again
+                              after every fifth of it */
     int64_t wall_ms;     /**< of one call, with its waits */
     uint32_t calls;      /**< a state is worn after so many */
 };

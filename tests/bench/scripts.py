@@ -262,7 +262,7 @@ class Activations(threading.Thread):
                 time.sleep(max(0, due - time.monotonic()))
 
 
-def bench_activations(table, _, seconds=48, warm=12, partners=16, versions=100, rate=1000):
+def bench_activations(table, _, seconds=40, warm=35, partners=16, versions=100, rate=1000):
     settings = {**UNBOUND, "TB_SCRIPT_STATES": "64"}
     with Sandbox(build=BUILD, settings=settings) as sandbox:
         pin_workers(sandbox, SERVER_CORE)
