@@ -61,7 +61,7 @@ static void keeps_no_more_than_its_memory(void **state)
 {
     (void)state;
     enum { ROOM = 4 * 1024 * 1024 };
-    struct tb_states *states = tb_states_new(&tb_script_limits, 1000, ROOM);
+    struct tb_states *states = tb_states_new(stage_limits(), 1000, ROOM);
     char version[32], why[TB_SCRIPT_WHY_BYTES];
     struct tb_script *held[10];
     for (int i = 0; i < 50; i++) {
