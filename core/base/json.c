@@ -28,9 +28,14 @@ static const char *reason_of(const json_error_t *error)
     }
 }
 
-static void drop_json(void *json)
+static void end_json(void *json)
 {
     json_decref(json);
+}
+
+bool tb_json_defer(struct tb_arena *arena, json_t *json)
+{
+    return json != NULL && tb_arena_defer(arena, end_json, json);
 }
 
 tb_err tb_json_parse(struct tb_arena *arena, struct tb_str text,
@@ -46,7 +51,7 @@ tb_err tb_json_parse(struct tb_arena *arena, struct tb_str text,
         tb_json_describe(text, reason_of(&error), offset, out_error);
         return TB_E_BAD_JSON;
     }
-    if (arena != NULL && !tb_arena_defer(arena, drop_json, json)) {
+    if (arena != NULL && !tb_json_defer(arena, json)) {
         tb_json_describe(text, "out of memory", 0, out_error);
         return TB_E_INTERNAL;
     }

@@ -46,6 +46,10 @@ struct tb_json_error {
 tb_err TB_NODISCARD tb_json_check(struct tb_str text, const struct tb_json_limits *limits,
                                   struct tb_json_error *out_error);
 
+/** Let `json` end with the arena, which takes the caller's reference.
+ *  @return false when `json` is NULL, and past the arena's cap, where it has ended already */
+bool tb_json_defer(struct tb_arena *arena, json_t *json);
+
 /** Check and parse. Refused besides what tb_json_check refuses: duplicate member names, NUL in
  * strings, integers beyond int64, anything behind the value.
  *  @param arena  drops the value at its reset; NULL: the caller owns it (json_decref)

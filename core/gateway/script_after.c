@@ -46,11 +46,6 @@ static void add_links(struct tb_exchange *x, json_t *links)
     }
 }
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 /* Do as the script decided, wholly or not at all: then *result says why. */
 static void apply(struct tb_exchange *x, const json_t *answer, struct tb_script_result *result)
 {
@@ -83,7 +78,7 @@ static tb_err TB_SUSPENDS ask(struct tb_exchange *x, struct tb_script_turn *turn
     tb_err err = tb_json_parse(x->run.arena, x->reply, &limits, &answer, &where);
     if (err == NULL)
         response = json_pack("{s:i, s:O}", "status", x->status, "body", answer);
-    if (response == NULL || !tb_arena_defer(x->run.arena, drop, response)) {
+    if (!tb_json_defer(x->run.arena, response)) {
         tb_scripts_release(tb_gateway_parts(x->gateway)->scripts, turn->script);
         return err != NULL ? err : TB_E_INTERNAL;
     }

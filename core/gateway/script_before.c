@@ -36,11 +36,6 @@ static tb_err TB_SUSPENDS refuse(struct tb_exchange *x, tb_err err)
     return err;
 }
 
-static void free_json(void *json)
-{
-    json_decref(json);
-}
-
 /* ---- the parts of a decision ---- */
 
 static tb_err TB_SUSPENDS deny(struct tb_exchange *x, const json_t *denial)
@@ -120,7 +115,7 @@ static tb_err TB_SUSPENDS take_limit(struct tb_exchange *x, const json_t *limit)
 static tb_err change_body(struct tb_exchange *x, const json_t *patch, struct tb_str account)
 {
     json_t *changed = json_deep_copy(x->json);
-    if (changed == NULL || !tb_arena_defer(x->run.arena, free_json, changed))
+    if (!tb_json_defer(x->run.arena, changed))
         return TB_E_INTERNAL;
     if (patch != NULL && !tb_json_merge(changed, patch))
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the script's changes are nested too deep");

@@ -33,6 +33,8 @@ bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_ho
 
 void tb_script_held(struct tb_script_row *row, int64_t held_ns, int64_t long_ms, int64_t now_ms)
 {
+    if (held_ns <= 0)
+        return;
     if (row->settled_ms < now_ms)
         row->settled_ms = now_ms;
     row->settled_ms += held_ns / 1000 / long_ms; /* us of ms a second */

@@ -36,7 +36,7 @@ struct tb_script_breaker {
 };
 
 /** Charge a partner for what its call held up others.
- *  @param held_ns  as in struct tb_script_result
+ *  @param held_ns  as in struct tb_script_result; below 0: nothing
  *  @param long_ms  script.long: what is settled in a second */
 void tb_script_held(struct tb_script_row *row, int64_t held_ns, int64_t long_ms, int64_t now_ms);
 

@@ -1,5 +1,6 @@
 /* What a script's hooks are given: a copy of the request without tokens, keys or anything of
  * another partner. schemas/script/request.json says the same in words. */
+#include "base/json.h"
 #include "base/time.h"
 #include "crypto/grant.h"
 #include "gateway/gateway.h"
@@ -105,11 +106,6 @@ static json_t *json_of(const struct tb_script_member *member)
     return json_of_all(member->members, member->members_n);
 }
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 json_t *tb_script_request(struct tb_exchange *x)
 {
     size_t n;
@@ -119,7 +115,7 @@ json_t *tb_script_request(struct tb_exchange *x)
     if (members == NULL)
         return NULL;
     json_t *request = json_of_all(members, n);
-    if (!tb_arena_defer(x->run.arena, drop, request))
+    if (!tb_json_defer(x->run.arena, request))
         return NULL;
     return x->script_input = request;
 }

@@ -138,11 +138,6 @@ static bool still_fits(const struct shaping *s, const struct tb_schema *schema)
     return false;
 }
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 bool tb_script_shape(const json_t *answer, const json_t *decision, const struct tb_schema *schema,
                      struct tb_arena *arena, json_t **out, char *why, size_t why_bytes)
 {
@@ -154,7 +149,7 @@ bool tb_script_shape(const json_t *answer, const json_t *decision, const struct 
         return true;
     snprintf(why, why_bytes, "there is not enough memory to shape the answer");
     s.json = json_deep_copy(answer);
-    if (s.json == NULL || !tb_arena_defer(arena, drop, s.json))
+    if (!tb_json_defer(arena, s.json))
         return false;
     if (set != NULL &&
         (!json_is_object(s.json) || !may_set(&s, set) || !tb_json_merge(s.json, set)))

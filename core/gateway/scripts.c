@@ -229,8 +229,7 @@ static struct tb_script *make(struct tb_scripts *scripts, struct tb_script_row *
     int64_t began_ns = tb_thread_ns();
     struct tb_script *script = tb_states_add(scripts->states, version, text, why, why_bytes);
     int64_t held_ns = tb_thread_ns() - began_ns - TB_SCRIPT_SHORT_US * 1000;
-    if (held_ns > 0)
-        tb_script_held(row, held_ns, scripts->parts.config->script_long_ms, now_ms);
+    tb_script_held(row, held_ns, scripts->parts.config->script_long_ms, now_ms);
     return script;
 }
 

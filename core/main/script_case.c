@@ -83,11 +83,6 @@ static bool are_tables(const json_t *tables, char *why, size_t why_bytes)
 
 /* ---- what a hook is given ---- */
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 /* A payment on a Monday morning: what a test's request does not say. */
 static json_t *usual_request(const char *now)
 {
@@ -108,7 +103,7 @@ static const json_t *fill_in(struct tb_req *req, const char *what, const struct 
     struct tb_arena *arena = tb_run_of(req)->arena;
     struct tb_schema_error error = {.pointer = NULL};
     size_t total = 0;
-    if (usual == NULL || !tb_arena_defer(arena, drop, usual)) {
+    if (!tb_json_defer(arena, usual)) {
         snprintf(why, why_bytes, "out of memory");
         return NULL;
     }

@@ -19,11 +19,6 @@ static const char SQL_BACKCHANNEL[] =
 
 /* ---- reading ---- */
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 /* What a request for accounts:read without details asks for. */
 static tb_err details_of_scope(struct tb_req *req, struct tb_asked *asked)
 {
@@ -31,7 +26,7 @@ static tb_err details_of_scope(struct tb_req *req, struct tb_asked *asked)
         return NULL;
     asked->details = json_pack("[{s:s, s:[s, s, s]}]", "type", "account_information", "permissions",
                                "balances", "entries", "details");
-    if (asked->details == NULL || !tb_arena_defer(tb_run_of(req)->arena, drop, asked->details))
+    if (!tb_json_defer(tb_run_of(req)->arena, asked->details))
         return TB_E_INTERNAL;
     return NULL;
 }

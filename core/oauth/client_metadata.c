@@ -427,16 +427,11 @@ static void assume_algorithms(json_t *metadata)
     assume(metadata, "require_signed_request_object", json_false());
 }
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 tb_err tb_client_metadata(struct tb_req *req, const json_t *asked,
                           const struct tb_metadata_rules *rules, json_t **out_effective)
 {
     json_t *metadata = json_object();
-    if (metadata == NULL || !tb_arena_defer(tb_run_of(req)->arena, drop, metadata))
+    if (!tb_json_defer(tb_run_of(req)->arena, metadata))
         return TB_E_INTERNAL;
     TB_TRY(take_members(req, asked, metadata));
     TB_TRY(check_flow(req, metadata));

@@ -12,11 +12,6 @@
 
 static const char SQL_ADD_SECRET[] = "select oauth.add_secret($1, $2, $3, null)";
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 tb_err tb_registration_read(struct tb_req *req, json_t **out_asked)
 {
     static const char TYPE[] = "application/json";
@@ -59,7 +54,7 @@ static tb_err vouch(struct tb_req *req, const json_t *asked, struct tb_str state
 {
     TB_TRY(tb_software_verify(req, statement, &out->vouched));
     json_t *merged = json_copy((json_t *)asked);
-    if (merged == NULL || !tb_arena_defer(tb_run_of(req)->arena, drop, merged) ||
+    if (!tb_json_defer(tb_run_of(req)->arena, merged) ||
         json_object_update(merged, out->vouched.claims) != 0)
         return TB_E_INTERNAL;
     *out_asked = merged;

@@ -44,15 +44,10 @@ tb_err TB_SUSPENDS tb_request_open(struct tb_req *req, const struct tb_oauth_cli
 
 /* ---- params ---- */
 
-static void drop(void *json)
-{
-    json_decref(json);
-}
-
 json_t *tb_request_params(struct tb_req *req)
 {
     json_t *params = json_object();
-    return tb_arena_defer(tb_run_of(req)->arena, drop, params) ? params : NULL;
+    return tb_json_defer(tb_run_of(req)->arena, params) ? params : NULL;
 }
 
 static tb_err put(struct tb_req *req, json_t *params, const char *name, json_t *value)

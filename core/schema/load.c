@@ -1,6 +1,7 @@
 /* From files to a linked program: the queue of subschemas, references between files, and the checks
  * that need the whole graph. */
 #include "base/assert.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "schema/builder.h"
 #include <stdio.h>
@@ -53,11 +54,6 @@ bool tb_builder_refuse(struct tb_builder *b, const char *format, ...)
 
 /* ---- files ---- */
 
-static void drop_json(void *json)
-{
-    json_decref(json);
-}
-
 /* The file `path`, read when it is met first. NULL when refused. */
 static const struct tb_schema_file *file_open(struct tb_builder *b, const char *path)
 {
@@ -86,7 +82,7 @@ static const struct tb_schema_file *file_open(struct tb_builder *b, const char *
         tb_builder_refuse(b, "%s, line %d: %s", path, error.line, error.text);
         return NULL;
     }
-    TB_ASSERT(tb_arena_defer(b->arena, drop_json, json));
+    TB_ASSERT(tb_json_defer(b->arena, json));
     struct tb_schema_file *file = &b->files[b->files_n++];
     *file = (struct tb_schema_file){.path = text(b, path, strlen(path)), .json = json};
     return file;

@@ -3,6 +3,7 @@
  * are never switched inside Lua's own frames. Outside protected calls nothing here may allocate in
  * the state (see script.c). */
 #include "base/assert.h"
+#include "base/json.h"
 #include "runtime/run.h"
 #include "script/state.h"
 #include <stdio.h>
@@ -212,11 +213,6 @@ static tb_err TB_SUSPENDS give_way(struct tb_req *req, struct running *running, 
     return NULL;
 }
 
-static void free_json(void *json)
-{
-    json_decref(json);
-}
-
 /* What the hook returned, as JSON. The call pays for this, too: a table can have thousands of
  * places with nothing in them, and stand in a list thousands of times. */
 static int read_result(struct running *running)
@@ -246,7 +242,7 @@ static tb_err finish(struct tb_req *req, struct running *running)
         snprintf(out->why, sizeof out->why, "what the hook returned is not JSON: %s", answer->why);
     }
     out->decision = answer->json;
-    if (out->decision != NULL && !tb_arena_defer(tb_run_of(req)->arena, free_json, out->decision))
+    if (out->decision != NULL && !tb_json_defer(tb_run_of(req)->arena, out->decision))
         return TB_E_INTERNAL;
     return NULL;
 }

@@ -5,6 +5,7 @@
  * and the budget has its say there, too. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/mem.h"
+#include "base/text.h"
 #include "script/state.h"
 #include <pcre2.h>
 #include <string.h>
@@ -104,13 +105,10 @@ static uint32_t range_end(struct tb_str rest)
         return kind != '\0' && strchr("EQoN", kind) != NULL ? LAST : 0x1ff;
     if (at + 2 >= rest.n || rest.at[at + 2] != '{')
         return 0xff;
-    static const char digits[] = "00112233445566778899aAbBcCdDeEfF";
-    const char *digit;
     uint32_t code = 0;
-    for (at += 3; at < rest.n && code <= LAST && rest.at[at] != '\0' &&
-                  (digit = strchr(digits, rest.at[at])) != NULL;
-         at++)
-        code = code * 16 + (uint32_t)(digit - digits) / 2;
+    int digit;
+    for (at += 3; at < rest.n && code <= LAST && (digit = tb_hex_digit(rest.at[at])) >= 0; at++)
+        code = code * 16 + (uint32_t)digit;
     return at < rest.n && rest.at[at] == '}' && code <= LAST ? code : LAST;
 }
 

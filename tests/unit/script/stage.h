@@ -59,10 +59,11 @@ static inline const struct tb_script_limits *stage_limits(void)
     return &limits;
 }
 
-static inline struct tb_script *stage_script(const char *source)
+static inline struct tb_script *stage_script(const struct tb_script_limits *limits,
+                                             const char *source)
 {
     char why[TB_SCRIPT_WHY_BYTES];
-    struct tb_script *script = tb_script_new(stage_limits(), tb_str(source), why, sizeof why);
+    struct tb_script *script = tb_script_new(limits, tb_str(source), why, sizeof why);
     if (script == NULL)
         fail_msg("refused: %s\n%s", why, source);
     return script;
@@ -85,14 +86,20 @@ static inline void stage_run(struct stage *stage)
     assert_null(tb_run_to_end(stage->loop, stage_act, stage, 60000));
 }
 
-static inline void stage_begin(struct stage *stage, const char *source, const char *input)
+static inline void stage_begin_within(struct stage *stage, const struct tb_script_limits *limits,
+                                      const char *source, const char *input)
 {
-    *stage = (struct stage){.loop = tb_loop_new(), .script = stage_script(source)};
+    *stage = (struct stage){.loop = tb_loop_new(), .script = stage_script(limits, source)};
     stage->call = (struct tb_script_call){.hook = "on_request",
                                           .input = json_loads(input, JSON_DECODE_ANY, NULL),
                                           .now_ms = 1700000000123,
                                           .seed = 7};
     assert_non_null(stage->call.input);
+}
+
+static inline void stage_begin(struct stage *stage, const char *source, const char *input)
+{
+    stage_begin_within(stage, stage_limits(), source, input);
 }
 
 static inline void stage_end(struct stage *stage)

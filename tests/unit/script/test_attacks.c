@@ -314,15 +314,10 @@ static void a_state_without_memory_left_is_not_used_again(void **state)
     (void)state;
     struct tb_script_limits patient = tb_script_limits;
     patient.cpu_us = 10000000; /* so that memory is what ends it, on a slow machine, too */
-    char why[TB_SCRIPT_WHY_BYTES];
     struct stage stage;
-    stage_begin(&stage, stage_hook("return 1"), "{}");
-    tb_script_free(stage.script);
-    stage.script = tb_script_new(
-        &patient,
-        tb_str(stage_hook("local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end")), why,
-        sizeof why);
-    assert_non_null(stage.script);
+    stage_begin_within(
+        &stage, &patient,
+        stage_hook("local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end"), "{}");
     stage_run(&stage);
     assert_int_equal(stage.result.end, TB_SCRIPT_MEMORY);
     assert_true(tb_script_worn(stage.script));

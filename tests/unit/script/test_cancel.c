@@ -250,12 +250,8 @@ static void ends_where_an_entry_does_not_fit(void **state)
     struct tb_script_limits limits = *stage_limits();
     limits.memory_bytes = 128 * 1024;
     for (size_t place = 0; place < COUNT(PLACES); place++) {
-        char why[TB_SCRIPT_WHY_BYTES];
         struct stage stage;
-        stage_begin(&stage, stage_hook("return 1"), "{}");
-        tb_script_free(stage.script);
-        stage.script = tb_script_new(&limits, tb_str(stage_hook(PLACES[place])), why, sizeof why);
-        assert_non_null(stage.script);
+        stage_begin_within(&stage, &limits, stage_hook(PLACES[place]), "{}");
         stage.call.lookup = big_entry;
         stage_run(&stage);
         assert_null(stage.err);
@@ -282,12 +278,8 @@ static void ends_when_its_waits_have_taken_too_long(void **state)
     struct tb_script_limits limits = *stage_limits();
     limits.wall_ms = 10;
     for (size_t place = 0; place < COUNT(PLACES); place++) {
-        char why[TB_SCRIPT_WHY_BYTES];
         struct stage stage;
-        stage_begin(&stage, stage_hook("return 1"), "{}");
-        tb_script_free(stage.script);
-        stage.script = tb_script_new(&limits, tb_str(stage_hook(PLACES[place])), why, sizeof why);
-        assert_non_null(stage.script);
+        stage_begin_within(&stage, &limits, stage_hook(PLACES[place]), "{}");
         stage.call.lookup = slow_entry;
         stage_run(&stage);
         assert_null(stage.err);

@@ -49,13 +49,10 @@ static void takes_whatever_its_functions_are_called_with(void **state)
     limits.cpu_us = 600 * INT64_C(1000000); /* it is not time that ends it */
     limits.memory_bytes = (size_t)64 << 20;
     for (size_t i = 0; i < COUNT(FUNCTIONS); i++) {
-        char why[TB_SCRIPT_WHY_BYTES], body[4096];
+        char body[4096];
         struct stage stage;
-        stage_begin(&stage, stage_hook("return 1"), "{}");
-        tb_script_free(stage.script);
         snprintf(body, sizeof body, "local f, done = %s, 0\n%s", FUNCTIONS[i], WITH_EVERYTHING);
-        stage.script = tb_script_new(&limits, tb_str(stage_hook(body)), why, sizeof why);
-        assert_non_null(stage.script);
+        stage_begin_within(&stage, &limits, stage_hook(body), "{}");
         for (int calls = RUNNING_ON_VALGRIND ? 1 : 0; calls < 2;
              calls++) { /* the second finds all as the first did */
             stage_run(&stage);

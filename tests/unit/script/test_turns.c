@@ -43,13 +43,8 @@ static const char *const COMPUTING[] = {
 
 static char *outcome(const struct tb_script_limits *limits, const char *body)
 {
-    char why[TB_SCRIPT_WHY_BYTES];
     struct stage stage;
-    stage_begin(&stage, stage_hook("return 1"), "{}");
-    tb_script_free(stage.script);
-    stage.script = tb_script_new(limits, tb_str(stage_hook(body)), why, sizeof why);
-    if (stage.script == NULL)
-        fail_msg("%s\n%s", why, body);
+    stage_begin_within(&stage, limits, stage_hook(body), "{}");
     stage_run(&stage);
     if (stage.result.end != TB_SCRIPT_DONE || stage.decision == NULL)
         fail_msg("%s: %s\n%s", tb_script_end_word(stage.result.end), stage.result.why, body);
@@ -208,12 +203,8 @@ static void ends_when_its_slices_have_used_up_the_budget(void **state)
     limits.turn_us = 0;
     limits.wall_ms = 5000 * stage_stretch();
     for (int i = 0; i < 100; i++) {
-        char why[TB_SCRIPT_WHY_BYTES];
         struct stage stage;
-        stage_begin(&stage, stage_hook("return 1"), "{}");
-        tb_script_free(stage.script);
-        stage.script = tb_script_new(&limits, tb_str(stage_hook("while true do end")), why,
-                                     sizeof why);
+        stage_begin_within(&stage, &limits, stage_hook("while true do end"), "{}");
         stage_run(&stage);
         assert_int_equal(stage.result.end, TB_SCRIPT_BUDGET);
         assert_non_null(strstr(stage.result.why, "the budget of this call is used up"));
