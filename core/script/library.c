@@ -7,9 +7,10 @@
 #include <string.h>
 
 /*** # The language
- *  Lua 5.1 with the additions of LuaJIT that are syntax (`goto`, `\z`, `0x1p4`). A script is text;
- * it runs anew for every call, in an environment of its own. There are no modules, files, clocks,
- *  coroutines, metatables of texts to change, or anything else that is not on this page. */
+ *  Lua 5.1 with the additions of LuaJIT that are syntax (`goto`, `\z`, `0x1p4`), but not its 64-bit
+ *  and complex numbers: a text with `1LL`, `1ULL` or `1i` is refused. A script is text; it runs
+ * anew for every call, in an environment of its own. There are no modules, files, clocks,
+ * coroutines, metatables of texts to change, or anything else that is not on this page. */
 
 /*** assert(value[, message]) → value
  *  error(message[, level])
@@ -209,16 +210,19 @@ static void keep_math(lua_State *lua)
     lua_pop(lua, 1);
 }
 
-/* Everything the libraries left where a script could come by it. */
+/* Everything the libraries left where a script could come by it. An empty table of loaded modules
+ * stays: script.c sees there whether a text has opened one. */
 static void forget_originals(lua_State *lua)
 {
-    static const char *const places[] = {"_LOADED", "_PRELOAD", "_CLIBS", NULL};
+    static const char *const places[] = {"_PRELOAD", "_CLIBS", NULL};
     lua_createtable(lua, 0, 0);
     lua_replace(lua, LUA_GLOBALSINDEX);
     for (const char *const *place = places; *place != NULL; place++) {
         lua_pushnil(lua);
         lua_setfield(lua, LUA_REGISTRYINDEX, *place);
     }
+    lua_createtable(lua, 0, 0);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "_LOADED");
 }
 
 void tb_script_library(lua_State *lua)

@@ -14,7 +14,13 @@
 
 static const char CHUNK_NAME[] = "=script";
 
-enum { LOST_BYTES = 64, PIECE_BYTES = 512, JUMPS = 1000, FIRST_PAUSE = 300 /* percent */ };
+enum {
+    LOST_BYTES = 64,
+    PIECE_BYTES = 512,
+    JUMPS = 1000,
+    LITERAL_BYTES = 32, /**< of one, in what is said about it */
+    FIRST_PAUSE = 300   /* percent */
+};
 
 const struct tb_script_limits tb_script_limits = {.memory_bytes = 4u << 20,
                                                   .object_bytes = 320u << 10,
@@ -90,6 +96,16 @@ static const char *next_piece(lua_State *lua, void *arg, size_t *out_n)
     return piece;
 }
 
+/* LuaJIT enters its FFI in the table of loaded modules when the parser opens it. */
+static bool opened_ffi(lua_State *lua)
+{
+    lua_getfield(lua, LUA_REGISTRYINDEX, "_LOADED");
+    lua_getfield(lua, -1, "ffi");
+    bool opened = !lua_isnil(lua, -1);
+    lua_pop(lua, 2);
+    return opened;
+}
+
 /* Read the text and remember which hooks there are: the functions, by name, of the table that it
  * returns. */
 static int read_hooks(lua_State *lua)
@@ -98,6 +114,8 @@ static int read_hooks(lua_State *lua)
     struct tb_str *source = lua_touserdata(lua, 1);
     if (lua_loadx(lua, next_piece, source, CHUNK_NAME, "t") != 0)
         return lua_error(lua);
+    if (opened_ffi(lua)) /* by a literal that literal.c does not know: another LuaJIT */
+        return luaL_error(lua, "a script has no literals of LuaJIT's FFI");
     lua_rawseti(lua, LUA_REGISTRYINDEX, TB_SCRIPT_TEXT);
     tb_script_run_text(lua);
     lua_pushnil(lua);
@@ -130,6 +148,14 @@ static size_t times(struct tb_str text, const char *word)
     return n;
 }
 
+static unsigned line_of(struct tb_str source, const char *at)
+{
+    unsigned line = 1;
+    for (const char *c = source.at; c < at; c++)
+        line += *c == '\n' || (*c == '\r' && c[1] != '\n');
+    return line;
+}
+
 /* Under the budget of a call; false with the reason. */
 static bool read_text(struct tb_script *script, struct tb_str source, char *why, size_t why_bytes)
 {
@@ -141,6 +167,14 @@ static bool read_text(struct tb_script *script, struct tb_str source, char *why,
     /* At a loop's end or a label the parser takes the square of how many lead there, in one go. */
     if (times(source, "break") + times(source, "goto") > JUMPS) {
         snprintf(why, why_bytes, "a script has at most %d times break and goto", JUMPS);
+        return false;
+    }
+    struct tb_str literal = tb_script_ffi_literal(source);
+    if (literal.at != NULL) {
+        snprintf(why, why_bytes,
+                 "%s:%u: %.*s is no number of a script's (LuaJIT's FFI is not there)",
+                 CHUNK_NAME + 1, line_of(source, literal.at),
+                 (int)(literal.n < LITERAL_BYTES ? literal.n : LITERAL_BYTES), literal.at);
         return false;
     }
     tb_script_slice(script, &spend);

@@ -125,6 +125,12 @@ void tb_script_run_text(lua_State *lua);
 /** What is said about a failure; `words` NULL: it was no text. */
 void tb_script_say(char *why, size_t why_bytes, const char *words);
 
+/* ---- literal.c ---- */
+
+/** The first number literal of the text that LuaJIT makes into a value of its FFI; absent: there is
+ *  none. It lies in the source. */
+struct tb_str tb_script_ffi_literal(struct tb_str source);
+
 /* ---- call.c ---- */
 
 /** Lay ready in the registry what calls are made of. Raises for want of memory. */
