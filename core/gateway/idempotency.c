@@ -7,7 +7,7 @@
 #include "gateway/gateway.h"
 
 /* Begins what is hashed, so that a later way of making fingerprints is another one. */
-static const char FINGERPRINT_VERSION[] = "1\n";
+static const char FINGERPRINT_VERSION[] = "2\n";
 
 static bool visible(char c)
 {
@@ -59,8 +59,18 @@ tb_err tb_exchange_key(struct tb_exchange *x)
     return NULL;
 }
 
-/* SHA-256 over version, operation, path and the body in canonical form: members in another order or
- * other white space are the same request. */
+/* Under whose right the request acts: the consent, or a grant without one; absent for the app's
+ * own. A refreshed token acts under the same. */
+static struct tb_str right_of(const struct tb_grant *grant)
+{
+    if (grant == NULL)
+        return TB_STR_NONE;
+    return grant->consent.at != NULL ? grant->consent : grant->family;
+}
+
+/* SHA-256 over version, operation, path, consent and the body in canonical form: members in another
+ * order or other white space are the same request. The consent belongs to it because the answer
+ * shows what was done under that consent, which no other consent's token may see. */
 static tb_err fingerprint(struct tb_exchange *x)
 {
     struct tb_text canonical;
@@ -69,6 +79,8 @@ static tb_err fingerprint(struct tb_exchange *x)
     tb_text_add(&canonical, x->in.method);
     tb_text_add_char(&canonical, ' ');
     tb_text_add(&canonical, x->in.path);
+    tb_text_add_char(&canonical, '\n');
+    tb_text_add(&canonical, right_of(x->grant));
     tb_text_add_char(&canonical, '\n');
     /* Of what the partner sent: a repeated request stays the same when its script has changed. */
     json_t *json = x->sent != NULL ? x->sent : x->json;

@@ -1,85 +1,19 @@
 """Consents over the wire: what customers' tokens open, that payments hold to their grant and mandates to their limits, and how a
 partner reads its consents and gives them back. Customers decide in the bank's own pages."""
 
-import concurrent.futures
 import uuid
 
 import pytest
 
+from harness.customer import ACCOUNTS, CONSENTS, PAYMENTS, SCOPE, Customer, mandate, money, refused
 from harness.fapi import FapiClient, granted
 from harness.partner import new_id
 from harness.sandbox import wait_until
-
-SCOPE = "openid accounts:read e-payment:read e-payment:write consents:read consents:write"
-CONSENTS = "/consents/v1/consents"
-PAYMENTS = "/e-payment/v1/payments"
-ACCOUNTS = "/accounts/v1/accounts"
-
-
-class Customer:
-    """A client in a world of its own, whose users give it consents. `accounts`: of the users' company; `payee`: another's."""
-
-    def __init__(self, server, sandbox):
-        self.client = FapiClient.register(server, scope=SCOPE)
-        self.book = self.client.metadata["tongbao_sandbox"]["book"]
-        self.company = self.client.metadata["tongbao_sandbox"]["company"]
-        self.db = sandbox.db()
-        of = "select id from bank.account where book = %s and currency = 'CNY' and floor is not null and (party = %s) = %s order by id"
-        self.accounts = [r[0] for r in self.rows(of, self.book, self.company, True)]
-        self.payee, self.other_payee = [r[0] for r in self.rows(of, self.book, self.company, False)][:2]
-        self.own = granted(self.client.client_credentials(SCOPE.removeprefix("openid ")))["access_token"]
-
-    def rows(self, sql, *values):
-        with self.db.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.fetchall() if cursor.description else None
-
-    def consent(self, detail):
-        """Ask for it in the browser, have it approved; (token, refresh token, id of the consent). The detail implies its scope."""
-        tokens = self.client.tokens({"scope": "openid", "authorization_details": [detail]})
-        id = self.get(CONSENTS)["data"][0]["id"]
-        return tokens["access_token"], tokens.get("refresh_token"), id
-
-    def get(self, path, token=None):
-        answer = self.client.fetch(token or self.own, path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def at_once(self, n, work):
-        """work(client) n times at the same time, each over a connection of its own."""
-        clients = [self.client.on_a_connection_of_its_own() for _ in range(n)]
-        with concurrent.futures.ThreadPoolExecutor(n) as pool:
-            answers = list(pool.map(work, clients))
-        for client in clients:
-            client.server.close()
-        return answers
-
-    def pay(self, token, amount, key=None, reference=None, client=None, **changes):
-        body = {"reference": reference or "R-" + uuid.uuid4().hex, "debtor_account": self.accounts[0], "creditor_account": self.payee,
-                "amount": money(amount), **changes}
-        return (client or self.client).fetch(token, PAYMENTS, "POST", json=body, headers={"Idempotency-Key": key or uuid.uuid4().hex})
 
 
 @pytest.fixture(scope="module")
 def customer(fapi, sandbox):
     return Customer(fapi, sandbox)
-
-
-def refused(answer, status, code):
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    if code.startswith("consent_"):
-        assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
-    return answer.json()
-
-
-def money(amount):
-    return {"amount": amount, "currency": "CNY"}
-
-
-def mandate(most, *limits, **more):
-    return {"type": "mandate", "maximum_individual_amount": money(most), "periodic_limits": [
-        {"period_type": t, "period_alignment": "Calendar", "amount": money(n)} for t, n in limits], **more}
 
 
 # ---- accounts ----
@@ -154,6 +88,22 @@ def test_a_payment_executes_once_and_only_as_it_was_granted(customer):
     again = customer.pay(token, 1234, key="once-" + id, reference=paid.json()["reference"])
     assert again.status_code == 201 and again.json() == paid.json() and again.headers["idempotency-replayed"] == "true"
     assert customer.get(f"{PAYMENTS}/{paid.json()['id']}", token) == paid.json()
+
+
+def test_a_key_answers_under_the_consent_it_was_used_under_and_nowhere_else(customer):
+    first, refresh, _ = customer.consent(mandate(100, ("Month", 1000)))
+    second, _, other = customer.consent(mandate(100, ("Month", 1000)))
+    pay = lambda token, key: customer.pay(token, 10, key=key, reference="R-" + key)
+    for key, mine, others in (("by-consent-" + other, first, (second, customer.own)), ("by-app-" + other, customer.own, (first, second))):
+        paid = pay(mine, key)
+        assert paid.status_code == 201, paid.text
+        for token in others:
+            refused(pay(token, key), 422, "idempotency_key_reused")
+        assert pay(mine, key).headers["idempotency-replayed"] == "true"
+    # a token that was refreshed is the same consent's
+    again = pay(granted(customer.client.refresh(refresh))["access_token"], "by-consent-" + other)
+    assert again.status_code == 201 and again.headers["idempotency-replayed"] == "true"
+    assert customer.get(f"{CONSENTS}/{other}")["limits"][0]["spent"] == money(0)
 
 
 def test_a_customers_token_sees_the_payments_of_its_consent_alone(customer):
