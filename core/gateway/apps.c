@@ -22,6 +22,7 @@ struct place {
     char id[ID_BYTES];
     size_t id_n; /* 0: empty */
     bool active, plain_tokens;
+    char *scope;      /* that its client has registered; NULL: it is none, and has no say */
     int64_t read_ms;  /* loop clock */
     int64_t asked_ms; /* somebody is reading it since then; 0: nobody */
     struct term *terms;
@@ -48,6 +49,8 @@ static void forget_terms(struct place *place)
         tb_mem_free(place->sets[i]);
     tb_mem_free(place->sets);
     tb_mem_free(place->terms);
+    tb_mem_free(place->scope);
+    place->scope = NULL;
     place->sets = NULL;
     place->terms = NULL;
     place->terms_n = 0;
@@ -75,7 +78,8 @@ static struct place *place_of(struct tb_apps *apps, struct tb_str id)
 /* Stops come first: a line that finds no room must not be one of them. */
 static const char SQL_APP[] =
     "select a.state = 'active' and p.state = 'active', a.plain_tokens, t.kind, t.product, t.route, "
-    "t.text, t.quota, t.window_ms from bank.app a join bank.partner p on p.id = a.partner "
+    "t.text, t.quota, t.window_ms, (select coalesce(c.metadata ->> 'scope', '') from oauth.client c "
+    "where c.app = a.id) from bank.app a join bank.partner p on p.id = a.partner "
     "join bank.world w on w.id = a.world left join lateral ("
     "select 0 as kind, s.product, s.operation as route, s.reason as text, 0 as quota, "
     "0 as window_ms from bank.stop s union all "
@@ -103,6 +107,9 @@ static void take_rows(struct place *place, struct tb_str id, const struct tb_row
     place->id_n = id.n;
     place->active = is_true(rows, 0, 0);
     place->plain_tokens = is_true(rows, 0, 1);
+    struct tb_str scope = tb_cell(rows, 0, 8);
+    if (scope.at != NULL)
+        place->scope = tb_mem_text(scope.at, scope.n);
     if (tb_cell(rows, 0, 2).at == NULL) /* nothing was agreed */
         return;
     place->terms_n = rows->n < TERMS_MAX ? rows->n : TERMS_MAX;
@@ -210,6 +217,7 @@ tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct 
     *out_app = (struct tb_app){
         .active = place->active,
         .plain_tokens = place->plain_tokens,
+        .scope = place->scope,
         .entitled = find_term(place, ENTITLEMENT, operation) != NULL,
         .stopped = stop == NULL ? NULL : stop->text,
         .limits = set_for(apps, place, operation),

@@ -16,6 +16,7 @@ struct tb_apps;
 struct tb_app {
     bool active;       /**< it and its partner */
     bool plain_tokens; /**< it may use tokens bound to nobody; counts in the sandbox only */
+    const char *scope; /**< that its client has registered; NULL: it is none, and has no say */
     bool entitled;     /**< an entitlement for its world's environment covers the operation */
     const char
         *stopped; /**< why the bank has stopped the operation for everybody; NULL: it has not */

@@ -4,6 +4,7 @@
 #include "bank/world.h"
 #include "gateway/apps.h"
 #include "gateway/gateway.h"
+#include "oauth/scope.h"
 #include <stdio.h>
 
 /* What comes with being an app at all: its own traces, the user its token stands for, its consents.
@@ -36,6 +37,10 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     /* Last, because what it gives holds until the next wait, and stage "limit" wants it. */
     TB_TRY(tb_app_find(&x->run.req, parts->apps, x->grant->app, operation, &app));
     x->limits = app.limits;
+    if (app.scope != NULL && !tb_scope_has(tb_str(app.scope), tb_str(scope)))
+        return tb_fail(&x->run.req, TB_E_SCOPE_MISSING,
+                       "%s needs the scope %s, which the app has not registered any more",
+                       operation->key, scope);
     if (x->grant->cert.at == NULL && x->grant->dpop.at == NULL && !app.plain_tokens) {
         snprintf(x->trace.cause, sizeof(x->trace.cause),
                  "bound to nobody, which the app's own setting does not allow");

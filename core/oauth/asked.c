@@ -1,11 +1,14 @@
 #include "oauth/asked.h"
 #include "base/json.h"
 #include "oauth/answer.h"
+#include "oauth/backchannel.h"
 #include "oauth/details.h"
 #include "oauth/errors.h"
 #include "oauth/par.h"
+#include "oauth/redirect.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
+#include "oauth/standing.h"
 #include "runtime/run.h"
 
 static const char SQL_PUSHED[] = "select extract(epoch from r.created_at)::bigint, p.name "
@@ -87,6 +90,10 @@ tb_err TB_SUSPENDS tb_asked_pushed(struct tb_req *req, struct tb_str client_id,
     out->created_s = tb_cell_int(rows, 0, 0);
     out->partner_name = tb_cell(rows, 0, 1);
     TB_TRY(read_params(req, out));
+    if (!tb_redirect_registered(out->client, out->redirect_uri))
+        return tb_fail(req, TB_E_INVALID_REQUEST_URI,
+                       "the request's redirect_uri is not registered any more");
+    out->lost = tb_standing_request(out->client, out->params, "authorization_code");
     out->origin = origin_of(out->redirect_uri);
     out->request_uri = request_uri;
     out->here = here_of(req, client_id, request_uri);
@@ -107,6 +114,7 @@ tb_err TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct tb_str digest
     TB_TRY(tb_oauth_client_find(req, tb_cell(rows, 0, 2), &out->client));
     TB_TRY(tb_json_parse(tb_run_of(req)->arena, tb_cell(rows, 0, 3), &tb_json_limits, &out->params,
                          NULL));
+    out->lost = tb_standing_request(out->client, out->params, TB_CIBA_GRANT_TYPE);
     out->here = tb_arena_format(tb_run_of(req)->arena, "/oauth/dashboard?request=%.*s&",
                                 (int)digest.n, digest.at);
     return out->here.at == NULL ? TB_E_INTERNAL : read_params(req, out);
@@ -188,7 +196,9 @@ enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_
 {
     bool silent = tb_str_eq(tb_json_str(asked->params, "prompt"), TB_STR("none"));
     bool known = session->whole && !too_old(asked, session, now_s);
-    *out_err = NULL;
+    *out_err = asked->lost;
+    if (asked->lost != NULL)
+        return TB_ASKED_REFUSED;
     if (!claim_fits(asked, "acr", true, TB_STR(TB_ACR_SCA)))
         *out_err = TB_E_UNMET_AUTHENTICATION_REQUIREMENTS;
     else if (!scope_has_details(asked))

@@ -24,6 +24,8 @@ struct tb_asked {
     struct tb_str scope;
     struct tb_str here; /**< the page that asks: "/oauth/authorize?…&" or "/oauth/dashboard?…&" */
 
+    tb_err lost; /**< why the client could not make the request now (standing.h); NULL: it could */
+
     struct tb_str request_uri;                 /**< of pushed ones; absent: the back channel's */
     struct tb_str redirect_uri, origin, state; /**< of pushed ones; origin: scheme and authority */
     bool jarm;                                 /**< response_mode=jwt */
@@ -31,7 +33,8 @@ struct tb_asked {
 
 /** Find what was pushed.
  *  @return NULL; TB_E_INVALID_REQUEST_URI (missing, unknown, expired, used, another client's, of a
- *          client that is none or is suspended); errors of tb_query. Waits: yes. */
+ *          client that is none, is suspended or has given up its redirect URI); errors of tb_query.
+ * Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_asked_pushed(struct tb_req *req, struct tb_str client_id,
                                                 struct tb_str request_uri, struct tb_asked *out);
 
@@ -51,7 +54,8 @@ enum tb_asked_next {
     TB_ASKED_REFUSED, /**< tell the client */
 };
 
-/** What comes next for a browser with this session. Looks at claims (an essential acr, a subject),
+/** What comes next for a browser with this session. Looks at what the client still has registered,
+ * at claims (an essential acr, a subject),
  * the scope (money needs details that say how much), prompt and max_age.
  *  @param out_err  with TB_ASKED_REFUSED: why
  *  Waits: no. Source: OpenID Connect Core §3.1.2.1 and §5.5.1.1, RFC 9396 §3. */

@@ -18,8 +18,6 @@ enum {
     TOKEN_MAX = 1024, /* CIBA Core §7.1 */
 };
 
-static const char GRANT_TYPE[] = "urn:openid:params:grant-type:ciba";
-
 static const char SQL_OPEN[] =
     "select oauth.backchannel_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
@@ -168,9 +166,9 @@ tb_err TB_SUSPENDS tb_backchannel_post(struct tb_req *req)
     struct tb_form sent;
     TB_TRY(tb_form_read(req, &sent));
     TB_TRY(tb_client_authenticate(req, &sent, &ask.client));
-    if (!tb_oauth_client_may(ask.client, GRANT_TYPE))
-        return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT, "this client is not registered for %s",
-                       GRANT_TYPE);
+    if (!tb_oauth_client_may(ask.client, TB_CIBA_GRANT_TYPE))
+        return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT,
+                       "this client is not registered for " TB_CIBA_GRANT_TYPE);
     TB_TRY(tb_request_open(req, ask.client, &sent, TB_JAR_BACKCHANNEL, &ask.form));
     TB_TRY(judge(&ask));
     TB_TRY(tb_hint_find(req, ask.client, &ask.form, &ask.hinted));

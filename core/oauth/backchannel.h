@@ -19,6 +19,9 @@ enum {
     TB_BACKCHANNEL_PENDING_MAX = 8,   /**< requests of one client that wait for one customer */
 };
 
+/** As clients register it and send it to the token endpoint. */
+#define TB_CIBA_GRANT_TYPE "urn:openid:params:grant-type:ciba"
+
 /** How a poll was answered. */
 enum tb_polled {
     TB_POLLED_APPROVED,

@@ -10,9 +10,11 @@
 #include "oauth/endpoints.h"
 #include "oauth/errors.h"
 #include "oauth/issue.h"
+#include "oauth/redirect.h"
 #include "oauth/refresh.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
+#include "oauth/standing.h"
 #include "runtime/run.h"
 
 /* A request whose client is known. */
@@ -42,6 +44,16 @@ static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_granted *
     if (tb_oauth_client_may(ask->client, "refresh_token"))
         TB_TRY(tb_refresh_make(ask->req, granted->id, ask->client->id, &issue.refresh_token));
     return tb_issue(ask->req, &issue);
+}
+
+/* Leave of a grant what the client's registration still covers. */
+static tb_err narrow(const struct ask *ask, struct tb_granted *granted)
+{
+    const struct tb_standing now = tb_standing_of(ask->client);
+    if (tb_standing_narrow(tb_run_of(ask->req)->arena, &now, &granted->scope, &granted->details))
+        return NULL;
+    return tb_fail(ask->req, TB_E_INVALID_GRANT,
+                   "nothing of the grant is within what the client has registered now");
 }
 
 static tb_err need(const struct ask *ask, const char *name, struct tb_str *out)
@@ -83,6 +95,8 @@ static const char *unfit(const struct ask *ask, struct tb_str verifier,
     struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
     if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted->redirect_uri))
         return "redirect_uri is not the request's";
+    if (!tb_redirect_registered(ask->client, granted->redirect_uri))
+        return "the request's redirect_uri is not registered any more";
     if (!verifies(verifier, granted->challenge))
         return "code_verifier does not fit the request";
     if (granted->dpop_jkt.at != NULL && !tb_str_eq(granted->dpop_jkt, ask->binding.dpop))
@@ -107,6 +121,7 @@ static tb_err TB_SUSPENDS by_code(struct ask *ask)
         TB_TRY(tb_grant_end(ask->req, granted.id, "code refused"));
         return tb_fail(ask->req, TB_E_INVALID_GRANT, "%s", why);
     }
+    TB_TRY(narrow(ask, &granted));
     struct tb_issue issue = issue_of(ask, &granted);
     issue.refresh_token = refresh;
     return tb_issue(ask->req, &issue);
@@ -186,6 +201,7 @@ static tb_err TB_SUSPENDS by_refresh(struct ask *ask)
     struct tb_granted granted;
     TB_TRY(need(ask, "refresh_token", &token));
     TB_TRY(tb_refresh_use(ask->req, token, ask->client->id, &granted));
+    TB_TRY(narrow(ask, &granted));
     struct tb_issue issue = issue_of(ask, &granted);
     issue.nonce = TB_STR_NONE; /* it belonged to the first ID token (OpenID Connect Core §12.2) */
     if (scope.at != NULL) {
@@ -210,6 +226,7 @@ static tb_err TB_SUSPENDS by_backchannel(struct ask *ask)
     if (err != NULL)
         return tb_fail(ask->req, err, "%s", err->title);
     TB_TRY(tb_granted_find(ask->req, poll.grant_id, &granted));
+    TB_TRY(narrow(ask, &granted));
     return issue_first(ask, &granted);
 }
 
@@ -222,7 +239,7 @@ static const struct {
     {"authorization_code", by_code},
     {"client_credentials", by_credentials},
     {"refresh_token", by_refresh},
-    {"urn:openid:params:grant-type:ciba", by_backchannel},
+    {TB_CIBA_GRANT_TYPE, by_backchannel},
 };
 
 /* RFC 8707: tokens are for this API alone. */

@@ -11,18 +11,21 @@
 #include "oauth/response.h"
 #include "oauth/server.h"
 #include "oauth/shown.h"
+#include "oauth/standing.h"
 #include "runtime/run.h"
 
 #define JWT_TYPE "token-introspection+jwt"
 
-static const char SQL_ACTIVE[] =
-    "select a.state = 'active' and p.state = 'active' and (a.plain_tokens or $2) from bank.app a "
-    "join bank.partner p on p.id = a.partner where a.id = $1";
+static const char SQL_STANDING[] =
+    "select a.state = 'active' and p.state = 'active' and (a.plain_tokens or $2), "
+    "oauth.standing_scope(a.id, $3), c.metadata -> 'authorization_details_types' from bank.app a "
+    "join bank.partner p on p.id = a.partner left join oauth.client c on c.app = a.id "
+    "where a.id = $1";
 
-/* The claims of an access token that are told; those left out are for the bank's own edge. */
-static const char *const TOLD[] = {"iss", "aud",       "sub", "client_id", "exp",
-                                   "iat", "jti",       "cnf", "scope",     "authorization_details",
-                                   "acr", "auth_time", NULL};
+/* The claims of an access token that are told as they are, beside its scope and details; those left
+ * out are for the bank's own edge. */
+static const char *const TOLD[] = {"iss", "aud", "sub", "client_id", "exp", "iat",
+                                   "jti", "cnf", "acr", "auth_time", NULL};
 
 /* The claims of a token whose signature has been checked. */
 static json_t *claims_of(struct tb_arena *arena, struct tb_str token)
@@ -45,14 +48,49 @@ static bool may_ask(const struct tb_oauth_client *client, const struct tb_grant 
            (client->resource_server && grant->book == client->book);
 }
 
+/* The last members of an answer. */
+static void add_granted(struct tb_text *text, struct tb_str scope, struct tb_str details)
+{
+    tb_text_add(text, TB_STR(",\"scope\":"));
+    tb_text_add_json(text, scope);
+    if (details.at != NULL) {
+        tb_text_add(text, TB_STR(",\"authorization_details\":"));
+        tb_text_add(text, details);
+    }
+    tb_text_add_char(text, '}');
+}
+
+/* Leave of a token of this app what its registration and the bank still let it have; *out_active
+ * tells whether it counts at all.
+ *  @param bound  to a certificate or a key */
+static tb_err TB_SUSPENDS narrow(struct tb_req *req, struct tb_str app, bool bound,
+                                 struct tb_str *scope, struct tb_str *details, bool *out_active)
+{
+    struct tb_rows *rows;
+    struct tb_standing now = {.types = NULL};
+    json_t *types;
+    TB_TRY(tb_query(req, &rows, SQL_STANDING, TB_TEXT(app), TB_BOOL(bound), TB_TEXT(*scope)));
+    *out_active = rows->n > 0 && tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t"));
+    if (!*out_active)
+        return NULL;
+    now.scope = tb_cell(rows, 0, 1);
+    if (tb_cell(rows, 0, 2).at != NULL) {
+        TB_TRY(tb_json_parse(tb_run_of(req)->arena, tb_cell(rows, 0, 2), &tb_json_limits, &types,
+                             NULL));
+        now.types = types;
+    }
+    *out_active = tb_standing_narrow(tb_run_of(req)->arena, &now, scope, details);
+    return NULL;
+}
+
 /* *out stays absent when the token is not active, or not the caller's to know of. */
 static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oauth_client *client,
                                          struct tb_str token, struct tb_str *out)
 {
     struct tb_grant *grant;
-    struct tb_rows *rows;
-    struct tb_text text;
+    struct tb_text text, granted;
     const char *why;
+    bool active;
     struct tb_arena *arena = tb_run_of(req)->arena;
     if (tb_token_check(tb_oauth()->tokens, token, tb_oauth_now_s(req), &grant, &why) != NULL)
         return NULL;
@@ -60,10 +98,17 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
     if (!may_ask(client, grant))
         return NULL;
     bool bound = grant->cert.at != NULL || grant->dpop.at != NULL;
-    TB_TRY(tb_query(req, &rows, SQL_ACTIVE, TB_TEXT(grant->app), TB_BOOL(bound)));
-    if (rows->n == 0 || !tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t")))
-        return NULL;
     const json_t *claims = claims_of(arena, token);
+    const json_t *claimed = json_object_get(claims, "authorization_details");
+    struct tb_str scope = tb_json_str(claims, "scope"), details = TB_STR_NONE;
+    if (claimed != NULL) {
+        tb_text_init(&granted, arena);
+        tb_json_canonical(&granted, claimed);
+        details = tb_text_end(&granted);
+    }
+    TB_TRY(narrow(req, grant->app, bound, &scope, &details, &active));
+    if (!active)
+        return NULL;
     tb_text_init(&text, arena);
     tb_text_add_format(&text, "{\"active\":true,\"token_type\":\"%s\"",
                        grant->dpop.at != NULL ? "DPoP" : "Bearer");
@@ -74,7 +119,7 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
         tb_text_add_format(&text, ",\"%s\":", *name);
         tb_json_canonical(&text, value);
     }
-    tb_text_add_char(&text, '}');
+    add_granted(&text, scope, details);
     *out = tb_text_end(&text);
     return out->at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
 }
@@ -85,22 +130,21 @@ static tb_err TB_SUSPENDS look_at_refresh(struct tb_req *req, const struct tb_oa
     struct tb_granted granted;
     struct tb_text text;
     int64_t exp_s;
-    bool found;
+    bool found, active;
+    if (!tb_oauth_client_may(client, "refresh_token"))
+        return NULL;
     TB_TRY(tb_refresh_look(req, token, client->id, &found, &granted, &exp_s));
     if (!found)
+        return NULL;
+    TB_TRY(narrow(req, client->id, true, &granted.scope, &granted.details, &active));
+    if (!active)
         return NULL;
     tb_text_init(&text, tb_run_of(req)->arena);
     tb_text_add_format(&text, "{\"active\":true,\"exp\":%lld,\"client_id\":", (long long)exp_s);
     tb_text_add_json(&text, client->id);
     tb_text_add(&text, TB_STR(",\"sub\":"));
     tb_text_add_json(&text, granted.subject);
-    tb_text_add(&text, TB_STR(",\"scope\":"));
-    tb_text_add_json(&text, granted.scope);
-    if (granted.details.at != NULL) {
-        tb_text_add(&text, TB_STR(",\"authorization_details\":"));
-        tb_text_add(&text, granted.details);
-    }
-    tb_text_add_char(&text, '}');
+    add_granted(&text, granted.scope, granted.details);
     *out = tb_text_end(&text);
     return out->at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
 }

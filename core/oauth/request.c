@@ -7,6 +7,7 @@
 #include "oauth/errors.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
+#include "oauth/standing.h"
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
 
@@ -118,17 +119,11 @@ tb_err tb_request_acr(struct tb_req *req, const struct tb_oauth_client *client,
 
 /* ---- authorization_details ---- */
 
-/* A client that registered types is held to them (RFC 9396 §10). */
-static bool type_allowed(const struct tb_oauth_client *client, const json_t *details)
-{
-    return json_object_get(client->metadata, "authorization_details_types") == NULL ||
-           tb_oauth_client_has(client, "authorization_details_types", tb_details_type(details));
-}
-
 tb_err tb_request_details(struct tb_req *req, const struct tb_oauth_client *client,
                           const struct tb_form *form, json_t *params)
 {
     struct tb_str text = tb_form_get(form, "authorization_details");
+    const struct tb_standing now = tb_standing_of(client);
     json_t *details;
     if (text.at == NULL)
         return NULL;
@@ -136,7 +131,7 @@ tb_err tb_request_details(struct tb_req *req, const struct tb_oauth_client *clie
         return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
                        "authorization_details is not acceptable JSON");
     TB_TRY(tb_details_check(req, details));
-    if (!type_allowed(client, details))
+    if (!tb_standing_type(&now, tb_details_type(details))) /* RFC 9396 §10 */
         return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
                        "/0/type is not one that the client has registered");
     return put(req, params, "authorization_details", json_incref(details));

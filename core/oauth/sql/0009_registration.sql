@@ -146,6 +146,24 @@ begin
 end
 $$;
 
+-- What of a scope an app's token may still open: names that its client has registered, of products that the bank lets it
+-- use. What comes with being an app at all needs no entitlement (as in the gateway's stage "entitle"). Null: nothing.
+create function oauth.standing_scope(app text, scope text) returns text
+language sql stable strict security invoker
+begin atomic
+    select string_agg(s.name, ' ' order by s.n)
+      from bank.app a
+      join bank.world w on w.id = a.world
+      left join oauth.client c on c.app = a.id
+     cross join unnest(string_to_array(standing_scope.scope, ' ')) with ordinality s (name, n)
+     where a.id = standing_scope.app
+       and (c.app is null or s.name = any (string_to_array(c.metadata ->> 'scope', ' ')))
+       and (split_part(s.name, ':', 1) in ('openid', 'consents', 'traces')
+            or exists (select from bank.entitlement e
+                        where e.app = a.id and e.environment = w.kind
+                          and e.product in ('', split_part(s.name, ':', 1))));
+end;
+
 -- Replace all a client says of itself. Secrets end when it does not authenticate by them any more, and certificates of
 -- the keys it had are forgotten. False when it is not a client any more.
 create function oauth.replace_client(app text, metadata jsonb, who text, at timestamptz) returns boolean
@@ -163,6 +181,8 @@ begin
        set metadata = replace_client.metadata, software_id = replace_client.metadata ->> 'software_id',
            updated_at = replace_client.at
      where c.app = replace_client.app;
+    update oauth.client c set resource_server = false     -- what it gave itself, it gives up
+     where c.app = replace_client.app and (before ->> 'tongbao_resource_server')::boolean;
     delete from oauth.client_secret s
      where s.app = replace_client.app
        and replace_client.metadata ->> 'token_endpoint_auth_method' <> 'client_secret_basic';
