@@ -276,6 +276,7 @@ void tb_guard_start(h2o_context_t *ctx, const struct tb_guard_limits *limits,
         guard->peer_seed = (uint64_t)(uintptr_t)guard; /* address layout is random enough */
     h2o_linklist_init_anchor(&guard->open);
     make_pools(guard);
+    tb_guard_refusals_init(guard);
     tb_guard_works_init(guard);
     guard->sweep_entry.cb = tb_guard_sweep;
     h2o_timeout_init(ctx->loop, &guard->sweep_timeout, GUARD_SWEEP_MS);

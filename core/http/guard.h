@@ -20,6 +20,7 @@
 #include <h2o.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <tongbao/error.h>
 
 _Static_assert(H2O_USE_LIBUV == 0, "the structures differ under libuv; set H2O_USE_LIBUV=0");
 
@@ -96,6 +97,10 @@ void tb_guard_work_end(struct tb_guard_work *work);
  *  `drain_ms`. Unlike the library's own shutdown it does not drop bodies that are still arriving.
  */
 void tb_guard_drain(void);
+
+/** Whether the guard has let this request through only to be answered, with `*out_err` and the
+ *  sentence `*out_why`. The handler of every request asks this first and once. */
+bool tb_guard_refusal(h2o_req_t *req, tb_err *out_err, const char **out_why);
 
 /** Whether the request's authority is one of `names` (host or host:port, any case). When it is not,
  *  the answer is 421 Misdirected Request; counted. */

@@ -7,6 +7,27 @@
 #include "http/guard_h2o.h"
 #include <stdatomic.h>
 
+/* Why a request is answered by the owner's handler without being served. */
+enum guard_refusal {
+    GUARD_REFUSE_SYNTAX,
+    GUARD_REFUSE_CHARACTERS,
+    GUARD_REFUSE_CHUNKS,
+    GUARD_REFUSE_SLOW_BODY,
+    GUARD_REFUSE_BODY,
+    GUARD_REFUSE_EXPECTATION,
+    GUARD_REFUSE_FIELDS,
+    GUARD_REFUSE_BYTES,
+    GUARD_REFUSE_MEMORY,
+    GUARD_REFUSAL_N
+};
+struct refusal;
+
+enum {
+    GUARD_EARLY_N = 16,
+    GUARD_PSEUDO_EXPECTED = 1 | 2 | 4, /* the library's marks for :method, :scheme and :path */
+    GUARD_COST_RESET = 1000,           /* thousandths of a token */
+};
+
 /* Thousandths of a token, so that a refill of some per second works on milliseconds. */
 struct guard_bucket {
     uint32_t tokens;
@@ -38,11 +59,19 @@ struct guarded {
     uint32_t busy; /* callbacks of the library running for this connection */
     uint8_t continuations;
 
+    uint32_t early[GUARD_EARLY_N]; /* streams answered before their body came: a ring of the last */
+    uint32_t early_n;
+    uint32_t data_stream; /* whose DATA the library reads now; or 0 */
+    bool data_ends;       /* that is the last of it */
+    bool overrun;         /* with it the body is too large */
+    size_t dropped_bytes; /* of DATA, not yet given back to the connection's window */
+
     uint64_t accepted_ms, useful_ms; /* useful: the last sign of a request */
     uint64_t partial_ms, headers_ms; /* since when a frame, a header block is incomplete; or 0 */
     uint64_t left_ms;                /* when it was asked to leave; or 0 */
     uint64_t cut_ms;                 /* when to cut the connection; or 0 */
     bool spoke, executed;            /* had a frame; what it is condemned for was done */
+    bool lingers; /* HTTP/1: it has refused a request that may still be arriving */
     bool tainted; /* its dynamic table may hold a field that was not judged, or is malformed */
     enum tb_guard_kind_index condemned; /* why it must go; TB_GUARD_KIND_N: it need not */
 };
@@ -55,6 +84,7 @@ struct guard {
     h2o_socket_cb
         http2_read; /* the library's read callback of HTTP/2, learnt at the first accept */
     bool in_accept;
+    const struct refusal *refused_head; /* what the handler answers next, of HTTP/1; or NULL */
 
     h2o_linklist_t open;
     struct guarded *states, *free_states;
@@ -108,6 +138,32 @@ void tb_guard_dismiss(struct guarded *g, int code, const char *why, uint32_t gra
 
 /* Close what was condemned. */
 void tb_guard_execute(struct guarded *g);
+
+/* Put the words of the refusals together. */
+void tb_guard_refusals_init(const struct guard *guard);
+
+/* Note that `req`, or with NULL the HTTP/1 request whose head was just read, is refused. */
+void tb_guard_refuse(h2o_req_t *req, enum guard_refusal reason);
+
+/* The same for an HTTP/2 request whose header block was just read: the library hands it over as one
+ * without a body. */
+void tb_guard_refuse_head(struct guarded *g, h2o_req_t *req, enum guard_refusal reason);
+
+/* Answer a stream whose body is arriving; `complete`: no more of it will. The stream may be gone
+ * afterwards. */
+void tb_guard_refuse_body(struct guarded *g, h2o_http2_stream_t *stream, enum guard_refusal reason,
+                          bool complete);
+
+/* Whether the stream was answered before its body had come, and its DATA must be dropped. */
+bool tb_guard_is_early(struct guarded *g, uint32_t stream_id);
+void tb_guard_drop_data(struct guarded *g, const h2o_http2_frame_t *frame);
+
+/* Decode, for the sake of the table, the trailers of such a stream. @return 0 or the error */
+ssize_t tb_guard_drop_trailers(struct guarded *g, const h2o_http2_frame_t *frame,
+                               const char **err_desc);
+
+/* Whether the closing of this HTTP/1 connection was taken over. */
+bool tb_guard_linger(struct guarded *g);
 
 /* The sweep of all deadlines, twice a second. */
 void tb_guard_sweep(h2o_timeout_entry_t *entry);

@@ -11,7 +11,7 @@
 /* Costs in thousandths of a token. DATA that carries something is paid for by flow control, so a
  * tiny frame costs only a sixteenth; SETTINGS can carry 2,730 settings and walks all streams. */
 enum {
-    COST_FRAME = 1000,
+    COST_FRAME = GUARD_COST_RESET,
     COST_SETTINGS = 5000,
     COST_TINY_DATA = 60,
     EARN_BYTES = 4096,
@@ -83,6 +83,8 @@ void h2o_socket_close(h2o_socket_t *sock)
         uint64_t cut_ms = guard_now() + 2 * GUARD_SWEEP_MS;
         if (g->cut_ms == 0 || cut_ms < g->cut_ms)
             g->cut_ms = cut_ms;
+        if (tb_guard_linger(g))
+            return;
     }
     tb_guard_original.h2o_socket_close(sock);
 }
@@ -93,6 +95,11 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     struct guard *guard = &tb_guard_self;
     struct guarded *g = guard->current;
+    if (g != NULL && g->overrun) {
+        g->overrun = false;
+        tb_guard_refuse_body(g, stream, GUARD_REFUSE_BODY, g->data_ends);
+        return;
+    }
     /* Either side's fault: what counts is that the stream ends before its answer did. */
     if (g != NULL && g->conn == conn && stream->state < H2O_STREAM_END_STREAM) {
         guard_count(TB_GUARD_RESET);
@@ -148,6 +155,8 @@ static bool pay(struct guarded *g, uint32_t cost)
  * truth is asked for. So the usual frame costs one addition. */
 struct body_sum {
     const h2o_conn_t *conn;
+    uint32_t stream_id;
+    h2o_http2_stream_t *stream; /* the one of that id */
     size_t bytes;
 };
 
@@ -155,35 +164,59 @@ static int add_body(h2o_req_t *req, void *data)
 {
     struct body_sum *sum = data;
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
-    if (req->conn == sum->conn && stream->_req_body != NULL)
-        sum->bytes += stream->_req_body->size;
+    if (req->conn != sum->conn || stream->_req_body == NULL)
+        return 0;
+    sum->bytes += stream->_req_body->size;
+    if (stream->stream_id == sum->stream_id && stream->state == H2O_STREAM_RECV_BODY)
+        sum->stream = stream;
     return 0;
 }
 
-static bool bodies_fit(struct guarded *g, size_t more)
+/* @return the stream that is one too many; NULL: the bodies fit, or the frame is nobody's */
+static h2o_http2_stream_t *find_excess(struct guarded *g, size_t more, uint32_t stream_id)
 {
     size_t most = tb_guard_self.limits.connection_body_bytes;
     g->body_bytes += more;
     if (g->body_bytes <= most)
-        return true;
+        return NULL;
     h2o_context_t *ctx = tb_guard_self.ctx;
-    struct body_sum sum = {&g->conn->super, 0};
+    struct body_sum sum = {.conn = &g->conn->super, .stream_id = stream_id};
     ctx->globalconf->http2.callbacks.foreach_request(ctx, add_body, &sum);
     g->body_bytes = sum.bytes + more;
-    return g->body_bytes <= most;
+    return g->body_bytes <= most ? NULL : sum.stream;
 }
 
-static ssize_t admit_data(struct guarded *g, const h2o_http2_frame_t *frame, const char **err_desc)
+static ssize_t admit_data(struct guarded *g, h2o_http2_frame_t *frame, const char **err_desc)
 {
     size_t length = frame->length;
+    bool ends = (frame->flags & H2O_FLAG_END_STREAM) != 0;
     if ((frame->flags & H2O_FLAG_PADDED) != 0 && length != 0)
         length -= frame->payload[0] < length ? (size_t)frame->payload[0] + 1 : length;
-    if ((frame->flags & H2O_FLAG_END_STREAM) == 0 && length < TINY_DATA_BYTES &&
-        !pay(g, length == 0 ? COST_FRAME : COST_TINY_DATA))
+    if (!ends && length < TINY_DATA_BYTES && !pay(g, length == 0 ? COST_FRAME : COST_TINY_DATA))
         return refuse(g, TB_GUARD_FRAME_BUDGET, err_desc);
-    if (!bodies_fit(g, length))
-        return refuse(g, TB_GUARD_BODY_BYTES, err_desc);
+    if (tb_guard_is_early(g, frame->stream_id)) {
+        tb_guard_drop_data(g, frame);
+        swallow(frame);
+        return 0;
+    }
+    h2o_http2_stream_t *excess = find_excess(g, length, frame->stream_id);
+    if (excess != NULL) {
+        tb_guard_refuse_body(g, excess, GUARD_REFUSE_MEMORY, false);
+        tb_guard_drop_data(g, frame);
+        swallow(frame);
+        return 0;
+    }
+    g->data_stream = frame->stream_id;
+    g->data_ends = ends;
     return 0;
+}
+
+/* The end of a request that has been answered already. */
+static ssize_t drop_trailers(struct guarded *g, h2o_http2_frame_t *frame, const char **err_desc)
+{
+    ssize_t ret = tb_guard_drop_trailers(g, frame, err_desc);
+    swallow(frame);
+    return ret;
 }
 
 /* A header block has begun or goes on. The library gathers up to 417,792 bytes of it, in any number
@@ -227,13 +260,18 @@ static void settle_answered_streams(h2o_http2_conn_t *conn)
 static ssize_t admit(struct guarded *g, h2o_http2_frame_t *frame, const char **err_desc)
 {
     uint32_t cost = COST_FRAME;
+    g->data_stream = 0;
     if (frame->type == H2O_FRAME_CONTINUATION && g->conn->_headers_unparsed != NULL)
         return admit_header_part(g, frame, err_desc);
     switch (frame->type) {
     case H2O_FRAME_DATA:
         return admit_data(g, frame, err_desc);
     case H2O_FRAME_HEADERS:
-        return g->conn->_headers_unparsed == NULL ? admit_header_part(g, frame, err_desc) : 0;
+        if (g->conn->_headers_unparsed != NULL)
+            return 0;
+        if ((frame->flags & H2O_FLAG_END_HEADERS) != 0 && tb_guard_is_early(g, frame->stream_id))
+            return drop_trailers(g, frame, err_desc);
+        return admit_header_part(g, frame, err_desc);
     case H2O_FRAME_SETTINGS:
         cost = COST_SETTINGS;
         settle_answered_streams(g->conn);

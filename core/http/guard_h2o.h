@@ -32,6 +32,7 @@ enum {
     H2O_FLAG_ACK = 0x1,
     H2O_FLAG_END_HEADERS = 0x4,
     H2O_FLAG_PADDED = 0x8,
+    H2O_FLAG_PRIORITY = 0x20,
     H2O_FRAME_HEAD_BYTES = 9
 };
 
@@ -173,6 +174,11 @@ struct phr_chunked_decoder {
       (h2o_http2_frame_t *frame, const uint8_t *src, size_t len,                                   \
        const h2o_http2_settings_t *host_settings, const char **err_desc))                          \
     X(void, h2o_http2_stream_reset, (h2o_http2_conn_t *conn, h2o_http2_stream_t *stream))          \
+    X(void, h2o_http2_stream_close, (h2o_http2_conn_t *conn, h2o_http2_stream_t *stream))          \
+    X(void, h2o_http2__encode_rst_stream_frame,                                                    \
+      (h2o_buffer_t **buf, uint32_t stream_id, int errnum))                                        \
+    X(void, h2o_send_error_generic,                                                                \
+      (h2o_req_t *req, int status, const char *reason, const char *body, int flags))               \
     X(int, h2o_hpack_parse_headers,                                                                \
       (h2o_req_t *req, h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,            \
        int *pseudo_header_exists_map, size_t *content_length, void **digests,                      \
@@ -207,7 +213,8 @@ struct guard_original {
 void h2o_http2_conn_request_write(h2o_http2_conn_t *conn);
 void h2o_http2_encode_goaway_frame(h2o_buffer_t **buf, uint32_t last_stream_id, int errnum,
                                    h2o_iovec_t additional_data);
-void h2o_http2__encode_rst_stream_frame(h2o_buffer_t **buf, uint32_t stream_id, int errnum);
+void h2o_http2_encode_window_update_frame(h2o_buffer_t **buf, uint32_t stream_id,
+                                          int32_t window_size_increment);
 uint8_t *h2o_http2_encode_frame_header(uint8_t *dst, size_t length, uint8_t type, uint8_t flags,
                                        int32_t stream_id);
 

@@ -1,7 +1,8 @@
-/* HTTP/2 header sections: measured before the library decodes them, judged after. What RFC 9113
- * calls malformed and the library lets through is answered with RST_STREAM(PROTOCOL_ERROR): the
- * guard takes back the library's note of which pseudo-header fields it saw, and the library does
- * the rest. */
+/* HTTP/2 header sections: measured before the library decodes them, judged after. A section that is
+ * larger than a request may have is decoded all the same, because the dynamic table must stay in
+ * step, but only its first piece is kept, for an answer of 431. What RFC 9113 calls malformed and
+ * the library lets through is answered with RST_STREAM(PROTOCOL_ERROR): the guard takes back the
+ * library's note of which pseudo-header fields it saw, and the library does the rest. */
 #include "http/guard_conn.h"
 #include "http/guard_hpack.h"
 #include "http/guard_syntax.h"
@@ -10,6 +11,11 @@
 
 /* A request pays for some control frames and a part of a reset, in thousandths. */
 enum { EARN_FRAMES = 4000, EARN_RESETS = 250 };
+
+enum {
+    EXCESS_FACTOR = 10, /* so many times the fields of a request are decoded to answer 431 */
+    PRIORITY_BYTES = 5,
+};
 
 /* The connection-specific fields that the library lets through (RFC 9113 8.2.2). */
 static bool is_connection_field(const h2o_iovec_t *name)
@@ -40,6 +46,11 @@ static bool length_is_sound(const h2o_req_t *req, size_t content_length)
     return content_length == SIZE_MAX || content_length == 0 || stream->_req_body != NULL;
 }
 
+static size_t largest_body(void)
+{
+    return tb_guard_self.ctx->globalconf->max_request_entity_size;
+}
+
 static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, const char **err_desc)
 {
     tb_guard_condemn(g, kind);
@@ -47,13 +58,21 @@ static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, co
     return code;
 }
 
-/* @return 0 when the block may be decoded, or the connection error */
-static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, const uint8_t *src,
-                   size_t len, struct guard_hpack_brief *out_brief, const char **err_desc)
+static struct guard_hpack_limits limits_of_requests(void)
 {
-    struct guard_hpack_limits limits = {tb_guard_self.limits.header_fields,
-                                        tb_guard_self.limits.header_bytes};
+    return (struct guard_hpack_limits){tb_guard_self.limits.header_fields,
+                                       tb_guard_self.limits.header_bytes};
+}
+
+/* @return 0 when the block may be decoded, or the connection error
+ * @param out_excess  why it may only be decoded in pieces; GUARD_REFUSAL_N: it need not be */
+static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, const uint8_t *src,
+                   size_t len, struct guard_hpack_brief *out_brief, enum guard_refusal *out_excess,
+                   const char **err_desc)
+{
+    struct guard_hpack_limits limits = limits_of_requests();
     struct guard_hpack_size size = {0};
+    *out_excess = GUARD_REFUSAL_N;
     if (tb_guard_hpack_fits(table, src, len, limits, out_brief))
         return 0;
     if (len > tb_guard_self.limits.header_block_bytes)
@@ -63,15 +82,110 @@ static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, con
     *out_brief = (struct guard_hpack_brief){.fresh = size.fresh, .token_at = size.token_at};
     switch (verdict) {
     case GUARD_HPACK_TOO_MANY:
-        return refuse(g, TB_GUARD_HEADER_FIELDS, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
+        *out_excess = GUARD_REFUSE_FIELDS;
+        break;
     case GUARD_HPACK_TOO_LARGE:
-        return refuse(g, TB_GUARD_HEADER_BYTES, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
+        *out_excess = GUARD_REFUSE_BYTES;
+        break;
     case GUARD_HPACK_BROKEN:
         return refuse(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
     case GUARD_HPACK_FITS:
         break;
     }
     return 0;
+}
+
+/* Decode for the sake of the table alone. */
+static int parse_aside(h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                       const char **err_desc)
+{
+    h2o_req_t aside = {.version = 0};
+    int seen = 0;
+    size_t length;
+    h2o_mem_init_pool(&aside.pool);
+    int ret = tb_guard_original.h2o_hpack_parse_headers(&aside, table, src, len, &seen, &length,
+                                                        NULL, err_desc);
+    h2o_mem_clear_pool(&aside.pool);
+    *err_desc = ret == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? NULL : *err_desc;
+    return ret == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR ? 0 : ret;
+}
+
+/* What the library insists on, where it was not in the piece that was kept. */
+static void complete_head(h2o_req_t *req, int *pseudo_header_exists_map)
+{
+    if (req->input.method.base == NULL)
+        req->input.method = h2o_iovec_init(H2O_STRLIT("GET"));
+    if (req->input.path.base == NULL)
+        req->input.path = h2o_iovec_init(H2O_STRLIT("/"));
+    if (req->input.scheme == NULL)
+        req->input.scheme = &H2O_URL_SCHEME_HTTPS;
+    *pseudo_header_exists_map = GUARD_PSEUDO_EXPECTED;
+}
+
+/* The memory that a block costs is bounded by its pieces, the time by the number of its fields: a
+ * reference of one byte is a field. Trailers have no map, and nothing of them is kept. */
+static int parse_pieces(struct guarded *g, h2o_req_t *req, h2o_hpack_header_table_t *table,
+                        const uint8_t *src, size_t len, int *pseudo_header_exists_map,
+                        const char **err_desc)
+{
+    struct guard_hpack_limits limits = limits_of_requests();
+    size_t fields = 0, ignored, n;
+    int ret = 0;
+    for (size_t at = 0; at < len && ret == 0; at += n) {
+        struct guard_hpack_size size;
+        n = tb_guard_hpack_piece(table, src + at, len - at, limits, &size);
+        if (n == 0)
+            return refuse(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
+        fields += size.fields;
+        if (fields > (size_t)limits.fields * EXCESS_FACTOR)
+            return refuse(g, TB_GUARD_HEADER_BOMB, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
+        if (at == 0 && pseudo_header_exists_map != NULL && size.bytes <= limits.bytes)
+            ret = tb_guard_original.h2o_hpack_parse_headers(
+                req, table, src, n, pseudo_header_exists_map, &ignored, NULL, err_desc);
+        else
+            ret = parse_aside(table, src + at, n, err_desc);
+        if (ret == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR)
+            ret = 0;
+    }
+    if (ret == 0)
+        *err_desc = NULL;
+    return ret;
+}
+
+static int parse_excess(struct guarded *g, h2o_req_t *req, h2o_hpack_header_table_t *table,
+                        const uint8_t *src, size_t len, int *pseudo_header_exists_map,
+                        enum guard_refusal excess, const char **err_desc)
+{
+    int ret = parse_pieces(g, req, table, src, len, pseudo_header_exists_map, err_desc);
+    if (ret != 0)
+        return ret;
+    if (pseudo_header_exists_map != NULL) {
+        complete_head(req, pseudo_header_exists_map);
+        tb_guard_refuse_head(g, req, excess);
+    } else {
+        tb_guard_refuse(req, excess);
+    }
+    return 0;
+}
+
+ssize_t tb_guard_drop_trailers(struct guarded *g, const h2o_http2_frame_t *frame,
+                               const char **err_desc)
+{
+    const uint8_t *src = frame->payload;
+    size_t len = frame->length, padding = 0;
+    if ((frame->flags & H2O_FLAG_PADDED) != 0 && len != 0) {
+        padding = *src++;
+        len--;
+    }
+    if ((frame->flags & H2O_FLAG_PRIORITY) != 0 && len >= PRIORITY_BYTES) {
+        src += PRIORITY_BYTES;
+        len -= PRIORITY_BYTES;
+    }
+    if (padding > len)
+        return H2O_HTTP2_ERROR_PROTOCOL;
+    g->tainted = true;
+    guard_count(TB_GUARD_TRAILERS);
+    return parse_pieces(g, NULL, &g->conn->_input_header_table, src, len - padding, NULL, err_desc);
 }
 
 /* Trailers are decoded for the sake of the table, and forgotten: the library adds them to the
@@ -108,7 +222,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
             req, table, src, len, pseudo_header_exists_map, content_length, digests, err_desc);
 
     struct guard_hpack_brief brief;
-    int ret = measure(g, table, src, len, &brief, err_desc);
+    enum guard_refusal excess;
+    int ret = measure(g, table, src, len, &brief, &excess, err_desc);
     if (ret != 0)
         return ret;
     unsigned fresh = brief.fresh;
@@ -118,6 +233,10 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
         fresh = GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS;
     g->tainted = true;
     g->useful_ms = guard_now();
+    if (excess != GUARD_REFUSAL_N) {
+        *content_length = SIZE_MAX;
+        return parse_excess(g, req, table, src, len, pseudo_header_exists_map, excess, err_desc);
+    }
     if (pseudo_header_exists_map == NULL)
         return parse_trailers(req, table, src, len, content_length, err_desc);
     /* No digests: the decoder of cache-digest is one more thing to attack, and nothing here pushes.
@@ -136,6 +255,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, h2o_hpack_header_table_t *table, con
         g->tainted = was_tainted;
         guard_give(&g->frames, EARN_FRAMES, tb_guard_self.limits.frame_burst);
         guard_give(&g->resets, EARN_RESETS, tb_guard_self.limits.reset_burst);
+        if (*content_length != SIZE_MAX && *content_length > largest_body())
+            tb_guard_refuse_head(g, req, GUARD_REFUSE_BODY);
     } else {
         *pseudo_header_exists_map = 0;
         guard_count(TB_GUARD_MALFORMED);

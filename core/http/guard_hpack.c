@@ -267,12 +267,20 @@ static bool resize_table(struct walk *w)
     return true;
 }
 
-static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limits limits,
-                                        struct guard_hpack_size *out_size)
+/* The table size updates before the first field, which must follow. */
+static bool read_updates(struct walk *w)
 {
     while (w->at != w->end && (*w->at & 0xe0) == 0x20)
         if (!resize_table(w) || w->at == w->end)
-            return GUARD_HPACK_BROKEN;
+            return false;
+    return true;
+}
+
+static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limits limits,
+                                        struct guard_hpack_size *out_size)
+{
+    if (!read_updates(w))
+        return GUARD_HPACK_BROKEN;
     for (uint32_t size; w->at != w->end; out_size->bytes += size) {
         if (out_size->bytes > limits.bytes)
             return GUARD_HPACK_TOO_LARGE;
@@ -286,29 +294,57 @@ static enum guard_hpack_verdict measure(struct walk *w, struct guard_hpack_limit
     return out_size->bytes > limits.bytes ? GUARD_HPACK_TOO_LARGE : GUARD_HPACK_FITS;
 }
 
+/* The struct is not initialised as a whole: new_entries is large and written before it is read. */
+static void begin_walk(struct walk *w, const h2o_hpack_header_table_t *table, const uint8_t *src,
+                       size_t len, bool exact)
+{
+    w->from = w->at = src;
+    w->end = src + len;
+    w->exact = exact;
+    w->fresh = 0;
+    w->token_at = 0;
+    w->table = table;
+    w->old_n = table->num_entries;
+    w->size = table->hpack_size;
+    w->capacity = table->hpack_capacity;
+    w->new_from = w->new_n = 0;
+}
+
 enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *table,
                                                 const uint8_t *src, size_t len,
                                                 struct guard_hpack_limits limits, bool exact,
                                                 struct guard_hpack_size *out_size)
 {
-    struct walk w; /* not initialised as a whole: new_entries is large and written before read */
+    struct walk w;
     enum guard_hpack_verdict verdict;
     for (;; exact = true) {
         *out_size = (struct guard_hpack_size){0};
-        w.from = w.at = src;
-        w.end = src + len;
-        w.exact = exact;
-        w.fresh = 0;
-        w.token_at = 0;
-        w.table = table;
-        w.old_n = table->num_entries;
-        w.size = table->hpack_size;
-        w.capacity = table->hpack_capacity;
-        w.new_from = w.new_n = 0;
+        begin_walk(&w, table, src, len, exact);
         verdict = measure(&w, limits, out_size);
         if (exact || verdict != GUARD_HPACK_TOO_LARGE)
             return verdict;
     }
+}
+
+size_t tb_guard_hpack_piece(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                            struct guard_hpack_limits limits, struct guard_hpack_size *out_size)
+{
+    struct walk w;
+    begin_walk(&w, table, src, len, true);
+    *out_size = (struct guard_hpack_size){0};
+    if (!read_updates(&w))
+        return 0;
+    while (w.at != w.end && out_size->fields < limits.fields) {
+        const uint8_t *field = w.at;
+        uint32_t size = read_field(&w);
+        if (size == 0)
+            return 0;
+        if (out_size->fields != 0 && out_size->bytes + size > limits.bytes)
+            return (size_t)(field - src);
+        out_size->fields++;
+        out_size->bytes += size;
+    }
+    return (size_t)(w.at - src);
 }
 
 /* Length of the string at *at, which is moved behind it; SIZE_MAX when that is not simple. */

@@ -43,6 +43,14 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
                                                 struct guard_hpack_limits limits, bool exact,
                                                 struct guard_hpack_size *out_size);
 
+/** How much of a block to decode at once so that what is made of it stays within the limits: whole
+ *  fields, at least one, which may be too large by itself. To be called on what is left when the
+ *  piece before has been decoded.
+ *  @param out_size  fields and bytes of the piece
+ *  @return bytes of the block; 0 when it is broken */
+size_t tb_guard_hpack_piece(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                            struct guard_hpack_limits limits, struct guard_hpack_size *out_size);
+
 /** What the quick look at a block saw. */
 struct guard_hpack_brief {
     unsigned fresh;  /**< as in guard_hpack_size */

@@ -42,63 +42,146 @@ static void trim(struct phr_header *h)
         h->value_len--;
 }
 
-static bool fields_are_sound(struct phr_header *headers, size_t n, int minor_version)
+/* What a head says about itself, beside its fields one by one. */
+struct head_sum {
+    unsigned hosts, lengths, codings;
+    size_t bytes; /* as in guard_hpack_size */
+    bool body_too_large;
+    bool unknown_expectation;
+};
+
+static bool length_is_sound(const struct phr_header *h, struct head_sum *sum)
 {
-    unsigned hosts = 0, lengths = 0, codings = 0;
+    sum->lengths++;
+    if (!is_decimal(h->value, h->value_len))
+        return false;
+    sum->body_too_large = h2o_strtosize(h->value, h->value_len) >
+                          tb_guard_self.ctx->globalconf->max_request_entity_size;
+    return true;
+}
+
+static bool field_is_sound(const struct phr_header *h, struct head_sum *sum)
+{
+    if (is_named(h, H2O_STRLIT("host"))) {
+        sum->hosts++;
+        return tb_guard_authority_ok(h2o_iovec_init(h->value, h->value_len));
+    }
+    if (is_named(h, H2O_STRLIT("content-length")))
+        return length_is_sound(h, sum);
+    if (is_named(h, H2O_STRLIT("transfer-encoding"))) {
+        sum->codings++;
+        return h->value_len == 7 && strncasecmp(h->value, "chunked", 7) == 0;
+    }
+    if (is_named(h, H2O_STRLIT("expect")) &&
+        !h2o_lcstris(h->value, h->value_len, H2O_STRLIT("100-continue")))
+        sum->unknown_expectation = true;
+    return true;
+}
+
+static bool fields_are_sound(struct phr_header *headers, size_t n, int minor_version,
+                             struct head_sum *sum)
+{
+    *sum = (struct head_sum){0};
     for (size_t i = 0; i < n; i++) {
         struct phr_header *h = &headers[i];
         if (h->name == NULL) /* obs-fold */
             return false;
         trim(h);
-        if (is_named(h, H2O_STRLIT("host"))) {
-            hosts++;
-            if (!tb_guard_authority_ok(h2o_iovec_init(h->value, h->value_len)))
-                return false;
-        } else if (is_named(h, H2O_STRLIT("content-length"))) {
-            lengths++;
-            if (!is_decimal(h->value, h->value_len))
-                return false;
-        } else if (is_named(h, H2O_STRLIT("transfer-encoding"))) {
-            codings++;
-            if (h->value_len != 7 || strncasecmp(h->value, "chunked", 7) != 0)
-                return false;
-        }
+        sum->bytes += h->name_len + h->value_len + 32;
+        if (!field_is_sound(h, sum))
+            return false;
     }
-    if (codings > 1 || lengths > 1 || hosts > 1 || (codings != 0 && lengths != 0))
+    if (sum->codings > 1 || sum->lengths > 1 || sum->hosts > 1 ||
+        (sum->codings != 0 && sum->lengths != 0))
         return false;
-    return minor_version >= 1 ? hosts == 1 : codings == 0;
+    return minor_version >= 1 ? sum->hosts == 1 : sum->codings == 0;
 }
 
+/* The library's cue to speak HTTP/2 from now on, where that is served. */
 static bool is_preface(const char *buf, size_t len)
 {
     static const char preface[] = "PRI * HTTP/2";
     size_t n = len < sizeof(preface) - 1 ? len : sizeof(preface) - 1;
-    return memcmp(buf, preface, n) == 0;
+    return tb_guard_self.ctx->globalconf->http1.upgrade_to_http2 != 0 &&
+           memcmp(buf, preface, n) == 0;
 }
 
+/* Blank lines behind a request, which the library passes over. */
+static bool is_blank(const char *buf, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (buf[i] != '\r' && buf[i] != '\n')
+            return false;
+    return len <= 4;
+}
+
+/* Why a complete head is refused; GUARD_REFUSAL_N: it is not. */
+static enum guard_refusal judge_head(const char *buf, size_t head, h2o_iovec_t method,
+                                     h2o_iovec_t path, int minor_version,
+                                     struct phr_header *headers, size_t n)
+{
+    const struct tb_guard_limits *limits = &tb_guard_self.limits;
+    struct head_sum sum;
+    if (has_bare_lf(buf, head) || !tb_guard_method_ok(method) ||
+        !tb_guard_target_ok(path, method) || !fields_are_sound(headers, n, minor_version, &sum))
+        return GUARD_REFUSE_SYNTAX;
+    if (n > limits->header_fields)
+        return GUARD_REFUSE_FIELDS;
+    if (sum.bytes > limits->header_bytes)
+        return GUARD_REFUSE_BYTES;
+    if (sum.unknown_expectation)
+        return GUARD_REFUSE_EXPECTATION;
+    return sum.body_too_large ? GUARD_REFUSE_BODY : GUARD_REFUSAL_N;
+}
+
+/* Of the fields of a refused request only those stay that its answer repeats. */
+static size_t keep_names(struct phr_header *headers, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (headers[i].name != NULL &&
+            (is_named(&headers[i], H2O_STRLIT("x-request-id")) ||
+             is_named(&headers[i], H2O_STRLIT("x-fapi-interaction-id")) ||
+             is_named(&headers[i], H2O_STRLIT("traceparent")) ||
+             is_named(&headers[i], H2O_STRLIT("origin"))))
+            headers[kept++] = headers[i];
+    return kept;
+}
+
+/* A refused request reaches the handler, which answers, as one that has nothing but its method: a
+ * request for HEAD is answered without a body. The connection closes behind it, so all that has
+ * been read counts as its head. */
 int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len,
                       const char **path, size_t *path_len, int *minor_version,
                       struct phr_header *headers, size_t *num_headers, size_t last_len)
 {
-    const struct tb_guard_limits *limits = &tb_guard_self.limits;
+    size_t most = *num_headers;
     int ret = tb_guard_original.phr_parse_request(buf, len, method, method_len, path, path_len,
                                                   minor_version, headers, num_headers, last_len);
     if (tb_guard_self.ctx == NULL)
         return ret;
-    size_t head = ret > 0 ? (size_t)ret : len;
-    bool sound = head <= 2 * (size_t)limits->header_block_bytes;
-    if (ret == -1)
-        sound = is_preface(buf, len);
-    else if (ret > 0)
-        sound = sound && *num_headers <= limits->header_fields && !has_bare_lf(buf, head) &&
-                tb_guard_method_ok(h2o_iovec_init(*method, *method_len)) &&
-                tb_guard_target_ok(h2o_iovec_init(*path, *path_len),
-                                   h2o_iovec_init(*method, *method_len)) &&
-                fields_are_sound(headers, *num_headers, *minor_version);
-    if (sound)
+    enum guard_refusal refusal = GUARD_REFUSAL_N;
+    bool parsed = ret > 0;
+    if (parsed)
+        refusal = judge_head(buf, (size_t)ret, h2o_iovec_init(*method, *method_len),
+                             h2o_iovec_init(*path, *path_len), *minor_version, headers,
+                             *num_headers);
+    else if (ret == -1 && !is_preface(buf, len) && !is_blank(buf, len))
+        refusal = *num_headers == most ? GUARD_REFUSE_FIELDS : GUARD_REFUSE_SYNTAX;
+    else if (ret == -2 && len > tb_guard_self.limits.header_block_bytes)
+        refusal = GUARD_REFUSE_BYTES;
+    if (refusal == GUARD_REFUSAL_N)
         return ret;
-    guard_count(TB_GUARD_HTTP1_REFUSED);
-    return -1; /* the library answers 400 and closes */
+    tb_guard_refuse(NULL, refusal);
+    *num_headers = parsed ? keep_names(headers, *num_headers) : 0;
+    if (!parsed || !tb_guard_method_ok(h2o_iovec_init(*method, *method_len))) {
+        *method = "GET";
+        *method_len = 3;
+    }
+    *path = "/";
+    *path_len = 1;
+    *minor_version = 1;
+    return (int)len;
 }
 
 /* The chunked body */

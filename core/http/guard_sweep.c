@@ -74,21 +74,17 @@ static int look_at_http1(h2o_req_t *req, void *data)
     return 0;
 }
 
-/* Only the stream is at fault, so only the stream goes. Nothing else can free a stream that waits
- * for its body, so the list stays valid while it is worked off; a connection on its way out is
- * left. */
-static void reset_slow_bodies(struct look *look)
+/* Only the stream is at fault, so only the stream is refused. Nothing else can free a stream that
+ * waits for its body, so the list stays valid while it is worked off; a connection on its way out
+ * is left. */
+static void refuse_slow_bodies(struct look *look)
 {
     for (size_t i = 0; i < look->slow_bodies_n; i++) {
         h2o_http2_stream_t *stream = look->slow_bodies[i];
         h2o_http2_conn_t *conn = (h2o_http2_conn_t *)(void *)stream->req.conn;
         if (conn->state == H2O_CONN_IS_CLOSING || conn->_headers_unparsed != NULL)
             continue;
-        guard_count(TB_GUARD_SLOW_BODY);
-        h2o_http2__encode_rst_stream_frame(&conn->_write.buf, stream->stream_id,
-                                           -H2O_HTTP2_ERROR_CANCEL);
-        h2o_http2_conn_request_write(conn);
-        h2o_http2_stream_reset(conn, stream);
+        tb_guard_refuse_body(tb_guard_of(conn->sock), stream, GUARD_REFUSE_SLOW_BODY, false);
     }
 }
 
@@ -196,7 +192,7 @@ static void look_at_streams(uint64_t now_ms)
         return;
     ctx->globalconf->http2.callbacks.foreach_request(ctx, look_at_http2, &look);
     ctx->globalconf->http1.callbacks.foreach_request(ctx, look_at_http1, &look);
-    reset_slow_bodies(&look);
+    refuse_slow_bodies(&look);
 }
 
 void tb_guard_sweep(h2o_timeout_entry_t *entry)

@@ -11,8 +11,8 @@
       "a reference of one byte costs about 128 bytes decoded; browsers send 20")                   \
     X(header_bytes, "bytes", 32768, 4096, 1 << 20,                                                 \
       "names + values + 32 each (RFC 9113 6.5.2); room for a token, a proof and a signature")      \
-    X(header_block_bytes, "bytes", 16384, 4096, 1 << 20,                                           \
-      "one frame's worth, encoded; an HTTP/1 head may have twice as much")                         \
+    X(header_block_bytes, "bytes", 65536, 4096, 1 << 18,                                           \
+      "encoded, twice what a list may have decoded: read to its end only to answer 431")           \
     X(continuations, "frames", 8, 1, 64,                                                           \
       "per header block; clients send none below 16 KiB")                                          \
     X(streams, "streams", 32, 1, 100,                                                              \
@@ -56,18 +56,20 @@
 
 /* X(NAME, name, help) */
 #define TB_GUARD_KINDS(X)                                                                          \
-    X(HEADER_FIELDS, header_fields, "header blocks with too many fields; connection closed")       \
-    X(HEADER_BYTES, header_bytes, "header lists too large decoded; connection closed")             \
+    X(HEADER_FIELDS, header_fields, "header blocks with too many fields; 431")                     \
+    X(HEADER_BYTES, header_bytes, "header lists too large decoded; 431")                           \
+    X(HEADER_BOMB, header_bomb, "header blocks of ten times too many fields; connection closed")   \
     X(HEADER_BLOCK, header_block, "header blocks too large encoded; connection closed")            \
     X(HEADER_CODING, header_coding, "header blocks that are not HPACK; connection closed")         \
     X(CONTINUATION, continuation, "CONTINUATION: too many, empty, or behind GOAWAY; closed")       \
     X(MALFORMED, malformed, "malformed requests (RFC 9113 8.1.1); stream reset")                   \
     X(TRAILERS, trailers, "trailer sections read and left out of the header fields")               \
     X(RESET, reset, "streams closed before their answer was, by either side")                      \
-    X(RESET_BUDGET, reset_budget, "connections closed for too many resets")                        \
+    X(RESET_BUDGET, reset_budget, "connections closed for too many resets and refused requests")   \
     X(FRAME_BUDGET, frame_budget, "connections closed for too many control frames")                \
     X(UNKNOWN_FRAME, unknown_frame, "frames of unknown type, swallowed")                           \
-    X(BODY_BYTES, body_bytes, "connections closed for too many body bytes in memory")              \
+    X(BODY_LIMIT, body_limit, "bodies larger than any may be, declared or come; 413")              \
+    X(BODY_BYTES, body_bytes, "bodies refused: the connection has too many bytes in memory; 503")  \
     X(WINDOW, window, "answered streams kept out of window updates that would abort the library")  \
     X(ORPHANS, orphans, "connections closed for too much work behind closed streams")              \
     X(WORK_REFUSED, work_refused, "works refused: the worker has no room")                         \
@@ -76,13 +78,14 @@
     X(SLOW_OPENING, slow_opening, "connections closed: no first frame in time")                    \
     X(SLOW_FRAME, slow_frame, "connections closed: a frame took too long to arrive")               \
     X(SLOW_HEADERS, slow_headers, "connections closed: a header block took too long")              \
-    X(SLOW_BODY, slow_body, "streams reset: the body took too long")                               \
+    X(SLOW_BODY, slow_body, "HTTP/2 bodies that took too long; 408")                               \
     X(SLOW_ANSWER, slow_answer, "connections closed: the client did not take its answer")          \
     X(SLOW_CLOSE, slow_close, "connections cut: the client did not let them close")                \
     X(IDLE, idle, "connections closed: no request for a long time")                                \
     X(AGED, aged, "connections asked to leave because of their age")                               \
-    X(HTTP1_REFUSED, http1_refused, "HTTP/1 heads refused: smuggling or bad syntax")               \
-    X(CHUNKED_REFUSED, chunked_refused, "HTTP/1 chunked bodies refused: bad syntax")               \
+    X(HTTP1_REFUSED, http1_refused, "HTTP/1 heads refused: smuggling or bad syntax; 400")          \
+    X(CHUNKED_REFUSED, chunked_refused, "HTTP/1 chunked bodies refused: bad syntax; 400")          \
+    X(EXPECTATION, expectation, "requests that expect what is not known; 417")                     \
     X(UPGRADE_REFUSED, upgrade_refused, "h2c upgrades ignored")                                    \
     X(MISDIRECTED, misdirected, "requests for an authority that is not ours; 421")
 // clang-format on

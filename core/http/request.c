@@ -51,10 +51,17 @@ static const char *reason_of(int status)
         {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
+        {408, "Request Timeout"},
         {409, "Conflict"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
         {421, "Misdirected Request"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
         {503, "Service Unavailable"},
     };
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
@@ -336,11 +343,14 @@ int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
     struct connection *conn = connection_of(server, req);
     struct tb_target target;
     const char *why = NULL;
+    tb_err err;
 
+    if (tb_guard_refusal(req, &err, &why))
+        return reject(server, req, err, why);
     struct tb_str authority = authority_of(server, conn, req);
     if (authority.at == NULL)
         return reject(server, req, TB_E_MISDIRECTED, NULL);
-    tb_err err = tb_target_split(str_of(req->input.path), &target, &why);
+    err = tb_target_split(str_of(req->input.path), &target, &why);
     if (err != NULL)
         return reject(server, req, err, why);
     if (conn->tls && !conn->certificate_read)

@@ -35,7 +35,7 @@ def exchange(target, data, seconds=3.0):
     out.seconds = time.monotonic() - started
     parts = answer.split(b"HTTP/1.1 ")[1:]
     out.statuses = {i: int(p[:3]) for i, p in enumerate(parts)}
-    out.note = answer[:200].decode("latin-1")
+    out.note, out.answer = answer[:200].decode("latin-1"), answer.decode("latin-1")
     return out
 
 
@@ -113,8 +113,8 @@ def _attack(name):
 
 
 def refused(out):
-    """One answer, 400 (or 413), and closed."""
-    return out.closed and list(out.statuses.values()) in ([400], [413])
+    """One answer, 400 (or 413, 431), and closed."""
+    return out.closed and list(out.statuses.values()) in ([400], [413], [431])
 
 
 def accepted(target):

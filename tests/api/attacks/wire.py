@@ -108,6 +108,7 @@ class Outcome:
     resets: list = field(default_factory=list)
     statuses: dict = field(default_factory=dict)
     note: str = ""
+    answer: str = ""
 
     def refused(self):
         return self.closed or self.goaway not in (None, NO_ERROR)

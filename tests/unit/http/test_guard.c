@@ -243,6 +243,14 @@ static int parse(const char *head)
                              0);
 }
 
+/* Whether the head that was just parsed goes on only to be answered. */
+static bool refused(void)
+{
+    bool was = tb_guard_self.refused_head != NULL;
+    tb_guard_self.refused_head = NULL;
+    return was;
+}
+
 static void refuses_heads_that_two_parsers_could_read_differently(void **state)
 {
     static const char *const good[] = {
@@ -271,16 +279,39 @@ static void refuses_heads_that_two_parsers_could_read_differently(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        if (parse(good[i]) != (int)strlen(good[i]))
+        if (parse(good[i]) != (int)strlen(good[i]) || refused())
             fail_msg("refused: %s", good[i]);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        if (parse(bad[i]) != -1)
+        if (parse(bad[i]) != (int)strlen(bad[i]) || !refused())
             fail_msg("taken: %s", bad[i]);
     assert_int_equal(parse("GET / HTTP/1.1\r\nHost: a\r\n"), -2);
     size_t counted = counters.of[TB_GUARD_HTTP1_REFUSED];
     assert_int_equal(counted, sizeof(bad) / sizeof(bad[0]));
     assert_int_equal(parse("PRI * HTTP/2.0\r\n\r\n"), -1); /* the library's cue, not an attack */
     assert_int_equal(counters.of[TB_GUARD_HTTP1_REFUSED], counted);
+    assert_false(refused());
+}
+
+static void a_refused_head_keeps_its_method_and_its_names(void **state)
+{
+    static const char head[] = "HEAD /a HTTP/1.1\r\nHost: a\r\nExpect: b\r\nX-Request-Id: c\r\n"
+                               "Authorization: d\r\nTraceparent: e\r\n\r\n";
+    char text[sizeof(head)];
+    const char *method, *path;
+    size_t method_len, path_len, n = 100;
+    int minor;
+    struct phr_header headers[100];
+    (void)state;
+    memcpy(text, head, sizeof(head));
+    assert_int_equal(phr_parse_request(text, sizeof(head) - 1, &method, &method_len, &path,
+                                       &path_len, &minor, headers, &n, 0),
+                     sizeof(head) - 1);
+    assert_true(refused());
+    assert_int_equal(counters.of[TB_GUARD_EXPECTATION], 1);
+    assert_int_equal(n, 2);
+    assert_memory_equal(method, "HEAD", method_len);
+    assert_memory_equal(headers[0].value, "c", 1);
+    assert_memory_equal(headers[1].value, "e", 1);
 }
 
 /* Decode `coded` in two reads, cut at `cut`. @return what the decoder said last */
@@ -394,6 +425,7 @@ int main(void)
         GUARDED(work_that_ends_in_time_is_no_orphan),
         GUARDED(refuses_work_when_there_is_no_room),
         GUARDED(refuses_heads_that_two_parsers_could_read_differently),
+        GUARDED(a_refused_head_keeps_its_method_and_its_names),
         GUARDED(decodes_chunks_cut_anywhere),
         GUARDED(leaves_what_follows_the_chunks),
         GUARDED(refuses_chunks_that_two_parsers_could_read_differently),

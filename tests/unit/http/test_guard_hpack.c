@@ -265,6 +265,42 @@ static void tells_what_is_fresh(void **state)
     }
 }
 
+#define TEXT_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void cuts_a_block_into_pieces_that_fit(void **state)
+{
+    static const struct {
+        const char *what;
+        const char *block;
+        size_t len, piece;
+        uint32_t fields, bytes; /* of the piece */
+    } cases[] = {
+        {"all of it", BLOCK("\xbe\xbe"), 2, 2, 276},
+        {"as many fields as may be", BLOCK("\xbe\xbe\xbe\xbe"), 3, 3, 414},
+        {"as many bytes as may be", BLOCK("\x40\x01x\x40" TEXT_64 "\xbe\xbf\xbf"), 70, 3, 332},
+        {"one field that is too large",
+         BLOCK(
+             "\x00\x01x\x7f\x81\x03" TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64
+             "\xbe"),
+         518, 1, 545},
+        {"an update before the fields", BLOCK("\x3f\xe1\x1f\xbe"), 4, 1, 138},
+        {"a broken field", BLOCK("\x80"), 0, 0, 0},
+        {"a broken field behind the piece", BLOCK("\xbe\xbe\xbe\x80"), 3, 3, 414},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct small_table t;
+        struct guard_hpack_size size;
+        fill(&t, 1);
+        size_t n = tb_guard_hpack_piece(&t.table, (const uint8_t *)cases[i].block, cases[i].len,
+                                        (struct guard_hpack_limits){3, 420}, &size);
+        if (n != cases[i].piece ||
+            (n != 0 && (size.fields != cases[i].fields || size.bytes != cases[i].bytes)))
+            fail_msg("%s: %zu of %zu, %u fields, %u bytes", cases[i].what, n, cases[i].len,
+                     size.fields, size.bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +313,7 @@ int main(void)
         cmocka_unit_test(finds_the_token_of_a_block_that_enters_the_table),
         cmocka_unit_test(knows_without_measuring_what_surely_fits),
         cmocka_unit_test(tells_what_is_fresh),
+        cmocka_unit_test(cuts_a_block_into_pieces_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
