@@ -110,7 +110,8 @@ static bool add_value(struct tb_text *line, const struct tb_field *field)
     if (text.at == NULL)
         tb_text_add(line, TB_STR("null"));
     else
-        tb_text_add_json(line, (struct tb_str){text.at, text.n < TEXT_MAX ? text.n : TEXT_MAX});
+        tb_text_add_json_visible(line,
+                                 (struct tb_str){text.at, text.n < TEXT_MAX ? text.n : TEXT_MAX});
     return text.n <= TEXT_MAX;
 }
 
@@ -169,7 +170,7 @@ void tb_log_set_level(enum tb_log_level least)
 
 bool tb_log_enabled(enum tb_log_level level)
 {
-    return level >= process_log.least;
+    return level >= process_log.least && process_log.sink.fd != TB_LOG_NOWHERE;
 }
 
 bool tb_log_level_parse(struct tb_str name, enum tb_log_level *out)

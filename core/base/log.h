@@ -24,6 +24,8 @@ enum {
     TB_LOG_BUFFER = 64 * 1024, /**< bytes a sink holds back when its reader is slow */
 };
 
+enum { TB_LOG_NOWHERE = -1 /**< a descriptor: no line is made */ };
+
 enum tb_field_kind { TB_FIELD_TEXT, TB_FIELD_INT, TB_FIELD_BOOL, TB_FIELD_TIME };
 
 /** A field of a line. Made by the TB_F_* macros; `name` is a constant. */
@@ -47,7 +49,8 @@ struct tb_field {
 
 /** Send the log to `fd` (borrowed) from `least` upwards, each line marked with `process` (constant
  * or long-lived; NULL: unmarked). To be called again in a child: what the parent had not written
- * yet is the parent's. Without it lines go to stderr from TB_LOG_INFO upwards. */
+ * yet is the parent's. Without it lines go to stderr from TB_LOG_INFO upwards; with TB_LOG_NOWHERE
+ * for `fd` there are none. */
 void tb_log_start(int fd, enum tb_log_level least, const char *process);
 
 /** Change the level: at reload. */

@@ -35,6 +35,17 @@ void tb_text_add_format(struct tb_text *text, const char *format, ...) TB_PRINTF
  * are not UTF-8 become U+FFFD, so that what is written is JSON whatever a client sent. */
 void tb_text_add_json(struct tb_text *text, struct tb_str piece);
 
+/** The same for terminals and logs: what is not visible (tb_text_visible) is escaped, too. Another
+ * spelling of the same JSON. */
+void tb_text_add_json_visible(struct tb_text *text, struct tb_str piece);
+
+/** Add a whole JSON document whose texts are escaped so, too. */
+void tb_text_add_document(struct tb_text *text, struct tb_str json);
+
+/** Add what people read on a terminal: what is not visible becomes \u{202e}, a byte that is not
+ * UTF-8 \x{80}. A newline stays where `lines`. */
+void tb_text_add_visible(struct tb_text *text, struct tb_str piece, bool lines);
+
 /** The finished text, NUL-terminated (the NUL not counted); absent if memory ran out. */
 struct tb_str tb_text_end(struct tb_text *text);
 
@@ -61,5 +72,24 @@ size_t tb_utf8_span(const char *at, size_t n);
 
 /** Whether all of `text` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool tb_utf8_valid(struct tb_str text);
+
+/* ---- what people read ---- */
+
+enum {
+    TB_NAME_CHARS_MAX = 140, /**< characters of a name: of a partner, an app, a user */
+    TB_NOTE_CHARS_MAX = 500, /**< of a note or reason */
+    TB_TEXT_WHY_BYTES = 96,  /**< of what tb_text_name_wrong says */
+};
+
+/** Bytes of `text` before the first character that does not show itself: a control character
+ *  (Unicode category Cc), a line or paragraph separator (Zl, Zp), a format character (Cf: marks of
+ *  direction, zero width, tags), a letter that is not drawn (Hangul fillers), or a byte that is not
+ *  UTF-8. A text of which all is visible may stand in a name, a purpose, a note. */
+size_t tb_text_visible(struct tb_str text);
+
+/** Whether `text` is a name: 1 to `chars_max` visible characters, not all of them blanks.
+ *  @return NULL, or what it does wrong, in `why`: "is empty", "has more than 140 characters",
+ *          "holds U+202E, which is not visible", "is not UTF-8" */
+const char *tb_text_name_wrong(struct tb_str text, size_t chars_max, char why[TB_TEXT_WHY_BYTES]);
 
 #endif

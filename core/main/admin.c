@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/id.h"
 #include "base/time.h"
+#include "main/print.h"
 #include "runtime/run.h"
 #include "store/tx.h"
 #include <stdio.h>
@@ -12,19 +13,28 @@ enum { COLUMNS_MAX = 16, PRINT_BYTES = 8 * 1024 * 1024, BANKS_BOOK = 1 };
 
 /* ---- printing ---- */
 
-/* A member's value as it stands in a table. */
-static const char *cell_of(struct tb_arena *arena, const json_t *value)
+static struct tb_str text_of(struct tb_arena *arena, const json_t *value)
 {
     if (value == NULL || json_is_null(value))
-        return "";
+        return TB_STR("");
     if (json_is_string(value))
-        return json_string_value(value);
+        return (struct tb_str){json_string_value(value), json_string_length(value)};
     size_t n = json_dumpb(value, NULL, 0, JSON_ENCODE_ANY | JSON_COMPACT);
     char *out = tb_arena_alloc(arena, n + 1);
     if (out == NULL)
-        return "…";
+        return TB_STR("…");
     json_dumpb(value, out, n, JSON_ENCODE_ANY | JSON_COMPACT);
-    return out;
+    return (struct tb_str){out, n};
+}
+
+/* A member's value as it stands in a table: one line. */
+static const char *cell_of(struct tb_arena *arena, const json_t *value)
+{
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    tb_text_add_visible(&text, text_of(arena, value), false);
+    struct tb_str cell = tb_text_end(&text);
+    return cell.at == NULL ? "…" : cell.at;
 }
 
 static size_t columns_of(const json_t *list, const char *names[COLUMNS_MAX])
@@ -53,21 +63,20 @@ static void print_table(const json_t *list)
         }
     }
     for (size_t c = 0; c < columns_n; c++)
-        printf("%-*s%s", c + 1 < columns_n ? (int)widths[c] : 0, names[c],
-               c + 1 < columns_n ? "  " : "\n");
+        tb_print("%-*s%s", c + 1 < columns_n ? (int)widths[c] : 0, names[c],
+                 c + 1 < columns_n ? "  " : "\n");
     for (size_t i = 0; i < json_array_size(list); i++)
         for (size_t c = 0; c < columns_n; c++)
-            printf("%-*s%s", c + 1 < columns_n ? (int)widths[c] : 0,
-                   cell_of(arena, json_object_get(json_array_get(list, i), names[c])),
-                   c + 1 < columns_n ? "  " : "\n");
+            tb_print("%-*s%s", c + 1 < columns_n ? (int)widths[c] : 0,
+                     cell_of(arena, json_object_get(json_array_get(list, i), names[c])),
+                     c + 1 < columns_n ? "  " : "\n");
     tb_arena_free(arena);
 }
 
 void tb_admin_print(const struct tb_cli *cli, json_t *list)
 {
     if (cli->json) {
-        json_dumpf(list, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(list, JSON_INDENT(2));
     } else if (json_array_size(list) == 0) {
         fputs("none\n", stderr);
     } else {
@@ -76,18 +85,36 @@ void tb_admin_print(const struct tb_cli *cli, json_t *list)
     json_decref(list);
 }
 
+/* Lines of a text (a script's source) stand below the name and further in, so that none looks like
+ * another member. */
+static void print_member(struct tb_arena *arena, const char *name, const json_t *value)
+{
+    struct tb_str text = text_of(arena, value);
+    if (memchr(text.at, '\n', text.n) == NULL) {
+        tb_print("%s: %s\n", name, cell_of(arena, value));
+        return;
+    }
+    tb_print("%s:\n", name);
+    while (text.n > 0) {
+        const char *end = memchr(text.at, '\n', text.n);
+        size_t n = end == NULL ? text.n : (size_t)(end - text.at);
+        tb_print("  %.*s\n", (int)n, text.at);
+        n += end != NULL;
+        text = (struct tb_str){text.at + n, text.n - n};
+    }
+}
+
 void tb_admin_print_one(const struct tb_cli *cli, json_t *object)
 {
     struct tb_arena *arena = tb_arena_new(PRINT_BYTES);
     const char *name;
     json_t *value;
     if (cli->json) {
-        json_dumpf(object, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(object, JSON_INDENT(2));
     } else {
         json_object_foreach(object, name, value)
         {
-            printf("%s: %s\n", name, cell_of(arena, value));
+            print_member(arena, name, value);
         }
     }
     tb_arena_free(arena);
@@ -183,7 +210,7 @@ static int tell(struct tb_cli *cli, const struct work *work)
     if (cli->json)
         tb_admin_print_one(cli, json_pack("{s:s, s:s}", "id", id, "state", work->state));
     else
-        printf("%s %s\n", id, work->state);
+        tb_print("%s %s\n", id, work->state);
     return TB_EXIT_OK;
 }
 
@@ -201,6 +228,23 @@ static int finish(struct tb_cli *cli, struct work *work)
     return TB_EXIT_OK;
 }
 
+/* What people will read must be a name or a note. */
+static bool check_texts(const struct tb_cli *cli, const struct tb_admin *verb)
+{
+    for (size_t i = 0; i < TB_ADMIN_PARAMS_MAX; i++) {
+        const struct tb_admin_from *from = &verb->from[i];
+        if (from->chars_max == 0)
+            continue;
+        const char *text = from->source == TB_FROM_OPTION_  ? tb_cli_option(cli, from->name)
+                           : from->index < cli->arguments_n ? cli->arguments[from->index]
+                                                            : NULL;
+        const char *what = from->source == TB_FROM_OPTION_ ? from->name : cli->command->arguments;
+        if (text != NULL && !tb_cli_name(cli, what, text, from->chars_max))
+            return false;
+    }
+    return true;
+}
+
 int tb_admin_run(struct tb_cli *cli, const struct tb_admin *verbs, size_t verbs_n)
 {
     struct work work = {.list = json_array()};
@@ -208,6 +252,10 @@ int tb_admin_run(struct tb_cli *cli, const struct tb_admin *verbs, size_t verbs_
         if (strcmp(verbs[i].command, cli->command->name) == 0)
             work.verb = &verbs[i];
     TB_ASSERT(work.verb != NULL);
+    if (!check_texts(cli, work.verb)) {
+        json_decref(work.list);
+        return TB_EXIT_USAGE;
+    }
     while (work.params_n < TB_ADMIN_PARAMS_MAX &&
            work.verb->from[work.params_n].source != TB_FROM_NOWHERE_) {
         work.params[work.params_n] = param_of(cli, &work.verb->from[work.params_n], &work);

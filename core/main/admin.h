@@ -12,6 +12,7 @@
 #ifndef TB_MAIN_ADMIN_H
 #define TB_MAIN_ADMIN_H
 
+#include "base/text.h"
 #include "main/job.h"
 
 enum tb_admin_kind {
@@ -35,6 +36,7 @@ struct tb_admin_from {
     size_t index;         /**< of an argument; one that was not given is null */
     const char *name;     /**< of an option, prefix of an id */
     const char *fallback; /**< of an option or argument; NULL: null */
+    size_t chars_max;     /**< > 0: people read it (tb_text_name_wrong) */
 };
 
 #define TB_FROM_ARGUMENT(i)                                                                        \
@@ -52,6 +54,15 @@ struct tb_admin_from {
 #define TB_FROM_OPTION_OR(option, otherwise)                                                       \
     {                                                                                              \
         .source = TB_FROM_OPTION_, .name = (option), .fallback = (otherwise)                       \
+    }
+#define TB_FROM_NAME(i)                                                                            \
+    {                                                                                              \
+        .source = TB_FROM_ARGUMENT_, .index = (i), .chars_max = TB_NAME_CHARS_MAX                  \
+    }
+#define TB_FROM_NOTE(option, otherwise)                                                            \
+    {                                                                                              \
+        .source = TB_FROM_OPTION_, .name = (option), .fallback = (otherwise),                      \
+        .chars_max = TB_NOTE_CHARS_MAX                                                             \
     }
 #define TB_FROM_OPERATOR                                                                           \
     {                                                                                              \

@@ -1,6 +1,7 @@
 /* tongbao app: the apps of partners, which are the OAuth clients, and their secrets. */
 #include "base/id.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "main/admin.h"
 #include "oauth/client.h"
@@ -172,6 +173,8 @@ static int create_app(struct tb_cli *cli)
     struct creating c = {.cli = cli};
     if (tb_cli_option(cli, "partner") == NULL || tb_cli_option(cli, "world") == NULL)
         return tb_cli_fail(cli, TB_EXIT_USAGE, "--partner and --world are needed");
+    if (!tb_cli_name(cli, "NAME", cli->arguments[0], TB_NAME_CHARS_MAX))
+        return TB_EXIT_USAGE;
     int exit_code = tb_command_job_run(cli, create, &c);
     if (exit_code != TB_EXIT_OK)
         return exit_code;

@@ -1,5 +1,6 @@
 /* tongbao audit: prove from the rows alone that the books are right. */
 #include "main/job.h"
+#include "main/print.h"
 #include "runtime/run.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -96,16 +97,16 @@ static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job
 
 static void print_violations(const struct result *result)
 {
-    printf("%-6s %-12s %-28s %-32s %s\n", "book", "of", "invariant", "object", "what is wrong");
+    tb_print("%-6s %-12s %-28s %-32s %s\n", "book", "of", "invariant", "object", "what is wrong");
     for (size_t i = 0; i < json_array_size(result->violations); i++) {
         json_t *v = json_array_get(result->violations, i);
         const char *object = json_string_value(json_object_get(v, "object"));
         const char *detail = json_string_value(json_object_get(v, "detail"));
-        printf("%-6lld %-12s %-28s %-32s %s\n",
-               (long long)json_integer_value(json_object_get(v, "book")),
-               json_string_value(json_object_get(v, "of")),
-               json_string_value(json_object_get(v, "invariant")), object == NULL ? "" : object,
-               detail == NULL ? "" : detail);
+        tb_print("%-6lld %-12s %-28s %-32s %s\n",
+                 (long long)json_integer_value(json_object_get(v, "book")),
+                 json_string_value(json_object_get(v, "of")),
+                 json_string_value(json_object_get(v, "invariant")), object == NULL ? "" : object,
+                 detail == NULL ? "" : detail);
     }
 }
 
@@ -115,12 +116,12 @@ static void print_table(const struct result *result)
     if (n > 0)
         print_violations(result);
     if (result->acts_n > 0)
-        printf("acts: %lld, the newest has the hash %s\n", (long long)result->acts_n,
-               result->newest);
+        tb_print("acts: %lld, the newest has the hash %s\n", (long long)result->acts_n,
+                 result->newest);
     if (n == 0)
-        printf("audit: %zu books, nothing wrong\n", result->books_n);
+        tb_print("audit: %zu books, nothing wrong\n", result->books_n);
     else
-        printf("audit: %zu books, %zu violations\n", result->books_n, n);
+        tb_print("audit: %zu books, %zu violations\n", result->books_n, n);
 }
 
 static int audit(struct tb_cli *cli)
@@ -128,8 +129,7 @@ static int audit(struct tb_cli *cli)
     struct result result = {.violations = json_array()};
     int exit_code = tb_command_job_run(cli, examine, &result);
     if (exit_code == TB_EXIT_OK && cli->json) {
-        json_dumpf(result.violations, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(result.violations, JSON_INDENT(2));
     } else if (exit_code == TB_EXIT_OK) {
         print_table(&result);
     }

@@ -2,6 +2,7 @@
  * rotating by hand is for the day when one may have been seen. */
 #include "base/time.h"
 #include "main/job.h"
+#include "main/print.h"
 #include "oauth/keys.h"
 #include "runtime/run.h"
 #include <jansson.h>
@@ -99,8 +100,8 @@ static void print_list(json_t *list)
         json_unpack(key, "{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "purpose", &purpose, "kid", &kid,
                     "alg", &alg, "state", &state, "signs_from", &from, "signs_until", &until,
                     "valid_until", &valid);
-        printf("%-8s  %s  %s  %-7s  signs %s .. %s, counts until %s\n", purpose, kid, alg, state,
-               from, until, valid);
+        tb_print("%-8s  %s  %s  %-7s  signs %s .. %s, counts until %s\n", purpose, kid, alg, state,
+                 from, until, valid);
     }
 }
 
@@ -112,8 +113,7 @@ static int run(struct tb_cli *cli, struct keys_job *job)
     job->list = json_array();
     int exit_code = tb_command_job_run(cli, work, job);
     if (exit_code == TB_EXIT_OK && cli->json) {
-        json_dumpf(job->list, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(job->list, JSON_INDENT(2));
     } else if (exit_code == TB_EXIT_OK) {
         print_list(job->list);
     }

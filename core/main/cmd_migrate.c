@@ -1,5 +1,6 @@
 /* tongbao migrate: bring the database's schemas to what this program and its products need. */
 #include "main/job.h"
+#include "main/print.h"
 #include "runtime/run.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -13,8 +14,8 @@ static void print_step(const struct tb_migration_step *step, void *arg)
                                         (int)step->number, "name", step->name, "applied",
                                         step->applied, "elapsed_ms", (json_int_t)step->elapsed_ms));
     else if (step->applied)
-        printf("applied %s/%04u_%s in %lld ms\n", step->set, step->number, step->name,
-               (long long)step->elapsed_ms);
+        tb_print("applied %s/%04u_%s in %lld ms\n", step->set, step->number, step->name,
+                 (long long)step->elapsed_ms);
 }
 
 static tb_err TB_SUSPENDS apply(struct tb_req *req, struct tb_command_job *job)
@@ -26,12 +27,11 @@ static tb_err TB_SUSPENDS apply(struct tb_req *req, struct tb_command_job *job)
     json_t *steps = job->cli->json ? json_array() : NULL;
     tb_err err = tb_migrate(req, job->store, sets, n, print_step, steps);
     if (steps != NULL && err == NULL) {
-        json_dumpf(steps, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(steps, JSON_INDENT(2));
     }
     json_decref(steps);
     if (err == NULL && !job->cli->json)
-        printf("the database is up to date\n");
+        tb_print("the database is up to date\n");
     return err;
 }
 

@@ -1,5 +1,6 @@
 /* tongbao plugin check, doc and new: what a product team needs before a gateway is involved. */
 #include "main/command.h"
+#include "main/print.h"
 #include "plugin/document.h"
 #include "plugin/registry.h"
 #include "plugin/scaffold.h"
@@ -35,10 +36,10 @@ static json_t *result_json(const char *file, const char *why, const struct tb_pr
 static void print_result(const char *file, const char *why, const struct tb_product *product)
 {
     if (why != NULL)
-        printf("refused: %s\n", why);
+        tb_print("refused: %s\n", why);
     else
-        printf("ok: %s: %s %s, %zu routes\n", file, product->plugin->name, product->plugin->version,
-               product->plugin->routes_n);
+        tb_print("ok: %s: %s %s, %zu routes\n", file, product->plugin->name,
+                 product->plugin->version, product->plugin->routes_n);
 }
 
 static int check(struct tb_cli *cli)
@@ -58,8 +59,7 @@ static int check(struct tb_cli *cli)
             print_result(file, why, &products[n - 1]);
     }
     if (cli->json) {
-        json_dumpf(results, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(results, JSON_INDENT(2));
     }
     json_decref(results);
     tb_registry_free(registry);
@@ -118,7 +118,7 @@ const struct tb_command tb_command_plugin_doc = {
 
 static void wrote(const char *path)
 {
-    printf("wrote %s\n", path);
+    tb_print("wrote %s\n", path);
 }
 
 static int new_plugin(struct tb_cli *cli)
@@ -127,7 +127,7 @@ static int new_plugin(struct tb_cli *cli)
     const char *root = tb_cli_option(cli, "root");
     if (!tb_plugin_scaffold(root == NULL ? "." : root, cli->arguments[0], wrote, why, sizeof(why)))
         return tb_cli_fail(cli, TB_EXIT_FOUND, "%s", why);
-    printf(
+    tb_print(
         "next: cmake --build build, then add the name to plugins.load; docs/plugin-guide.md goes "
         "on from here\n");
     return TB_EXIT_OK;

@@ -117,10 +117,12 @@ static tb_err TB_SUSPENDS run_step(struct tb_req *req, struct tb_command_job *jo
     return NULL;
 }
 
-/* Whose name goes with it: that of --as, or of the command's user. */
+/* Whose name goes with it: that of --as, or of the command's user. And what the note says. */
 static bool read_names(struct step *step)
 {
-    const char *name = tb_cli_option(step->cli, "as");
+    const char *name = tb_cli_option(step->cli, "as"), *note = tb_cli_option(step->cli, "note");
+    if (note != NULL && !tb_cli_name(step->cli, "--note", note, TB_NOTE_CHARS_MAX))
+        return false;
     tb_command_operator(step->who);
     memcpy(step->as, step->who, sizeof(step->as));
     if (name == NULL)

@@ -5,6 +5,7 @@
 #include "gateway/dry_run.h"
 #include "gateway/scripts.h"
 #include "main/cmd_script.h"
+#include "main/print.h"
 #include "runtime/run.h"
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ static bool stop(void *arg)
 static void told(void *arg, int64_t replayed, int64_t recordings)
 {
     (void)arg;
-    fprintf(stderr, "%lld of %lld replayed\n", (long long)replayed, (long long)recordings);
+    tb_print_to(stderr, "%lld of %lld replayed\n", (long long)replayed, (long long)recordings);
 }
 
 /* ---- the work ---- */
@@ -168,9 +169,9 @@ static void say_change(const json_t *counts, const char *const words[3])
     int64_t count = count_of(json_object_get(counts, "changes"), words[0]);
     if (count == 0)
         return;
-    printf("  would %s %s%s:", words[1], grouped(n, count), words[2]);
+    tb_print("  would %s %s%s:", words[1], grouped(n, count), words[2]);
     for (size_t i = 0; i < json_array_size(ids); i++)
-        printf(" %s", json_string_value(json_array_get(ids, i)));
+        tb_print(" %s", json_string_value(json_array_get(ids, i)));
     puts((size_t)count > json_array_size(ids) ? " …" : "");
 }
 
@@ -190,21 +191,21 @@ static void say(const json_t *result)
                  *after = json_object_get(counts, "after");
     int64_t against = count_of(result, "against");
     char n[COUNT_ROOM], changed[COUNT_ROOM];
-    printf("%s: version %lld on %s recorded requests, against ",
-           json_string_value(json_object_get(result, "id")), (long long)count_of(result, "version"),
-           grouped(n, count_of(counts, "replayed")));
+    tb_print("%s: version %lld on %s recorded requests, against ",
+             json_string_value(json_object_get(result, "id")),
+             (long long)count_of(result, "version"), grouped(n, count_of(counts, "replayed")));
     if (against == 0)
-        printf("no script");
+        tb_print("no script");
     else
-        printf("version %lld", (long long)against);
-    printf(": %s would go another way\n", grouped(changed, count_of(counts, "changed")));
+        tb_print("version %lld", (long long)against);
+    tb_print(": %s would go another way\n", grouped(changed, count_of(counts, "changed")));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         say_change(counts, kinds[i]);
     if (count_of(counts, "replayed") == 0)
         puts("  nothing was recorded; `tongbao script record --days N` begins");
-    printf("  slowest %.3f ms, mean %.4f ms\n", (double)count_of(after, "slowest_ns") / 1e6,
-           (double)count_of(after, "mean_ns") / 1e6);
-    printf("  %s\n", json_string_value(json_object_get(result, "lookups")));
+    tb_print("  slowest %.3f ms, mean %.4f ms\n", (double)count_of(after, "slowest_ns") / 1e6,
+             (double)count_of(after, "mean_ns") / 1e6);
+    tb_print("  %s\n", json_string_value(json_object_get(result, "lookups")));
 }
 
 static int report(const struct tb_cli *cli, json_t *result)

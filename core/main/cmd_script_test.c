@@ -2,6 +2,7 @@
  * TAP how they went, where a decision is not as expected, and what it cost. */
 #include "base/log.h"
 #include "main/command.h"
+#include "main/print.h"
 #include "main/script_test.h"
 #include <errno.h>
 #include <stdio.h>
@@ -69,14 +70,14 @@ static void say_difference(json_t *difference)
 {
     static const char *const sides[] = {"expected", "decided"};
     const char *at = json_string_value(json_object_get(difference, "at"));
-    printf("#   %s: ", at[0] == '\0' ? "the decision" : at);
+    tb_print("#   %s: ", at[0] == '\0' ? "the decision" : at);
     for (size_t i = 0; i < 2; i++) {
         json_t *value = json_object_get(difference, sides[i]);
-        printf("%s%s ", i == 0 ? "" : ", ", sides[i]);
+        tb_print("%s%s ", i == 0 ? "" : ", ", sides[i]);
         if (value == NULL)
-            printf("nothing");
+            tb_print("nothing");
         else
-            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+            tb_print_value(value, JSON_SORT_KEYS);
     }
     putchar('\n');
 }
@@ -86,18 +87,18 @@ static void say_verdict(const struct report *report, const struct pair *pair,
 {
     size_t i;
     json_t *difference;
-    printf("%s %zu - %s", v->good ? "ok" : "not ok", report->passed + report->failed, v->name);
+    tb_print("%s %zu - %s", v->good ? "ok" : "not ok", report->passed + report->failed, v->name);
     if (v->called)
-        printf(" (%.3f ms, %zu KiB", (double)v->cpu_ns / 1e6, v->bytes / 1024);
+        tb_print(" (%.3f ms, %zu KiB", (double)v->cpu_ns / 1e6, v->bytes / 1024);
     if (v->called && v->lookups > 0)
-        printf(", %u %s", v->lookups, v->lookups == 1 ? "lookup" : "lookups");
-    printf(v->called ? ")\n" : "\n");
+        tb_print(", %u %s", v->lookups, v->lookups == 1 ? "lookup" : "lookups");
+    tb_print(v->called ? ")\n" : "\n");
     if (v->good)
         return;
     if (v->line > 0)
-        printf("#   %s:%zu\n", pair->tests, v->line);
+        tb_print("#   %s:%zu\n", pair->tests, v->line);
     if (v->differences == NULL)
-        printf("#   %s\n", v->why);
+        tb_print("#   %s\n", v->why);
     json_array_foreach(v->differences, i, difference) say_difference(difference);
 }
 
@@ -144,7 +145,7 @@ static void tell_uncalled(const struct tb_script_suite *suite, json_t *file)
             continue;
         json_array_append_new(names, json_string(tb_script_hook_row(hook)->name));
         if (file == NULL)
-            printf("# no test calls %s\n", tb_script_hook_row(hook)->name);
+            tb_print("# no test calls %s\n", tb_script_hook_row(hook)->name);
     }
     if (file != NULL)
         json_object_set(file, "uncalled", names);
@@ -156,12 +157,12 @@ static void tell_end(struct report *report)
     const struct tb_script_limits *limits = &tb_script_limits;
     double slowest_ms = (double)report->slowest_ns / 1e6, budget_ms = (double)limits->cpu_us / 1e3;
     if (report->files == NULL) {
-        printf("1..%zu\n# %zu passed, %zu failed", report->passed + report->failed, report->passed,
-               report->failed);
+        tb_print("1..%zu\n# %zu passed, %zu failed", report->passed + report->failed,
+                 report->passed, report->failed);
         if (report->slowest_ns > 0)
-            printf("; the slowest took %.3f of %.0f ms (%.1f %%: %s), the largest %zu of %zu KiB",
-                   slowest_ms, budget_ms, slowest_ms / budget_ms * 100, report->slowest,
-                   report->largest_bytes / 1024, limits->memory_bytes / 1024);
+            tb_print("; the slowest took %.3f of %.0f ms (%.1f %%: %s), the largest %zu of %zu KiB",
+                     slowest_ms, budget_ms, slowest_ms / budget_ms * 100, report->slowest,
+                     report->largest_bytes / 1024, limits->memory_bytes / 1024);
         putchar('\n');
         return;
     }
@@ -169,8 +170,7 @@ static void tell_end(struct report *report)
                             (json_int_t)report->passed, "failed", (json_int_t)report->failed,
                             "slowest", report->slowest, "slowest_ms", slowest_ms, "budget_ms",
                             budget_ms);
-    json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    putchar('\n');
+    tb_print_json(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
 }
 
@@ -183,7 +183,7 @@ static void run_texts(struct report *report, struct tb_loop *loop, const struct 
     struct tb_script_verdict verdict = {.name = "can be read"};
     json_t *list = report->files == NULL ? NULL : json_array(), *file = NULL;
     if (list == NULL) {
-        printf("# %s\n", pair->script);
+        tb_print("# %s\n", pair->script);
     } else {
         file = json_pack("{s:s, s:s, s:o}", "script", pair->script, "tests_file", pair->tests,
                          "tests", list);
@@ -262,7 +262,7 @@ static int test(struct tb_cli *cli)
     int exit_code = TB_EXIT_OK;
     report.files = cli->json ? json_array() : NULL;
     if (!cli->json)
-        printf("TAP version 13\n");
+        tb_print("TAP version 13\n");
     for (size_t i = 0; i < pairs_n && exit_code == TB_EXIT_OK; i++)
         exit_code = run_pair(&report, loop, &pairs[i]);
     tb_loop_free(loop);

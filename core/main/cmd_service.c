@@ -2,6 +2,7 @@
 #include "base/config.h"
 #include "base/time.h"
 #include "main/command.h"
+#include "main/print.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -25,7 +26,7 @@ static bool status_path(const struct tb_cli *cli, char *out, size_t out_bytes)
     struct tb_config *config = tb_config_load(cli->config_path, &errors);
     if (config == NULL) {
         struct tb_str text = tb_text_end(&errors);
-        fprintf(stderr, "%.*s", (int)text.n, text.at);
+        tb_print_to(stderr, "%.*s", (int)text.n, text.at);
     } else {
         snprintf(out, out_bytes, "%s/status.json", config->run_directory);
     }
@@ -51,29 +52,29 @@ static void print_status(const json_t *status)
 {
     size_t i;
     json_t *item;
-    printf("%s: generation %d, pid %d", json_string_value(json_object_get(status, "state")),
-           (int)json_integer_value(json_object_get(status, "generation")),
-           (int)json_integer_value(json_object_get(status, "pid")));
+    tb_print("%s: generation %d, pid %d", json_string_value(json_object_get(status, "state")),
+             (int)json_integer_value(json_object_get(status, "generation")),
+             (int)json_integer_value(json_object_get(status, "pid")));
     json_array_foreach(json_object_get(status, "listeners"), i, item)
     {
-        printf(", on %s", json_string_value(item));
+        tb_print(", on %s", json_string_value(item));
     }
-    printf("\n");
+    tb_print("\n");
     json_array_foreach(json_object_get(status, "processes"), i, item)
     {
-        printf("  %-8s %3d  pid %-8d generation %-4d %s\n",
-               json_string_value(json_object_get(item, "kind")),
-               (int)json_integer_value(json_object_get(item, "index")),
-               (int)json_integer_value(json_object_get(item, "pid")),
-               (int)json_integer_value(json_object_get(item, "generation")),
-               json_string_value(json_object_get(item, "state")));
+        tb_print("  %-8s %3d  pid %-8d generation %-4d %s\n",
+                 json_string_value(json_object_get(item, "kind")),
+                 (int)json_integer_value(json_object_get(item, "index")),
+                 (int)json_integer_value(json_object_get(item, "pid")),
+                 (int)json_integer_value(json_object_get(item, "generation")),
+                 json_string_value(json_object_get(item, "state")));
     }
     const json_t *last = json_object_get(status, "last_reload");
     if (json_is_object(last))
-        printf("last load: %s at %s %s\n",
-               json_is_true(json_object_get(last, "ok")) ? "done" : "refused",
-               json_string_value(json_object_get(last, "at")),
-               json_string_value(json_object_get(last, "why")));
+        tb_print("last load: %s at %s %s\n",
+                 json_is_true(json_object_get(last, "ok")) ? "done" : "refused",
+                 json_string_value(json_object_get(last, "at")),
+                 json_string_value(json_object_get(last, "why")));
 }
 
 static int show_status(struct tb_cli *cli)
@@ -86,8 +87,7 @@ static int show_status(struct tb_cli *cli)
     if (status == NULL)
         return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "no service runs here (%s)", path);
     if (cli->json) {
-        json_dumpf(status, stdout, JSON_INDENT(1));
-        printf("\n");
+        tb_print_json(status, JSON_INDENT(1));
     } else {
         print_status(status);
     }
@@ -117,14 +117,13 @@ static int await_outcome(const struct tb_cli *cli, const char *path, int64_t bef
             const json_t *last = json_object_get(status, "last_reload");
             bool ok = json_is_true(json_object_get(last, "ok"));
             if (cli->json) {
-                json_dumpf(last, stdout, JSON_INDENT(1));
-                printf("\n");
+                tb_print_json(last, JSON_INDENT(1));
             } else if (ok) {
-                printf("generation %d serves\n", (int)last_generation(status));
+                tb_print("generation %d serves\n", (int)last_generation(status));
             } else {
-                fprintf(stderr, "refused, generation %d still serves: %s\n",
-                        (int)json_integer_value(json_object_get(status, "generation")),
-                        json_string_value(json_object_get(last, "why")));
+                tb_print_to(stderr, "refused, generation %d still serves: %s\n",
+                            (int)json_integer_value(json_object_get(status, "generation")),
+                            json_string_value(json_object_get(last, "why")));
             }
             json_decref(status);
             return ok ? TB_EXIT_OK : TB_EXIT_FOUND;

@@ -182,6 +182,7 @@ const struct tb_command tb_command_table_put = {
     .arguments = "TABLE KEY VALUE",
     .arguments_min = 3,
     .arguments_max = 3,
+    .raw = 3,
     .options = options,
     .about =
         "VALUE is JSON of at most 4096 bytes. There are at most 20 tables with 10,000 entries\n"

@@ -2,6 +2,7 @@
 #include "bank/seed.h"
 #include "base/time.h"
 #include "main/job.h"
+#include "main/print.h"
 #include "runtime/run.h"
 #include <stdio.h>
 
@@ -62,11 +63,11 @@ static void print_token(const struct tb_cli *cli, const struct tb_minted *minted
                         struct tb_str scope, int64_t now_s)
 {
     if (cli->json)
-        printf("{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":"
-               "\"%.*s\"}\n",
-               minted->token.at, (long long)(minted->exp_s - now_s), (int)scope.n, scope.at);
+        tb_print("{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":%lld,\"scope\":"
+                 "\"%.*s\"}\n",
+                 minted->token.at, (long long)(minted->exp_s - now_s), (int)scope.n, scope.at);
     else
-        printf("%s\n", minted->token.at);
+        tb_print("%s\n", minted->token.at);
 }
 
 static tb_err TB_SUSPENDS mint_with(struct tb_req *req, struct tb_command_job *job,

@@ -2,6 +2,7 @@
  * factors are made here and shown once. */
 #include "base/id.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "crypto/digest.h"
 #include "main/admin.h"
@@ -113,6 +114,10 @@ static int add(struct tb_cli *cli)
     struct making making = {.add = true};
     if (!tb_id_check(company, "pty"))
         return tb_cli_fail(cli, TB_EXIT_USAGE, "COMPANY is the id of a party, pty_…");
+    if (!tb_cli_name(cli, "LOGIN", cli->arguments[0], TB_NAME_CHARS_MAX) ||
+        !tb_cli_name(cli, "NAME", cli->arguments[2], TB_NAME_CHARS_MAX) ||
+        (role != NULL && !tb_cli_name(cli, "--role", role, TB_NAME_CHARS_MAX)))
+        return TB_EXIT_USAGE;
     making.order = (struct tb_user_order){.book = tb_id_book(company),
                                           .name = tb_str(cli->arguments[2]),
                                           .company = company,

@@ -1,6 +1,7 @@
 /* tongbao world seed and fill: something to try the service with. */
 #include "bank/seed.h"
 #include "main/job.h"
+#include "main/print.h"
 #include "oauth/demo.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -36,20 +37,19 @@ static void print_demo_json(const struct tb_demo *demo)
                               "book", seed->book, "partner", seed->partner, "app", seed->app,
                               "debtor", seed->debtor, "creditor", seed->creditor, "client_id",
                               seed->app, "client_secret", demo->secret, "users", users);
-    json_dumpf(whole, stdout, 0);
-    putchar('\n');
+    tb_print_json(whole, 0);
     json_decref(whole);
 }
 
 static void print_demo(const struct tb_demo *demo)
 {
     const struct tb_seed *seed = &demo->seed;
-    printf("world %s, book %d\npartner %s\napp %s\nCNY accounts %s and %s\n", seed->world,
-           seed->book, seed->partner, seed->app, seed->debtor, seed->creditor);
-    printf("client id %s\nclient secret %s\n", seed->app, demo->secret);
+    tb_print("world %s, book %d\npartner %s\napp %s\nCNY accounts %s and %s\n", seed->world,
+             seed->book, seed->partner, seed->app, seed->debtor, seed->creditor);
+    tb_print("client id %s\nclient secret %s\n", seed->app, demo->secret);
     for (size_t i = 0; i < TB_DEMO_USERS; i++)
-        printf("user %s (%s), password %s, TOTP secret %s\n", demo->users.users[i].login,
-               demo->users.users[i].role, demo->users.password, demo->users.users[i].totp);
+        tb_print("user %s (%s), password %s, TOTP secret %s\n", demo->users.users[i].login,
+                 demo->users.users[i].role, demo->users.password, demo->users.users[i].totp);
 }
 
 static int seed_world(struct tb_cli *cli)
@@ -108,8 +108,7 @@ static int fill_world(struct tb_cli *cli)
     filling.ids = cli->json ? json_array() : NULL;
     int exit_code = tb_command_job_run(cli, make_accounts, &filling);
     if (filling.ids != NULL && exit_code == TB_EXIT_OK) {
-        json_dumpf(filling.ids, stdout, JSON_INDENT(2));
-        putchar('\n');
+        tb_print_json(filling.ids, JSON_INDENT(2));
     }
     json_decref(filling.ids);
     return exit_code;

@@ -2,6 +2,9 @@
 #include "main/command.h"
 
 #include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "main/print.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 static const struct tb_option common[] = {
     {"config", "FILE", "configuration (else TB_CONFIG, else ./tongbao.yaml)"},
     {"json", NULL, "print one JSON document"},
+    {"verbose", NULL, "log to standard error"},
     {"help", NULL, "print this help"},
     {.name = NULL},
 };
@@ -123,13 +127,13 @@ static int unknown(const struct tb_command *const *commands, size_t n, char *con
             nearest = commands[i];
         }
     }
-    fprintf(stderr, "tongbao: there is no command \"%s\"", asked);
+    tb_print_to(stderr, "tongbao: there is no command \"%s\"", asked);
     if (nearest != NULL)
-        fprintf(stderr, "; did you mean \"%s\"?\n", nearest->name);
+        tb_print_to(stderr, "; did you mean \"%s\"?\n", nearest->name);
     else if (group)
-        fprintf(stderr, "; `tongbao help %s` lists those that begin so\n", words[0]);
+        tb_print_to(stderr, "; `tongbao help %s` lists those that begin so\n", words[0]);
     else
-        fprintf(stderr, "; `tongbao help` lists them\n");
+        tb_print_to(stderr, "; `tongbao help` lists them\n");
     return TB_EXIT_USAGE;
 }
 
@@ -170,8 +174,8 @@ static const struct tb_option *find_option(const struct tb_option *options, cons
 
 static int usage(const struct tb_cli *cli, const char *what, const char *which)
 {
-    fprintf(stderr, "tongbao %s: %s%s; see `tongbao help %s`\n", cli->command->name, what, which,
-            cli->command->name);
+    tb_print_to(stderr, "tongbao %s: %s%s; see `tongbao help %s`\n", cli->command->name, what,
+                which, cli->command->name);
     return TB_EXIT_USAGE;
 }
 
@@ -183,6 +187,8 @@ static void keep(struct tb_cli *cli, const struct tb_option *o, bool is_common, 
         cli->config_path = value;
     else if (strcmp(o->name, "json") == 0)
         cli->json = true;
+    else if (strcmp(o->name, "verbose") == 0)
+        cli->verbose = true;
 }
 
 /** Read the words behind the command's name.
@@ -247,23 +253,61 @@ bool tb_cli_int(const struct tb_cli *cli, const char *name, int64_t min, int64_t
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < min || value > max) {
-        fprintf(stderr, "tongbao %s: --%s takes a whole number from %lld to %lld, not \"%s\"\n",
-                cli->command->name, name, (long long)min, (long long)max, text);
+        tb_print_to(stderr, "tongbao %s: --%s takes a whole number from %lld to %lld, not \"%s\"\n",
+                    cli->command->name, name, (long long)min, (long long)max, text);
         return false;
     }
     *out = value;
     return true;
 }
 
+bool tb_cli_name(const struct tb_cli *cli, const char *what, const char *text, size_t chars_max)
+{
+    char room[TB_TEXT_WHY_BYTES];
+    const char *why = tb_text_name_wrong(tb_str(text), chars_max, room);
+    if (why != NULL)
+        tb_cli_fail(cli, TB_EXIT_USAGE, "%s %s", what, why);
+    return why == NULL;
+}
+
 int tb_cli_fail(const struct tb_cli *cli, enum tb_exit exit_code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "tongbao %s: ", cli->command->name);
-    vfprintf(stderr, format, args);
+    tb_print_to(stderr, "tongbao %s: ", cli->command->name);
+    tb_print_args(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
     return (int)exit_code;
+}
+
+/* Nothing that hides comes in: it would stand in names, in sentences, in the log. */
+static bool check_word(const struct tb_cli *cli, const char *what, const char *text)
+{
+    char room[TB_TEXT_WHY_BYTES];
+    const char *why = NULL;
+    if (text != NULL && tb_text_visible(tb_str(text)) < strlen(text))
+        why = tb_text_name_wrong(tb_str(text), SIZE_MAX, room);
+    if (why != NULL)
+        tb_cli_fail(cli, TB_EXIT_USAGE, "%s %s", what, why);
+    return why == NULL;
+}
+
+static bool check_words(const struct tb_cli *cli)
+{
+    char what[2 * NAME_MAX_BYTES];
+    for (size_t i = 0; i < cli->arguments_n; i++) {
+        snprintf(what, sizeof(what), "argument %zu", i + 1);
+        if (i + 1 != cli->command->raw && !check_word(cli, what, cli->arguments[i]))
+            return false;
+    }
+    const struct tb_option *o = cli->command->options;
+    for (size_t i = 0; o != NULL && o[i].name != NULL; i++) {
+        snprintf(what, sizeof(what), "--%s", o[i].name);
+        if (!check_word(cli, what, cli->values[i]))
+            return false;
+    }
+    return check_word(cli, "--config", cli->config_path);
 }
 
 int tb_command_main(const struct tb_command *const *commands, size_t commands_n, int argc,
@@ -300,6 +344,10 @@ int tb_command_main(const struct tb_command *const *commands, size_t commands_n,
         return usage(&cli, "an argument is missing: ", c->arguments);
     if (cli.arguments_n > c->arguments_max)
         return usage(&cli, "one argument too many: ", cli.arguments[c->arguments_max]);
+    if (!check_words(&cli))
+        return TB_EXIT_USAGE;
+    if (!cli.verbose)
+        tb_log_start(TB_LOG_NOWHERE, TB_LOG_ERROR, NULL);
     int exit_code = c->run(&cli);
     if (fflush(stdout) != 0 && exit_code == TB_EXIT_OK)
         return tb_cli_fail(&cli, TB_EXIT_ENVIRONMENT, "standard output cannot be written");

@@ -8,8 +8,9 @@
  * fill};
  *
  * Conventions of every command: `--help`; `--config FILE` (else TB_CONFIG, else ./tongbao.yaml);
- * `--json` makes standard output one JSON document; messages go to standard error; exit codes
- * below. */
+ * `--json` makes standard output one JSON document; messages go to standard error, and with
+ * `--verbose` the log, which is otherwise silent; exit codes below. Every argument is UTF-8 of
+ * which all is visible (base/text.h), but for a document (`raw`). */
 #ifndef TB_MAIN_COMMAND_H
 #define TB_MAIN_COMMAND_H
 
@@ -41,6 +42,7 @@ struct tb_command {
     const char *summary;   /**< one line */
     const char *arguments; /**< for the usage line: "NAME [DIRECTORY]"; NULL: none */
     size_t arguments_min, arguments_max;
+    size_t raw; /**< the place of an argument that is a document, from 1; 0: none is */
     const struct tb_option *options; /**< besides the common ones; NULL: none */
     const char *about;               /**< paragraphs for the help; NULL: the summary is enough */
     const char *example;             /**< one or more lines that can be run as they are */
@@ -53,6 +55,7 @@ struct tb_cli {
     const char *program;     /**< argv[0] */
     const char *config_path; /**< never NULL; not checked */
     bool json;
+    bool verbose; /**< the log goes to standard error; else there is none */
     const char *arguments[TB_ARGUMENTS_MAX];
     size_t arguments_n;
     const char *values[TB_OPTIONS_MAX]; /**< by place in the command's table; "" for a switch */
@@ -67,6 +70,12 @@ const char *tb_cli_option(const struct tb_cli *cli, const char *name);
  *          then returns TB_EXIT_USAGE */
 bool TB_NODISCARD tb_cli_int(const struct tb_cli *cli, const char *name, int64_t min, int64_t max,
                              int64_t fallback, int64_t *out);
+
+/** Whether a text that people will read is a name of at most `chars_max` characters.
+ *  @param what  "NAME", "--note"
+ *  @return false, with a message on standard error; the command then returns TB_EXIT_USAGE */
+bool TB_NODISCARD tb_cli_name(const struct tb_cli *cli, const char *what, const char *text,
+                              size_t chars_max);
 
 /** Say on standard error what went wrong and return `exit_code`, so that a command can say
  *  `return tb_cli_fail(cli, TB_EXIT_FOUND, …)`. */

@@ -1,5 +1,6 @@
 /* The frame around a command that works on the books. */
 #include "main/job.h"
+#include "main/print.h"
 #include "plugin/job.h"
 #include "runtime/run.h"
 #include <pwd.h>
@@ -23,7 +24,7 @@ struct tb_config *tb_command_config(const struct tb_cli *cli)
     tb_text_init(&errors, arena);
     struct tb_config *config = tb_config_load(cli->config_path, &errors);
     if (config == NULL)
-        fputs(tb_text_end(&errors).at, stderr);
+        tb_print_to(stderr, "%s", tb_text_end(&errors).at);
     tb_arena_free(arena);
     return config;
 }
@@ -34,9 +35,10 @@ static tb_err TB_SUSPENDS run(struct tb_req *req, void *arg)
     struct tb_str *detail = &tb_run_of(req)->problem.detail;
     tb_job_equip(req, work->job.store);
     tb_err err = tb_store_await(req, work->job.store, BOOKS_MS);
-    if (err == NULL)
-        err = work->main(req, &work->job);
     if (err != NULL)
+        snprintf(work->why, sizeof(work->why), "%s %s", err->title,
+                 tb_store_trouble(work->job.store));
+    else if ((err = work->main(req, &work->job)) != NULL)
         snprintf(work->why, sizeof(work->why), "%s%s%.*s", err->title, detail->n > 0 ? " " : "",
                  (int)detail->n, detail->n > 0 ? detail->at : "");
     work->err = err;

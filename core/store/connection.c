@@ -129,6 +129,8 @@ static void log_trouble(struct tb_conn *conn, const char *event, const char *why
 {
     const char *words = conn->pg == NULL ? "" : PQerrorMessage(conn->pg);
     struct tb_str first_line = {words, strcspn(words, "\n")};
+    snprintf(conn->store->trouble, sizeof conn->store->trouble, "%s%s%.*s", why,
+             first_line.n > 0 ? ": " : "", (int)first_line.n, first_line.at);
     tb_log_with(TB_LOG_WARN, event,
                 TB_F_CSTR("role", conn->role == TB_FOR_READS ? "reads" : "batches"),
                 TB_F_CSTR("why", why), TB_F_TEXT("server", first_line),

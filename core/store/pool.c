@@ -56,6 +56,11 @@ tb_err TB_SUSPENDS tb_store_await(struct tb_req *req, struct tb_store *store, in
     return NULL;
 }
 
+const char *tb_store_trouble(const struct tb_store *store)
+{
+    return store->trouble;
+}
+
 /* ---- handing out ---- */
 
 static bool open_to_reads(const struct tb_conn *conn)

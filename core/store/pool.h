@@ -45,6 +45,9 @@ void tb_store_close(struct tb_store *store);
 tb_err TB_NODISCARD TB_SUSPENDS tb_store_await(struct tb_req *req, struct tb_store *store,
                                                int64_t ms);
 
+/** Why a connection was last lost or did not come up; "" when that never was. For people. */
+const char *tb_store_trouble(const struct tb_store *store);
+
 /** Whether reads and calls can be served now: a connection of each kind is up. For /readyz. */
 bool tb_store_ready(const struct tb_store *store);
 

@@ -23,6 +23,7 @@ enum {
     TB_STATEMENT_BUCKETS = 256,
     TB_PIPELINE_MAX = 16, /**< statements on their way on one shared connection */
     TB_SQLSTATE = 6,      /**< five characters and NUL */
+    TB_TROUBLE_BYTES = 256,
 };
 
 /** A text that is prepared on connections: its number is its place in their bitmaps. */
@@ -138,6 +139,7 @@ struct tb_store {
     struct tb_hook hook;
     struct tb_batcher *batcher;
     struct tb_store_stats stats;
+    char trouble[TB_TROUBLE_BYTES]; /**< why a connection was last lost or did not come up */
 };
 
 /* ---- connection.c ---- */

@@ -190,6 +190,120 @@ static void tells_utf8_from_what_only_looks_like_it(void **state)
             fail_msg("case %zu", i);
 }
 
+/* ---- what people read ---- */
+
+static void tells_what_shows_itself_from_what_does_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t visible;
+    } rows[] = {
+        {"", 0},
+        {"Jiangnan Fintech", 16},
+        {"江南 é🍐", 13},
+        {"a\u0301b", 4},
+        {"a\tb", 1},
+        {"a\nb", 1},
+        {"a\x1b[2J", 1},
+        {"a\x7f", 1},
+        {"a\xc2\x80", 1},
+        {"a\xc2\x9b", 1},
+        {"a\u00a0b", 4},
+        {"a\u00ad", 1},
+        {"a\u061c", 1},
+        {"a\u180e", 1},
+        {"a\u200b", 1},
+        {"a\u200f", 1},
+        {"a\u2010", 4},
+        {"a\u2027", 4},
+        {"a\u2028", 1},
+        {"a\u202e", 1},
+        {"a\u202f", 4},
+        {"a\u2060", 1},
+        {"a\u2065", 4},
+        {"a\u2069", 1},
+        {"a\u2070", 4},
+        {"a\u3164", 1},
+        {"a\ufe0f", 4},
+        {"a\ufeff", 1},
+        {"a\U000e0041", 1},
+        {"a\U000e0100", 5},
+        {"a\xff"
+         "b",
+         1},
+        {"a\xe2\x80", 1},
+        {"a\xed\xa0\x80", 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (tb_text_visible(tb_str(rows[i].text)) != rows[i].visible)
+            fail_msg("row %zu: %zu of \"%s\"", i, tb_text_visible(tb_str(rows[i].text)),
+                     rows[i].text);
+}
+
+static void says_what_is_wrong_with_a_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why; /* NULL: nothing */
+    } rows[] = {
+        {"Li Hua", NULL},
+        {"é漢🍐x", NULL},
+        {"é漢🍐xy", NULL},
+        {"é漢🍐xyz", "has more than 5 characters"},
+        {"", "is empty"},
+        {" ", "is empty"},
+        {"\u3000\u00a0", "is empty"},
+        {" x", NULL},
+        {"x\u202e", "holds U+202E, which is not visible"},
+        {"\x01", "holds U+0001, which is not visible"},
+        {"x\xff", "is not UTF-8"},
+        {"\xff", "is not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char room[TB_TEXT_WHY_BYTES];
+        const char *why = tb_text_name_wrong(tb_str(rows[i].text), i == 0 ? 6 : 5, room);
+        if (rows[i].why == NULL)
+            assert_null(why);
+        else
+            assert_string_equal(why, rows[i].why);
+    }
+}
+
+static const char *made_of(void (*add)(struct tb_text *, struct tb_str), const char *from)
+{
+    static char room[256];
+    struct tb_text text;
+    tb_text_init_fixed(&text, room, sizeof room);
+    add(&text, tb_str(from));
+    return tb_text_end(&text).at;
+}
+
+static void add_lines(struct tb_text *text, struct tb_str piece)
+{
+    tb_text_add_visible(text, piece, true);
+}
+
+static void add_line(struct tb_text *text, struct tb_str piece)
+{
+    tb_text_add_visible(text, piece, false);
+}
+
+static void escapes_what_does_not_show_itself(void **state)
+{
+    (void)state;
+    static const char from[] = "é\n\x1b\u202e\xff\U000e0041\xe2\x80|";
+    assert_string_equal(made_of(add_lines, from),
+                        "é\n\\u{001b}\\u{202e}\\x{ff}\\u{e0041}\\x{e2}\\x{80}|");
+    assert_string_equal(made_of(add_line, from),
+                        "é\\u{000a}\\u{001b}\\u{202e}\\x{ff}\\u{e0041}\\x{e2}\\x{80}|");
+    assert_string_equal(made_of(tb_text_add_json_visible, "é\n\xc2\x9b\u202e\U000e0041\x7f\xff\"x"),
+                        "\"é\\n\\u009b\\u202e\\udb40\\udc41\\u007f\xEF\xBF\xBD\\\"x\"");
+    assert_string_equal(made_of(tb_text_add_json, "é\u202e\x7f"), "\"é\u202e\x7f\"");
+    assert_string_equal(made_of(tb_text_add_document, "{\n  \"é\": \"\u2028\x7f\"\n}"),
+                        "{\n  \"é\": \"\\u2028\\u007f\"\n}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +315,9 @@ int main(void)
         cmocka_unit_test(writes_and_reads_every_border_of_int64),
         cmocka_unit_test(refuses_integers_in_any_other_form),
         cmocka_unit_test(tells_utf8_from_what_only_looks_like_it),
+        cmocka_unit_test(tells_what_shows_itself_from_what_does_not),
+        cmocka_unit_test(says_what_is_wrong_with_a_name),
+        cmocka_unit_test(escapes_what_does_not_show_itself),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }
