@@ -3,6 +3,7 @@
  * script, which more than this product uses. */
 #include "gateway/script_life.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "gateway/dry_runs.h"
 #include "script/hooks.h"
 
@@ -190,6 +191,9 @@ static tb_err TB_SUSPENDS get_entry(struct tb_req *req)
 /* PUT /scripts/v1/tables/{table}/entries/{key} */
 static tb_err TB_SUSPENDS put_entry(struct tb_req *req)
 {
+    struct tb_str key = tb_path(req, "key");
+    if (tb_text_visible(key) < key.n)
+        return tb_fail(req, TB_E_BAD_REQUEST, "a key has visible characters only, and no slash");
     return hand_over(req, &PUT_ENTRY);
 }
 

@@ -36,23 +36,6 @@ struct ask {
 
 /* ---- the parameters ---- */
 
-/* Characters that show, in the order they stand in: what a customer compares must not be able to
- * look like something else, so no control, no invisible one, none that turns the line around. */
-static bool plain(struct tb_str text)
-{
-    size_t chars = 0;
-    for (size_t i = 0, n; i < text.n; i += n, chars++) {
-        const unsigned char *at = (const unsigned char *)text.at + i;
-        n = tb_utf8_span(text.at + i, text.n - i);
-        if (n == 0 || at[0] < ' ' || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0) ||
-            (n == 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] < 0x90 || at[2] >= 0xa8)) ||
-            (n == 3 && at[0] == 0xe2 && at[1] == 0x81 && at[2] >= 0xa0 && at[2] < 0xb0) ||
-            (n == 3 && at[0] == 0xef && at[1] == 0xbb && at[2] == 0xbf))
-            return false;
-    }
-    return chars <= MESSAGE_CHARS_MAX;
-}
-
 /* Something must let the customer tell this request from another: a message, which both devices
  * show, or details of what is to be authorized (FAPI CIBA §5.2.2). */
 static tb_err judge_message(struct ask *ask)
@@ -61,9 +44,11 @@ static tb_err judge_message(struct ask *ask)
     if (message.at == NULL && json_object_get(ask->params, "authorization_details") == NULL)
         return tb_fail(ask->req, TB_E_INVALID_BINDING_MESSAGE,
                        "send a binding_message or authorization_details");
-    if (message.at != NULL && !plain(message))
-        return tb_fail(ask->req, TB_E_INVALID_BINDING_MESSAGE,
-                       "binding_message must be at most %d plain characters", MESSAGE_CHARS_MAX);
+    char room[TB_TEXT_WHY_BYTES];
+    const char *why = message.at == NULL ? NULL
+                                         : tb_text_name_wrong(message, MESSAGE_CHARS_MAX, room);
+    if (why != NULL) /* what a customer compares must not be able to look like something else */
+        return tb_fail(ask->req, TB_E_INVALID_BINDING_MESSAGE, "binding_message %s", why);
     return tb_request_put(ask->req, ask->params, "binding_message", message);
 }
 

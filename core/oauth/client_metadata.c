@@ -2,6 +2,7 @@
  * function a subject. Addresses are kept as text and never called here. */
 #include "oauth/client_metadata.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "crypto/key.h"
 #include "oauth/errors.h"
 #include "oauth/scope.h"
@@ -10,7 +11,8 @@
 #include <tongbao/plugin.h>
 
 enum form {
-    TEXT,  /* 1 to TB_METADATA_TEXT_MAX bytes */
+    NAME,  /* shown to customers (tb_text_name_wrong) */
+    TEXT,  /* 1 to TB_METADATA_TEXT_MAX bytes, all of them visible */
     TEXTS, /* a list of such */
     LINK,  /* an https URL */
     WORD,  /* one of `words` */
@@ -29,7 +31,7 @@ static const struct member {
     const char *words; /* accepted values, "a|b" */
     bool tagged;       /* may also come with a language: "client_name#zh" (RFC 7591 §2.2) */
 } MEMBERS[] = {
-    {.name = "client_name", .form = TEXT, .tagged = true},
+    {.name = "client_name", .form = NAME, .tagged = true},
     {.name = "client_uri", .form = LINK, .tagged = true},
     {.name = "logo_uri", .form = LINK, .tagged = true},
     {.name = "policy_uri", .form = LINK, .tagged = true},
@@ -112,12 +114,15 @@ static struct tb_str text_of(const json_t *value)
 
 static bool good_text(struct tb_str text)
 {
-    if (text.n == 0 || text.n > TB_METADATA_TEXT_MAX)
-        return false;
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f)
-            return false;
-    return true;
+    return text.n > 0 && text.n <= TB_METADATA_TEXT_MAX && tb_text_visible(text) == text.n;
+}
+
+static tb_err check_name(struct tb_req *req, const char *member, struct tb_str text)
+{
+    char room[TB_TEXT_WHY_BYTES];
+    const char *why = text.at == NULL ? "must be a text"
+                                      : tb_text_name_wrong(text, TB_NAME_CHARS_MAX, room);
+    return why == NULL ? NULL : wrong(req, member, why);
 }
 
 /* Whether `uri` begins so; what follows must be a host. */
@@ -204,6 +209,8 @@ static tb_err check_member(struct tb_req *req, const struct member *member, cons
 {
     struct tb_str text = text_of(value);
     switch (member->form) {
+    case NAME:
+        return check_name(req, member->name, text);
     case TEXT:
         return good_text(text) ? NULL : wrong(req, member->name, "must be a text");
     case LINK:

@@ -1,6 +1,7 @@
 /* Registrations by statement are rare, so nothing is kept between two of them. */
 #include "oauth/software.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "crypto/jose.h"
 #include "oauth/errors.h"
 #include "oauth/server.h"
@@ -112,5 +113,12 @@ tb_err tb_software_verify(struct tb_req *req, struct tb_str statement, struct tb
         out->name = tb_json_str(token.claims, "client_name");
     if (out->name.n == 0)
         out->name = out->organisation;
+    char room[TB_TEXT_WHY_BYTES];
+    const char *why = tb_text_name_wrong(out->name, TB_NAME_CHARS_MAX, room);
+    if (why == NULL)
+        why = tb_text_name_wrong(out->organisation, TB_NAME_CHARS_MAX, room);
+    if (why != NULL)
+        return tb_fail(req, TB_E_INVALID_SOFTWARE_STATEMENT,
+                       "the organisation in the software statement %s", why);
     return NULL;
 }

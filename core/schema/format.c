@@ -2,6 +2,7 @@
 #include "schema/format.h"
 #include "base/id.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "base/time.h"
 
 static bool is_alpha(char c)
@@ -174,10 +175,23 @@ static bool check_email(struct tb_str text, const char *argument)
     return true;
 }
 
+/* What people are given to read (base/text.h). */
+static bool check_line(struct tb_str text, const char *argument)
+{
+    (void)argument;
+    return tb_text_visible(text) == text.n;
+}
+
 static const struct tb_format formats[] = {
-    {.name = "date-time", .check = check_date_time}, {.name = "date", .check = check_date},
-    {.name = "uuid", .check = check_uuid},           {.name = "uri", .check = check_uri},
+    {.name = "date-time", .check = check_date_time},
+    {.name = "date", .check = check_date},
+    {.name = "uuid", .check = check_uuid},
+    {.name = "uri", .check = check_uri},
     {.name = "email", .check = check_email},
+    {.name = "tb-line",
+     .check = check_line,
+     .words = "tb-line: one line without control characters, marks of direction and characters "
+              "that are not drawn"},
 };
 
 #define ID_FORMAT "tb-id:"

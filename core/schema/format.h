@@ -11,9 +11,11 @@ struct tb_format {
     bool (*check)(struct tb_str text, const char *argument);
     const char *name;
     const char *argument;
+    const char *words; /**< what a fault says; NULL: the name says it */
 };
 
-/** Find the format `name`: date-time, date, uuid, uri, email, or tb-id:<prefix> for an id of ours.
+/** Find the format `name`: date-time, date, uuid, uri, email, tb-line for one visible line, or
+ *  tb-id:<prefix> for an id of ours.
  *  @param name  borrowed for as long as the format is used
  *  @return false when there is none */
 bool tb_format_find(const char *name, struct tb_format *out);

@@ -174,7 +174,8 @@ bool tb_keyword_pattern(struct tb_builder *b, json_t *value)
 bool tb_keyword_format(struct tb_builder *b, json_t *value)
 {
     if (!json_is_string(value) || !tb_format_find(json_string_value(value), &strings(b)->format))
-        return tb_builder_refuse(b, "must be date-time, date, uuid, uri, email or tb-id:<prefix>");
+        return tb_builder_refuse(
+            b, "must be date-time, date, uuid, uri, email, tb-line or tb-id:<prefix>");
     return true;
 }
 

@@ -365,9 +365,8 @@ def test_what_a_schema_marks_as_sensitive_is_left_out(recorded):
 
 def free_texts(schema, pointer=""):
     """Members of a schema that take what people write, "Li Hua, 138 0013 8000", with what the schema says of them."""
-    if schema.get("type") == "string" and not {"enum", "const", "format"} & set(schema):
-        pattern = schema.get("pattern", "").replace(r"\P{Cc}", ".")
-        if re.search(pattern, "Li Hua, 138 0013 8000"):
+    if schema.get("type") == "string" and not {"enum", "const"} & set(schema) and schema.get("format", "tb-line") == "tb-line":
+        if re.search(schema.get("pattern", ""), "Li Hua, 138 0013 8000"):
             yield pointer, schema
     for name, member in schema.get("properties", {}).items():
         yield from free_texts(member, f"{pointer}/{name}")

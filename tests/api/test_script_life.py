@@ -318,7 +318,8 @@ def test_a_key_may_be_any_text(team, key):
     assert team.author.http.delete(path).status_code == 204
 
 
-@pytest.mark.parametrize("table, key", [("T", "k"), ("1t", "k"), ("t-a", "k"), ("t" * 41, "k"), ("t", "k" * 129), ("%C3%A9", "k")])
+@pytest.mark.parametrize("table, key", [("T", "k"), ("1t", "k"), ("t-a", "k"), ("t" * 41, "k"), ("t", "k" * 129), ("%C3%A9", "k"),
+                                        ("t", "k\x9b"), ("t", "k\u202e"), ("t", "\u200bk"), ("t", "k\u2028")])
 def test_a_name_that_none_can_have_is_refused(team, table, key):
     assert_problem(put(team.author, table, key, 1), 400, "bad_request")
     assert_problem(team.author.get(at(table, key)), 404, "not_found")

@@ -11,7 +11,6 @@ EDGES = [0, 1, 2, 3, 39, 40, 41, 63, 64, 65, 139, 140, 141, 499, 500, 501, 511, 
 LETTERS = ["x", "é", "漢", "🍐", "~", " "]
 PATTERNS = {
     "^[!-~]+$": ["INV-1", "~!", "x"],
-    "^\\P{Cc}*$": ["goods", "漢 字", "\u200b\xa0"],
     "^[A-Z]{3}$": ["CNY", "XXX"],
     "^[a-z][a-z0-9_]*$": ["no_funds", "a", "z9_"],
     "^([01][0-9]|2[0-3]):[0-5][0-9]$": ["00:00", "09:30", "23:59"],
@@ -31,8 +30,9 @@ FORMATS = {
     "uuid": ["00000000-0000-8000-8000-00000000000f"],
     "uri": ["https://example.com/a?b#c", "urn:uuid:00000000-0000-8000-8000-000000000000", "mailto:a@example.com", "http://[::1]:80/"],
     "email": ["a@example.com"],
+    "tb-line": ["goods", "漢 字", "e\u0301\xa0", "🍐\ufe0f"],
 }
-TEXTS = ["", "a", "INV-1", "with space", "tab\t", "line\n", "\x7f", "\x85", "\u2028", "CNY", "cny", "CNYY", "CNY\n", "ＣＮＹ", "open", "failed", "list",
+TEXTS = ["", "a", "INV-1", "with space", "tab\t", "line\n", "\x7f", "\x85", "\u2028", "\u202e", "a\u200bb", "\u2066", "\u3164", "CNY", "cny", "CNYY", "CNY\n", "ＣＮＹ", "open", "failed", "list",
          "acc_", "pay_01k9x3m6h0g00801v9r5t2n8qd", "acc_01K9X3M6H0G00801V9R5T2N8QD", "acc_81k9x3m6h0g00801v9r5t2n8qd",
          "acc_01k9x3m6h0g00801v9r5t2n8qi", "acc_01k9x3m6h0000801v9r5t2n8qd", "acc_01k9x3m6h0g00801v9r5t2n8qd\n",
          "2026-02-29T00:00:00Z", "2026-01-15T24:00:00Z", "2026-01-15T09:30:00", "2026-01-15t09:30:00z", "2026-01-15T09:30Z", "2026-13-01T00:00:00Z",

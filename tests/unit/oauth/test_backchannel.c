@@ -171,28 +171,28 @@ static void refuses_messages_that_could_deceive(void **state)
     (void)state;
     static const struct refusal cases[] = {
         {"binding_message", "0123456789012345678901234567890123456789012345678901234567890123x",
-         "invalid_binding_message", "at most 64"},
-        {"binding_message", "a\nb", "invalid_binding_message", "plain"},
+         "invalid_binding_message", "more than 64"},
+        {"binding_message", "a\nb", "invalid_binding_message", "not visible"},
         {"binding_message",
          "a\xc2\x85"
          "b",
-         "invalid_binding_message", "plain"},
+         "invalid_binding_message", "not visible"},
         {"binding_message",
          "a\xe2\x80\xae"
          "b",
-         "invalid_binding_message", "plain"}, /* RLO */
+         "invalid_binding_message", "not visible"}, /* RLO */
         {"binding_message",
          "a\xe2\x80\x8b"
          "b",
-         "invalid_binding_message", "plain"}, /* ZWSP */
+         "invalid_binding_message", "not visible"}, /* ZWSP */
         {"binding_message",
          "a\xe2\x81\xa6"
          "b",
-         "invalid_binding_message", "plain"}, /* LRI */
+         "invalid_binding_message", "not visible"}, /* LRI */
         {"binding_message",
          "\xef\xbb\xbf"
          "a",
-         "invalid_binding_message", "plain"}, /* BOM */
+         "invalid_binding_message", "not visible"}, /* BOM */
     };
     const struct param chinese[] = {{"binding_message", "向“示例公司”付款 ¥123.45 — ok"},
                                     {NULL, NULL}};

@@ -130,7 +130,7 @@ static void points_at_what_the_schema_refuses(void **state)
         {"[{\"type\":\"payment\",\"creditor_account\":" A
          ",\"amount\":{\"amount\":\"500\",\"currency\":\"CNY\"}}]",
          "/0/amount/amount must be an integer"},
-        {"[" PAYMENT(",\"purpose\":\"a\\u0007b\"") "]", "/0/purpose must match"},
+        {"[" PAYMENT(",\"purpose\":\"a\\u0007b\"") "]", "/0/purpose must have the format tb-line"},
         {"[{\"type\":\"account_information\",\"permissions\":[]}]", "/0/permissions must have"},
         {"[{\"type\":\"account_information\",\"permissions\":[\"payments\"]}]",
          "/0/permissions/0 must be one of"},
