@@ -1,17 +1,17 @@
 /* Reads only: accounts are opened by the bank, and money moves by products. */
 #include "bank/accounts.h"
 
-static const char SQL_ACCOUNT[] = "select bank.read_account($1, $2, $3, $4)";
+static const char SQL_ACCOUNT[] = "select bank.read_account($1, $2, $3, $4, $5)";
 static const char SQL_ACCOUNTS[] =
-    "select data, has_more, first, last from bank.list_accounts($1, $2, $3, $4, $5, $6)";
+    "select data, has_more, first, last from bank.list_accounts($1, $2, $3, $4, $5, $6, $7)";
 static const char SQL_ENTRIES[] =
-    "select data, has_more, first, last from bank.list_entries($1, $2, $3, $4, $5, $6, $7)";
+    "select data, has_more, first, last from bank.list_entries($1, $2, $3, $4, $5, $6, $7, $8)";
 static const char SQL_CLOSED[] =
-    "select from bank.consent_access c where c.book = $1 and c.consent = $2 and c.account = $3 and "
-    "not c.can_read_entries";
+    "select from bank.opened($1, $2, $3) c where c.account = $4 and not c.can_read_entries";
 
-/* The consent that the token stands for; NULL for the partner's own access. */
-#define CONSENT(req) TB_TEXT(tb_consent(req))
+/* The consent that the token stands for and what the token says of it; NULL for the partner's own
+ * access. */
+#define CONSENT(req) TB_TEXT(tb_consent(req)), TB_TEXT(tb_details(req))
 
 static tb_err not_found(struct tb_req *req)
 {

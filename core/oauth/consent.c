@@ -5,7 +5,7 @@
 #include "runtime/loop.h"
 #include "runtime/run.h"
 
-static const char SQL_USE[] = "select consent.use($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+static const char SQL_USE[] = "select consent.use($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 static const char SQL_KNOWN[] = "select from consent.known($1, $2, $3, $4) k where k";
 static const char SQL_REVOKE[] = "select consent.revoke($1, $2, $3, $4, $5)";
 
@@ -40,9 +40,9 @@ tb_err TB_SUSPENDS tb_consent_stage(struct tb_req *req, const struct tb_grant *g
     if (use->writes)
         return NULL;
     TB_TRY(tb_query(req, &rows, SQL_USE, TB_INT(grant->book), TB_TEXT(grant->consent),
-                    TB_TEXT(grant->app), TB_TEXT(tb_id(req, "rct")), TB_TEXT(use->operation),
-                    TB_TEXT(tb_str(use->types)), TB_TEXT(use->account), TB_TEXT(use->request),
-                    TB_TIME(tb_now(req))));
+                    TB_TEXT(grant->details), TB_TEXT(grant->app), TB_TEXT(tb_id(req, "rct")),
+                    TB_TEXT(use->operation), TB_TEXT(tb_str(use->types)), TB_TEXT(use->account),
+                    TB_TEXT(use->request), TB_TIME(tb_now(req))));
     struct tb_str code = tb_cell(rows, 0, 0);
     return code.at == NULL ? NULL : refused(req, code);
 }

@@ -33,6 +33,12 @@ static struct tb_str consent(struct tb_req *req)
     return grant == NULL ? TB_STR_NONE : grant->consent;
 }
 
+static struct tb_str details(struct tb_req *req)
+{
+    const struct tb_grant *grant = tb_exchange_of(req)->grant;
+    return grant == NULL ? TB_STR_NONE : grant->details;
+}
+
 static int32_t book(struct tb_req *req)
 {
     const struct tb_grant *grant = tb_exchange_of(req)->grant;
@@ -128,6 +134,7 @@ static tb_err TB_SUSPENDS call(struct tb_req *req, struct tb_answer *out_answer,
         .path_n = x->match.params_n,
         .body = x->body,
         .consent = consent(req),
+        .details = details(req),
         .request = tb_str(x->request_id),
         .routed = routed_text(x),
     };
@@ -203,6 +210,7 @@ const struct tb_host *tb_plugin_host(void)
         .subject = subject,
         .consent = consent,
         .routed = routed,
+        .details = details,
     };
     return &host;
 }

@@ -33,6 +33,7 @@ struct tb_call_context {
     size_t path_n;
     struct tb_str body;    /**< JSON text, already checked; absent: null */
     struct tb_str consent; /**< that the effect is bound to; absent: the partner acts for itself */
+    struct tb_str details; /**< of the token under that consent, JSON text; absent: the consent's */
     struct tb_str request; /**< id of the request, for the consent's receipt */
     struct tb_str routed;  /**< what the partner's script decided about its way, JSON text of an
                                 object; absent: nothing */

@@ -53,6 +53,8 @@ static struct tb_str call_object(struct tb_req *req, const struct tb_call_contex
     if (context->consent.at != NULL) {
         member(&text, TB_STR(",\"consent\":"), context->consent);
         member(&text, TB_STR(",\"request\":"), context->request);
+        tb_text_add(&text, TB_STR(",\"details\":"));
+        tb_text_add(&text, context->details.at == NULL ? TB_STR("null") : context->details);
     }
     if (context->routed.at != NULL) {
         tb_text_add(&text, TB_STR(",\"routed\":"));

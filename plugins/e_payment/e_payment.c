@@ -12,17 +12,17 @@
 static const struct tb_call PAY = {"e_payment.pay"};
 static const struct tb_call REFUND = {"e_payment.refund"};
 
-static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3, $4)";
+static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3, $4, $5)";
 static const char SQL_PAYMENTS[] =
     "select data, has_more, first, last from e_payment.list_payments($1, $2, $3, $4, $5, $6, $7, "
-    "$8, $9, $10)";
+    "$8, $9, $10, $11)";
 static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4)";
 static const char SQL_REFUNDS[] =
     "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6)";
 
-/* The consent that the token stands for, whose payments alone it may see; NULL for all of the
- * partner's. */
-#define CONSENT(req) TB_TEXT(tb_consent(req))
+/* The consent that the token stands for, whose payments alone it may see, as far as the token's own
+ * details go; NULL for all of the partner's. */
+#define CONSENT(req) TB_TEXT(tb_consent(req)), TB_TEXT(tb_details(req))
 
 static tb_err no_payment(struct tb_req *req)
 {

@@ -66,7 +66,7 @@ static void gives_a_replay_as_it_was_or_as_it_is(void **state)
         says(&fake, "idempotency-replayed", "true");
         if (cases[i].now) {
             says(&fake, "preference-applied", "current");
-            assert_string_equal(fake.params[3].text.at, PAYMENT);
+            assert_string_equal(fake.params[4].text.at, PAYMENT);
         }
         tb_fake_end(&fake);
     }

@@ -89,9 +89,9 @@ class Consents:
     def status(self, id, when=NOW):
         return self.read(id, when)["status"]
 
-    def use(self, id, account=None, when=NOW, types="account_information", app=APP, operation="GET /a", db=None):
+    def use(self, id, account=None, when=NOW, types="account_information", app=APP, operation="GET /a", details=None, db=None):
         self.n += 1
-        return self.books.one("select consent.use(1, %s, %s, %s, %s, %s, %s, 'req', %s)", id, app, "rct_" + stem(self.n), operation,
+        return self.books.one("select consent.use(1, %s, %s, %s, %s, %s, %s, %s, 'req', %s)", id, details, app, "rct_" + stem(self.n), operation,
                               types, acc(account) if account else None, when, db=db)
 
     def call(self, id, amount=300, creditor=2, debtor=1, when=NOW, key=None, reference=None, **more):

@@ -27,7 +27,7 @@ def test_a_replay_keeps_the_state_of_then_while_a_read_shows_now(open_books):
     body = b.pay(call)[0]["body"]
     b.run("e_payment.refund", b.refund(call["id"], 100))
     assert b.pay(call)[0]["body"] == body
-    assert '"refunded":{"amount":100,' in b.one("select e_payment.read_payment(1, %s, null, %s)", PARTNER, call["id"])
+    assert '"refunded":{"amount":100,' in b.one("select e_payment.read_payment(1, %s, null, null, %s)", PARTNER, call["id"])
 
 
 def test_another_request_under_the_key_is_refused(open_books):

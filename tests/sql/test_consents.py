@@ -301,11 +301,11 @@ def test_a_frequency_counts_each_operation_and_account_by_the_worlds_day(c):
 def test_a_consent_shows_of_an_account_what_it_permits(c, permissions, shown):
     c.books.post({"debit": 1, "credit": 3, "amount": 5})
     id = c.given(reading(*permissions), (1,))
-    account = json.loads(c.books.one("select * from bank.read_account(1, %s, %s, %s)", PARTNER, id, acc(1)))
+    account = json.loads(c.books.one("select * from bank.read_account(1, %s, %s, null, %s)", PARTNER, id, acc(1)))
     assert set(account) == {"id", "object", "currency", "state"} | shown
-    listed, = json.loads(c.books.query("select * from bank.list_accounts(1, %s, %s, null, null, 10)", PARTNER, id)[0]["data"])
+    listed, = json.loads(c.books.query("select * from bank.list_accounts(1, %s, %s, null, null, null, 10)", PARTNER, id)[0]["data"])
     assert listed == account
-    rows = c.books.query("select * from bank.list_entries(1, %s, %s, %s, null, null, 10)", PARTNER, id, acc(1))
+    rows = c.books.query("select * from bank.list_entries(1, %s, %s, null, %s, null, null, 10)", PARTNER, id, acc(1))
     assert bool(rows) == ("entries" in permissions)
     if rows:
         assert ("balance" in json.loads(rows[0]["data"])[0]) == ("balances" in permissions)
@@ -314,14 +314,14 @@ def test_a_consent_shows_of_an_account_what_it_permits(c, permissions, shown):
 def test_a_consent_opens_its_accounts_and_not_the_partners_own(c):
     c.books.query("insert into bank.account_access values (1, true, %s, %s, %s)", NOW, PARTNER, acc(3))
     id = c.given(reading(), (1,))
-    assert c.books.query("select from bank.read_account(1, %s, %s, %s)", PARTNER, id, acc(3)) == []
-    assert c.books.query("select from bank.read_account(1, %s, null, %s)", PARTNER, acc(1)) == []
-    assert c.books.query("select from bank.list_entries(1, %s, %s, %s, null, null, 10)", PARTNER, id, acc(3)) == []
+    assert c.books.query("select from bank.read_account(1, %s, %s, null, %s)", PARTNER, id, acc(3)) == []
+    assert c.books.query("select from bank.read_account(1, %s, null, null, %s)", PARTNER, acc(1)) == []
+    assert c.books.query("select from bank.list_entries(1, %s, %s, null, %s, null, null, 10)", PARTNER, id, acc(3)) == []
 
 
 def test_the_pages_of_a_consents_accounts_run_both_ways(c):
     id = c.given(reading(), (1, 3, 5))
-    page = lambda after, before: c.books.query("select * from bank.list_accounts(1, %s, %s, %s, %s, 2)", PARTNER, id, after, before)[0]
+    page = lambda after, before: c.books.query("select * from bank.list_accounts(1, %s, %s, null, %s, %s, 2)", PARTNER, id, after, before)[0]
     ids = lambda p: [a["id"] for a in json.loads(p["data"])]
     first = page(None, None)
     assert ids(first) == [acc(5), acc(3)] and first["has_more"]

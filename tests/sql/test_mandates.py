@@ -106,14 +106,14 @@ def test_a_consent_sees_its_own_payments_only(c):
     mine = [c.call(a, n) for n in (1, 2, 3)]
     c.books.pay(*mine, c.call(b, 5))
     page = lambda after, before, n: c.books.query(
-        "select * from e_payment.list_payments(1, %s, %s, null, null, null, null, %s, %s, %s)", PARTNER, a, after, before, n)
+        "select * from e_payment.list_payments(1, %s, %s, null, null, null, null, null, %s, %s, %s)", PARTNER, a, after, before, n)
     ids = lambda rows: [p["id"] for p in json.loads(rows[0]["data"])]
     newest = [m["id"] for m in mine][::-1]
     assert ids(page(None, None, 10)) == newest
     assert ids(page(newest[0], None, 1)) == [newest[1]] and ids(page(None, newest[2], 1)) == [newest[1]]
     other = c.books.one("select id from e_payment.payment where consent = %s", b)
     assert page(other, None, 10) == []
-    read = lambda consent, id: c.books.query("select e_payment.read_payment(1, %s, %s, %s)", PARTNER, consent, id)
+    read = lambda consent, id: c.books.query("select e_payment.read_payment(1, %s, %s, null, %s)", PARTNER, consent, id)
     assert read(a, newest[0]) and read(None, other) and not read(a, other)
 
 
@@ -261,7 +261,7 @@ def test_uses_of_a_day_are_counted_exactly_in_a_race(c):
     def race(i, gate):
         db = c.books.connect()
         gate.wait()
-        code = c.books.one("select consent.use(1, %s, %s, %s, 'GET /a', 'account_information', %s, 'r', %s)",
+        code = c.books.one("select consent.use(1, %s, null, %s, %s, 'GET /a', 'account_information', %s, 'r', %s)",
                            id, APP, f"rct_{i:026d}", acc(1), NOW, db=db)
         db.close()
         return code

@@ -17,7 +17,7 @@ def b(books):
 
 
 def read(b, id, partner=PARTNER):
-    rows = b.query("select e_payment.read_payment(1, %s, null, %s) as body", partner, id)
+    rows = b.query("select e_payment.read_payment(1, %s, null, null, %s) as body", partner, id)
     return rows[0]["body"] if rows else None
 
 
@@ -99,7 +99,7 @@ def test_an_unknown_currency_is_refused_before_anything_else_of_the_accounts(b, 
 def test_an_account_that_may_be_read_may_not_be_debited(b):
     b.query("insert into bank.account_access values (1, false, %s, %s, %s)", NOW, PARTNER, acc(6))
     assert b.pay(b.call(b.payment(6, 2, 1)))[0]["code"] == "unknown_account"
-    assert b.query("select from bank.read_account(1, %s, null, %s)", PARTNER, acc(6)) != []
+    assert b.query("select from bank.read_account(1, %s, null, null, %s)", PARTNER, acc(6)) != []
 
 
 def test_a_reference_is_used_once_and_leads_to_its_payment(b):

@@ -41,7 +41,7 @@ def b(books):
 
 def test_an_account_shows_its_balances(b):
     b.post({"verb": "hold", "id": "h1", "debit": 1, "credit": 2, "amount": 300})
-    body = json.loads(b.one("select * from bank.read_account(1, %s, null, %s)", PARTNER, acc(1)))
+    body = json.loads(b.one("select * from bank.read_account(1, %s, null, null, %s)", PARTNER, acc(1)))
     money = lambda n: {"amount": n, "currency": "CNY"}
     assert body == {"id": acc(1), "object": "account", "currency": "CNY", "state": "open", "name": "Account 1",
                     "balances": {"ledger": money(1000), "available": money(700), "held": money(300)}, "opened_at": NOW}
@@ -49,23 +49,23 @@ def test_an_account_shows_its_balances(b):
 
 def test_available_is_what_lies_above_the_floor(b):
     b.open((7, 100, {"floor": -50}), (8, 100, {"floor": 30}), (9, 0, {"floor": None}))
-    available = lambda n: json.loads(b.one("select * from bank.read_account(1, %s, null, %s)", PARTNER, acc(n)))["balances"]["available"]["amount"]
+    available = lambda n: json.loads(b.one("select * from bank.read_account(1, %s, null, null, %s)", PARTNER, acc(n)))["balances"]["available"]["amount"]
     assert [available(n) for n in (7, 8, 9)] == [150, 70, 0]
 
 
 def test_accounts_come_newest_first_and_only_the_partners_own(b):
-    assert walk(b, "bank.list_accounts", lambda o: o["id"], 1, PARTNER, None) == [acc(n) for n in (5, 4, 3, 2, 1)]
-    assert page(b, "bank.list_accounts", 1, OTHER, None, None, None, 10) == {"data": [], "has_more": False, "first": None, "last": None}
-    assert b.query("select * from bank.read_account(1, %s, null, %s)", PARTNER, acc(6)) == []
+    assert walk(b, "bank.list_accounts", lambda o: o["id"], 1, PARTNER, None, None) == [acc(n) for n in (5, 4, 3, 2, 1)]
+    assert page(b, "bank.list_accounts", 1, OTHER, None, None, None, None, 10) == {"data": [], "has_more": False, "first": None, "last": None}
+    assert b.query("select * from bank.read_account(1, %s, null, null, %s)", PARTNER, acc(6)) == []
 
 
 def test_entries_come_newest_first_from_both_sides(b):
     b.post(*[{"debit": 1 + n % 2, "credit": 2 - n % 2, "amount": n + 1} for n in range(6)])
-    amounts = walk(b, "bank.list_entries", lambda o: o["amount"]["amount"], 1, PARTNER, None, acc(1))
+    amounts = walk(b, "bank.list_entries", lambda o: o["amount"]["amount"], 1, PARTNER, None, None, acc(1))
     assert amounts == [6, -5, 4, -3, 2, -1, 1000]
-    entry = page(b, "bank.list_entries", 1, PARTNER, None, acc(1), None, None, 1)["data"][0]
+    entry = page(b, "bank.list_entries", 1, PARTNER, None, None, acc(1), None, None, 1)["data"][0]
     assert (entry["sequence"], entry["balance"]["amount"], entry["counterparty"], entry["kind"]) == (7, 1003, acc(2), "test")
-    assert page(b, "bank.list_entries", 1, OTHER, None, acc(1), None, None, 1) is None
+    assert page(b, "bank.list_entries", 1, OTHER, None, None, acc(1), None, None, 1) is None
 
 
 def payments(b, n):
@@ -76,15 +76,15 @@ def payments(b, n):
 
 def test_payments_come_newest_first_ties_by_id(b):
     ids = payments(b, 7)
-    list_all = ("e_payment.list_payments", lambda o: o["id"], 1, PARTNER, None, None, None, None, None)
+    list_all = ("e_payment.list_payments", lambda o: o["id"], 1, PARTNER, None, None, None, None, None, None)
     assert walk(b, *list_all) == ids[::-1]
     assert walk(b, *list_all, rows=3) == ids[::-1]
-    assert page(b, "e_payment.list_payments", 1, OTHER, None, None, None, None, None, None, None, 10)["data"] == []
+    assert page(b, "e_payment.list_payments", 1, OTHER, None, None, None, None, None, None, None, None, 10)["data"] == []
 
 
 def test_payments_are_filtered_by_state_reference_and_time(b):
     ids = payments(b, 8)
-    found = lambda *filters: walk(b, "e_payment.list_payments", lambda o: o["id"], 1, PARTNER, None, *filters)
+    found = lambda *filters: walk(b, "e_payment.list_payments", lambda o: o["id"], 1, PARTNER, None, None, *filters)
     assert found("failed", None, None, None) == [ids[n] for n in (6, 3, 0)]
     assert found(None, "R4", None, None) == [ids[4]]
     assert found(None, None, "2026-11-23T08:00:01Z", "2026-11-23T08:00:03Z") == [ids[n] for n in (5, 4, 3, 2)]
@@ -93,7 +93,7 @@ def test_payments_are_filtered_by_state_reference_and_time(b):
 def test_the_bounds_hold_beside_a_cursor(b):
     ids = payments(b, 8)
     some = lambda after, before: [o["id"] for o in page(
-        b, "e_payment.list_payments", 1, PARTNER, None, None, None, "2026-11-23T08:00:01Z", "2026-11-23T08:00:03Z", after, before, 10)["data"]]
+        b, "e_payment.list_payments", 1, PARTNER, None, None, None, None, "2026-11-23T08:00:01Z", "2026-11-23T08:00:03Z", after, before, 10)["data"]]
     assert some(ids[7], None) == [ids[n] for n in (5, 4, 3, 2)]
     assert some(None, ids[0]) == [ids[n] for n in (5, 4, 3, 2)]
     assert some(ids[4], None) == [ids[3], ids[2]]
@@ -101,8 +101,8 @@ def test_the_bounds_hold_beside_a_cursor(b):
 
 def test_a_cursor_to_nowhere_is_no_page(b):
     payments(b, 2)
-    assert page(b, "e_payment.list_payments", 1, PARTNER, None, None, None, None, None, "pay_x", None, 10) is None
-    assert page(b, "e_payment.list_payments", 1, PARTNER, None, None, None, None, None, None, "pay_x", 10) is None
+    assert page(b, "e_payment.list_payments", 1, PARTNER, None, None, None, None, None, None, "pay_x", None, 10) is None
+    assert page(b, "e_payment.list_payments", 1, PARTNER, None, None, None, None, None, None, None, "pay_x", 10) is None
 
 
 def test_refunds_of_a_payment(b):

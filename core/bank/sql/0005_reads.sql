@@ -1,6 +1,21 @@
 -- What a partner sees of accounts. Every read is scoped: without a consent by bank.account_access, with one by
--- bank.consent_access alone. An account without a row there is not found. A page function returns no row when the
--- cursor's place does not exist.
+-- bank.opened() alone. An account without a row there is not found. A page function returns no row when the cursor's
+-- place does not exist.
+
+-- What a token opens: the rows of bank.consent_access of its consent, less what its own details leave out, because a token
+-- may be narrowed when it is refreshed. `details`: the token's authorization_details, an array of one; null: the consent's.
+create function bank.opened(book int, consent text, details jsonb) returns setof bank.consent_access
+language sql stable security invoker
+begin atomic
+    select x.book,
+           x.can_read_details and (t.permissions is null or t.permissions ? 'details'),
+           x.can_read_balances and (t.permissions is null or t.permissions ? 'balances'),
+           x.can_read_entries and (t.permissions is null or t.permissions ? 'entries'),
+           x.consent, x.account
+      from bank.consent_access x
+     cross join (select opened.details->0->'permissions' as permissions, opened.details->0->'accounts' as accounts) t
+     where x.book = opened.book and x.consent = opened.consent and (t.accounts is null or t.accounts ? x.account);
+end;
 
 -- What can be spent is what lies above the floor; an account without a floor shows its balance. Details and balances are
 -- left out where a consent does not open them.
@@ -24,7 +39,7 @@ return concat(
     ',"counterparty":"', e.counterparty, '","created_at":"', tb.rfc3339(e.at), '"}');
 
 -- GET /accounts/v1/accounts/{account_id}: no row = not found.
-create function bank.read_account(book int, partner text, consent text, account text) returns setof text
+create function bank.read_account(book int, partner text, consent text, details jsonb, account text) returns setof text
 language sql stable security invoker
 begin atomic
     select bank.account_json(a, x.details, x.balances)
@@ -32,15 +47,15 @@ begin atomic
              where read_account.consent is null and p.book = read_account.book and p.partner = read_account.partner
                and p.account = read_account.account
             union all
-            select c.account, c.can_read_details, c.can_read_balances from bank.consent_access c
-             where c.book = read_account.book and c.consent = read_account.consent
-               and c.account = read_account.account) x
+            select c.account, c.can_read_details, c.can_read_balances
+              from bank.opened(read_account.book, read_account.consent, read_account.details) c
+             where c.account = read_account.account) x
       join bank.account a on a.book = read_account.book and a.id = x.account;
 end;
 
 -- GET /accounts/v1/accounts, newest first. Ids are made when an account is opened and sort by time, so their order is
 -- the order (opened, id), straight from the index.
-create function bank.list_accounts(book int, partner text, consent text, after text, before text, rows_n int)
+create function bank.list_accounts(book int, partner text, consent text, details jsonb, after text, before text, rows_n int)
 returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
@@ -52,7 +67,7 @@ declare
     bodies text[];
 begin
     if list_accounts.consent is not null then
-        return query select * from bank.list_consented(book, consent, after, before, rows_n);
+        return query select * from bank.list_consented(book, consent, details, after, before, rows_n);
         return;
     elsif list_accounts.before is null then
         select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.body), '{}') into places, bodies
@@ -76,7 +91,8 @@ end
 $$;
 
 -- The same for a consent, which opens a hundred accounts at most: one sort serves both directions.
-create function bank.list_consented(book int, consent text, after text, before text, rows_n int) returns setof tb.page
+create function bank.list_consented(book int, consent text, details jsonb, after text, before text, rows_n int)
+returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -91,10 +107,9 @@ begin
       into places, bodies
       from (select a.id, bank.account_json(a, x.can_read_details, x.can_read_balances) as body,
                    row_number() over (order by case when backwards then a.id end, a.id desc) as turn
-              from bank.consent_access x
+              from bank.opened(list_consented.book, list_consented.consent, list_consented.details) x
               join bank.account a on a.book = x.book and a.id = x.account
-             where x.book = list_consented.book and x.consent = list_consented.consent
-               and (list_consented.after is null or x.account < list_consented.after)
+             where (list_consented.after is null or x.account < list_consented.after)
                and (list_consented.before is null or x.account > list_consented.before)) l
      where l.turn <= list_consented.rows_n + 1;
     return next tb.page(places, bodies, list_consented.rows_n, backwards);
@@ -103,8 +118,8 @@ $$;
 
 -- GET /accounts/v1/accounts/{account_id}/entries, newest first; a place is an entry's sequence number. No row when the
 -- account is not found, or a consent does not open its entries.
-create function bank.list_entries(book int, partner text, consent text, account text, after text, before text, rows_n int)
-returns setof tb.page
+create function bank.list_entries(book int, partner text, consent text, details jsonb, account text, after text, before text,
+                                  rows_n int) returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -122,9 +137,9 @@ begin
              where list_entries.consent is null and p.book = list_entries.book and p.partner = list_entries.partner
                and p.account = list_entries.account
             union all
-            select c.account, c.can_read_balances from bank.consent_access c
-             where c.book = list_entries.book and c.consent = list_entries.consent and c.account = list_entries.account
-               and c.can_read_entries) x
+            select c.account, c.can_read_balances
+              from bank.opened(list_entries.book, list_entries.consent, list_entries.details) c
+             where c.account = list_entries.account and c.can_read_entries) x
       join bank.account a on a.book = list_entries.book and a.id = x.account;
     if not found then
         return;

@@ -29,8 +29,8 @@ struct tb_fake {
     /* What comes in; set by the test. */
     int64_t now_ms;
     const char *partner, *app;
-    const char *subject, *consent; /**< NULL: absent */
-    const char *channel;           /**< that the partner's script chose; NULL: none */
+    const char *subject, *consent, *details; /**< NULL: absent */
+    const char *channel;                     /**< that the partner's script chose; NULL: none */
     int32_t book;
     struct tb_fake_value path[TB_FAKE_VALUES], query[TB_FAKE_VALUES], headers[TB_FAKE_VALUES],
         config[TB_FAKE_VALUES];
@@ -134,6 +134,11 @@ static inline struct tb_str tb_fake_subject(struct tb_req *req)
 static inline struct tb_str tb_fake_consent(struct tb_req *req)
 {
     return tb_str(tb_fake_of(req)->consent);
+}
+
+static inline struct tb_str tb_fake_details(struct tb_req *req)
+{
+    return tb_str(tb_fake_of(req)->details);
 }
 
 static inline struct tb_str tb_fake_routed(struct tb_req *req, const char *name)
@@ -275,6 +280,7 @@ static inline struct tb_req *tb_fake_begin(struct tb_fake *fake)
         .reply_as = tb_fake_reply_as,
         .subject = tb_fake_subject,
         .consent = tb_fake_consent,
+        .details = tb_fake_details,
         .routed = tb_fake_routed,
     };
     memset(fake, 0, sizeof(*fake));

@@ -5,14 +5,15 @@
  * History of the ABI (added = minor, anything else = major):
  *   1.0  first version.
  *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
- * and TB_R_HTML, for products that are built in. */
+ * and TB_R_HTML, for products that are built in.
+ *   1.2  tb_host: details. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
 #include <tongbao/req.h>
 
 #define TB_ABI_MAJOR 1
-#define TB_ABI_MINOR 1
+#define TB_ABI_MINOR 2
 
 /** How much an interface can harm: A1 public product information, A2 funds and account information
  *  (JR/T 0185-2020). */

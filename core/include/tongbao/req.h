@@ -85,6 +85,9 @@ struct tb_host {
     struct tb_str (*subject)(struct tb_req *req);
     struct tb_str (*consent)(struct tb_req *req);
     struct tb_str (*routed)(struct tb_req *req, const char *name);
+
+    /* since 1.2 */
+    struct tb_str (*details)(struct tb_req *req);
 };
 
 /** Whether this host has the service; for those that were appended after 1.0. */
@@ -171,6 +174,14 @@ static inline struct tb_str tb_subject(struct tb_req *req)
 static inline struct tb_str tb_consent(struct tb_req *req)
 {
     return TB_HOST_HAS(req, consent) ? req->host->consent(req) : TB_STR_NONE;
+}
+
+/** What the token may do of what its consent allows: its authorization_details (RFC 9396), JSON
+ * text of an array of one, which may be narrower than the consent's; absent when it stands for the
+ * app. A read by a consent passes it to the SQL that finds the rows. Since 1.2. */
+static inline struct tb_str tb_details(struct tb_req *req)
+{
+    return TB_HOST_HAS(req, details) ? req->host->details(req) : TB_STR_NONE;
 }
 
 /** What the partner's script decided about the way of this request: "channel", "variant", "adapter"

@@ -68,6 +68,7 @@ create table consent.consent (
     hour_from     time,                                 -- payments only between these, by the world's time zone
     hour_to       time,
     frequency     int         check (frequency > 0),    -- uses per day, operation and account
+    counted       boolean     not null,                 -- whether uses are counted by day: it, or a token of it, has a frequency
     valid_from    timestamptz not null,
     valid_to      timestamptz not null default 'infinity',
     ends_at       timestamptz not null,                 -- when time ends it, as it stands now
@@ -131,7 +132,8 @@ create table consent.role_limit (
     foreign key (book, company) references bank.party
 );
 
--- What may be spent: a payment's amount once, a mandate's limits per period. Number 0 is a payment's.
+-- What may be spent: a payment's amount once, a mandate's limits per period. Number 0 is a payment's. One without an amount
+-- limits nothing and is counted for tokens that were narrowed to a limit of their own (consent.count_period).
 create table consent.allowance (
     book        int    not null,
     n           int    not null,
@@ -139,7 +141,7 @@ create table consent.allowance (
     period_type text   collate "C" not null
                 check (period_type in ('Once', 'Day', 'Week', 'Fortnight', 'Month', 'Half-year', 'Year')),
     alignment   text   collate "C" not null check (alignment in ('Consent', 'Calendar')),
-    amount      bigint not null check (amount > 0),
+    amount      bigint check (amount > 0),
     primary key (book, consent, n),
     foreign key (book, consent) references consent.consent
 );
@@ -249,6 +251,30 @@ begin
 end
 $$;
 
+-- What a detail allows, as the columns of a consent that say it; null where it says nothing.
+create function consent.terms(detail jsonb) returns consent.consent
+language plpgsql stable security invoker
+set search_path = pg_catalog
+as $$
+declare
+    paid constant jsonb := coalesce(detail->'amount', detail->'maximum_individual_amount');
+    c    consent.consent;
+begin
+    c.debtor := detail->>'debtor_account';
+    c.creditors := case when detail ? 'creditor_account' then array[detail->>'creditor_account']
+                        when detail ? 'creditor_accounts'
+                        then array(select jsonb_array_elements_text(detail->'creditor_accounts')) end;
+    c.currency := paid->>'currency';
+    c.amount := (paid->'amount')::bigint;
+    c.hour_from := (detail->'allowed_hours'->>'from')::time;
+    c.hour_to := (detail->'allowed_hours'->>'to')::time;
+    c.frequency := (detail->'frequency_per_day')::int;
+    c.valid_from := (detail->>'valid_from')::timestamptz;
+    c.valid_to := (detail->>'valid_to')::timestamptz;
+    return c;
+end
+$$;
+
 -- Ask for a consent. `details` is an array of one authorization detail, checked against its schema; null or empty for a
 -- login alone. `valid_to` (null: as the detail says) can only shorten it. Undecided, it ends within the hour.
 create function consent.open(book int, id text, partner text, app text, company text, user_id text, details jsonb,
@@ -260,22 +286,20 @@ as $$
 declare
     d    jsonb := case jsonb_typeof(details) when 'array' then details->0 else details end;
     at   constant timestamptz := consent.world_time(book, wall);
-    paid jsonb := coalesce(d->'amount', d->'maximum_individual_amount');
-    last timestamptz := least(valid_to, (d->>'valid_to')::timestamptz, 'infinity');
+    t    consent.consent;
+    last timestamptz;
 begin
     if jsonb_typeof(d) = 'null' then
         d := null;
     end if;
+    t := consent.terms(d);
+    last := least(valid_to, t.valid_to, 'infinity');
     insert into consent.consent
            (book, id, partner, app, company, subject, type, scope, details, debtor, creditors, currency, amount,
-            hour_from, hour_to, frequency, valid_from, valid_to, ends_at, created_at, updated_at)
+            hour_from, hour_to, frequency, counted, valid_from, valid_to, ends_at, created_at, updated_at)
     values (open.book, open.id, open.partner, open.app, open.company, open.user_id, coalesce(d->>'type', 'identity'),
-            open.scope, d, d->>'debtor_account',
-            case when d ? 'creditor_account' then array[d->>'creditor_account']
-                 when d ? 'creditor_accounts' then array(select jsonb_array_elements_text(d->'creditor_accounts')) end,
-            paid->>'currency', (paid->'amount')::bigint,
-            (d->'allowed_hours'->>'from')::time, (d->'allowed_hours'->>'to')::time, (d->'frequency_per_day')::int,
-            coalesce((d->>'valid_from')::timestamptz, at), last, least(last, at + interval '1 hour'), at, at);
+            open.scope, d, t.debtor, t.creditors, t.currency, t.amount, t.hour_from, t.hour_to, t.frequency,
+            t.frequency is not null, coalesce(t.valid_from, at), last, least(last, at + interval '1 hour'), at, at);
     insert into consent.allowance (book, n, consent, period_type, alignment, amount)
     select open.book, 0, open.id, 'Once', 'Consent', (d->'amount'->'amount')::bigint where d->>'type' = 'payment'
     union all

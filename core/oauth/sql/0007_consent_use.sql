@@ -1,5 +1,6 @@
 -- Using a consent: reads are judged one by one (consent.use), payments in the transaction that makes them (consent.draw,
--- consent.settle). Every use leaves a receipt.
+-- consent.settle). Every use leaves a receipt. A use is judged by what its token says (consent.narrow), which may be less
+-- than the consent, and counts against the whole consent.
 
 -- What a mandate or a payment consent has paid out in a period. Exact, because whoever changes a row holds the consent's.
 create table consent.spent (
@@ -52,14 +53,64 @@ return case
     when c.status = 'EXPD' or at >= c.ends_at                                        then 'consent_expired'
     when c.status in ('AWAU', 'AWAF') or at < c.valid_from                           then 'consent_pending' end;
 
+-- A consent as a token under it may use it: what the details of the token say, where that is less. They were within the
+-- consent's when the token was issued, and what a consent says of payments does not change later; accounts do, and are
+-- held against each other in bank.opened(). `details`: the token's authorization_details, an array of one; null: the
+-- consent's.
+create function consent.narrow(c consent.consent, details jsonb) returns consent.consent
+language plpgsql stable security invoker
+set search_path = pg_catalog
+as $$
+declare
+    t consent.consent;
+begin
+    if details->0 is null or details->0 = c.details then
+        return c;
+    end if;
+    t := consent.terms(details->0);
+    c.details := c.details || (details->0);
+    c.creditors := coalesce(t.creditors, c.creditors);
+    c.amount := least(c.amount, t.amount);
+    c.hour_from := coalesce(t.hour_from, c.hour_from);
+    c.hour_to := coalesce(t.hour_to, c.hour_to);
+    c.frequency := least(c.frequency, t.frequency);
+    c.valid_from := greatest(c.valid_from, t.valid_from);
+    c.ends_at := least(c.ends_at, t.valid_to);
+    return c;
+end
+$$;
+
 -- ---- reads ----
 
--- Use a consent for one request that reads: null and a receipt, or the code of the refusal. `types` are the detail types
--- that open the operation, joined by '|'. What a payment consent paid for can be read when it is used up. A frequency
+-- Count the uses of a consent by day from now on, for a token that has a frequency where the consent has none. Those of
+-- today that are past are taken from their receipts.
+create function consent.count_uses(book int, id text, at timestamptz) returns void
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    today constant date := consent.world_day(book, at);
+begin
+    update consent.consent k set counted = true where k.book = count_uses.book and k.id = count_uses.id;
+    insert into consent.day_use (book, uses_n, day, consent, operation, account)
+    select count_uses.book, count(*), today, count_uses.id, r.operation, coalesce(r.account, '')
+      from bank.book b
+      join bank.world w on w.id = b.world
+      join consent.receipt r on r.book = b.book and r.consent = count_uses.id and r.outcome = 'granted'
+     where b.book = count_uses.book and (r.at at time zone w.time_zone)::date = today
+     group by r.operation, r.account
+    on conflict do nothing;
+end
+$$;
+
+-- Use a consent for one request that reads: null and a receipt, or the code of the refusal. `details` are those of the
+-- token (see consent.narrow), `types` the detail types that open the operation, joined by '|'. What a payment consent paid for can be read when it is used up. A frequency
 -- counts every request of a day of the world, by operation and account; the count is exact, because its row is changed
 -- only while it is below.
-create function consent.use(book int, id text, app text, receipt text, operation text, types text, account text,
-                            request_id text, at timestamptz) returns text
+create function consent.use(book int, id text, details jsonb, app text, receipt text, operation text, types text,
+                            account text, request_id text, at timestamptz) returns text
 language plpgsql volatile security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -71,21 +122,24 @@ declare
 begin
     select k.* into c from consent.consent k
      where k.book = use.book and k.id = use.id and k.app = use.app;
+    c := consent.narrow(c, details);
     code := nullif(consent.standing(c, at), 'consent_consumed');
     code := case when code is not null then code
                  when c.type <> all (string_to_array(types, '|')) then 'consent_mismatch'
                  when c.type = 'account_information' and account is not null
-                      and not exists (select from bank.consent_access x
-                                       where x.book = use.book and x.consent = use.id and x.account = use.account)
+                      and not exists (select from bank.opened(use.book, use.id, use.details) x where x.account = use.account)
                  then 'not_found' end;
     if code is not null then
         return code;
     end if;
-    if c.frequency is not null then
+    if c.frequency is not null and not c.counted then
+        perform consent.count_uses(book, id, at);
+    end if;
+    if c.frequency is not null or c.counted then
         insert into consent.day_use as u (book, uses_n, day, consent, operation, account)
         values (use.book, 1, consent.world_day(use.book, use.at), use.id, use.operation, coalesce(use.account, ''))
         on conflict (book, consent, day, operation, account)
-        do update set uses_n = u.uses_n + 1 where u.uses_n < c.frequency;
+        do update set uses_n = u.uses_n + 1 where c.frequency is null or u.uses_n < c.frequency;
         if not found then
             return 'consent_limit_exceeded';
         end if;
@@ -156,8 +210,33 @@ end;
 
 -- ---- payments ----
 
+-- Count what is paid in periods of one more kind, for a token that was narrowed to a limit which the consent has not. What
+-- was paid so far is taken from the receipts. The caller holds the consent, and nothing of it is drawn and unsettled.
+create function consent.count_period(c consent.consent, period_type text, alignment text) returns void
+language plpgsql volatile strict security invoker
+set search_path = pg_catalog
+as $$
+declare
+    made consent.allowance;
+begin
+    insert into consent.allowance (book, n, consent, period_type, alignment)
+    select c.book, max(a.n) + 1, c.id, count_period.period_type, count_period.alignment from consent.allowance a
+     where a.book = c.book and a.consent = c.id
+    returning * into made;
+    insert into consent.spent (book, n, amount, period, consent)
+    select c.book, made.n, sum(d.amount), p.starts, c.id
+      from (select (r.at at time zone w.time_zone)::date as day, sum(r.amount) as amount
+              from bank.book b
+              join bank.world w on w.id = b.world
+              join consent.receipt r on r.book = b.book and r.consent = c.id and r.outcome = 'succeeded'
+             where b.book = c.book group by 1) d
+     cross join consent.period(made.period_type, made.alignment, consent.world_day(c.book, c.valid_from), d.day) p
+     group by p.starts;
+end
+$$;
+
 -- Something a partner wants to spend under a consent. `outcome` is for settling: succeeded, failed, or null when it left
--- no trace.
+-- no trace. `details`: the token's authorization_details (see consent.narrow).
 create type consent.spending as (
     n          int,         -- place in the batch
     consent    text,
@@ -172,7 +251,8 @@ create type consent.spending as (
     operation  text,
     object     text,        -- id of the payment
     request_id text,
-    outcome    text
+    outcome    text,
+    details    jsonb
 );
 
 -- What a consent says to a spending: code null = yes.
@@ -203,6 +283,28 @@ begin atomic
       from (select (within_hours.at at time zone w.time_zone)::time as now
               from bank.book b join bank.world w on w.id = b.world where b.book = (c).book) t;
 end;
+
+-- The limits by period that the details of a token name.
+create function consent.limits(details jsonb, out period_type text, out alignment text, out amount bigint)
+returns setof record
+language sql immutable strict parallel safe security invoker
+begin atomic
+    select l.period_type, l.period_alignment, (l.amount->'amount')::bigint
+      from jsonb_to_recordset(limits.details->0->'periodic_limits') as l (period_type text, period_alignment text, amount jsonb);
+end;
+
+-- Whether a payment is one that a token could have made, whatever the hour: those of its consent it may read. `details`:
+-- the token's authorization_details; null: all of the consent's.
+create function consent.shows(details jsonb, debtor text, creditor text, amount bigint, currency text, reference text)
+returns boolean
+language sql immutable parallel safe security invoker
+return details is null
+    or coalesce(details->0->>'debtor_account', debtor) = debtor
+   and coalesce(details->0->>'creditor_account', creditor) = creditor
+   and coalesce(details->0->'creditor_accounts' ? creditor, true)
+   and coalesce(details->0->'amount'->>'currency', details->0->'maximum_individual_amount'->>'currency') = currency
+   and amount <= coalesce(details->0->'amount'->'amount', details->0->'maximum_individual_amount'->'amount')::bigint
+   and coalesce(details->0->>'reference', reference) = reference;
 
 -- Whether a consent in force covers a spending, leaving aside what was spent already.
 create function consent.covers(c consent.consent, s consent.spending) returns consent.verdict
@@ -256,19 +358,38 @@ as $$
 declare
     s    consent.spending;
     c    consent.consent;
+    mine consent.consent;       -- what the token may use of it
     v    consent.verdict;
     over record;
+    kind record;
 begin
+    for kind in
+        select distinct on (k.id, l.period_type, l.period_alignment) k as consent, l.period_type, l.period_alignment
+          from unnest(spendings) x
+          join consent.consent k on k.book = draw.book and k.id = x.consent and k.partner = x.partner and k.app = x.app
+         cross join jsonb_to_recordset(case when x.details->0 <> k.details then x.details->0->'periodic_limits' end)
+                    as l (period_type text, period_alignment text)
+         where not exists (select from consent.allowance a
+                            where a.book = k.book and a.consent = k.id and a.period_type = l.period_type
+                              and a.alignment = l.period_alignment)
+    loop
+        perform consent.count_period(kind.consent, kind.period_type, kind.period_alignment);
+    end loop;
+
     foreach s in array spendings loop
         select k.* into c from consent.consent k
          where k.book = draw.book and k.id = s.consent and k.partner = s.partner and k.app = s.app;
-        v := row(s.n, consent.standing(c, s.at), null, null, null)::consent.verdict;
+        mine := consent.narrow(c, s.details);
+        v := row(s.n, consent.standing(mine, s.at), null, null, null)::consent.verdict;
         v.detail := consent.refusal_detail(v.code);
         if v.code is null then
-            v := consent.covers(c, s);
+            v := consent.covers(mine, s);
         end if;
         if v.code is null then
-            select a.* into over from consent.allowances(c, s.at) a where a.spent + s.amount > a.amount limit 1;
+            select a.period_type, a.starts, a.ends, least(a.amount, l.amount) as amount, a.spent into over
+              from consent.allowances(c, s.at) a
+              left join consent.limits(case when s.details->0 <> c.details then s.details end) l on l.period_type = a.period_type and l.alignment = a.alignment
+             where a.spent + s.amount > least(a.amount, l.amount) order by a.n limit 1;
             if not found then
                 insert into consent.spent as t (book, n, amount, period, consent)
                 select draw.book, a.n, s.amount, a.starts, c.id from consent.allowances(c, s.at) a
@@ -281,7 +402,7 @@ begin
                 v.detail := format('the limit of the %s from %s to %s would be exceeded', lower(over.period_type),
                                    over.starts, over.ends - 1);
                 v.pointer := '/amount/amount';
-                v.extra := jsonb_build_object('remaining', tb.money(over.amount - over.spent, c.currency)::jsonb);
+                v.extra := jsonb_build_object('remaining', tb.money(greatest(over.amount - over.spent, 0), c.currency)::jsonb);
             end if;
         end if;
         return next v;

@@ -13,7 +13,7 @@ begin atomic
                 '{"period_type":"', a.period_type, '","period_alignment":"', a.alignment, '","amount":',
                 tb.money(a.amount, (c).currency), ',"spent":', tb.money(a.spent, (c).currency), ',"from":"', a.starts,
                 '","to":"', a.ends, '"}'), ',' order by a.n) || ']'
-            from consent.allowances(c, at) a where a.period_type <> 'Once'),
+            from consent.allowances(c, at) a where a.period_type <> 'Once' and a.amount is not null),
         ',"approvals":{"required":', consent.approvals_wanted(c), ',"given":',
         (select count(*) filter (where p.counts) from consent.approval p
           where p.book = (c).book and p.consent = (c).id and p.version = (c).version),
@@ -184,7 +184,7 @@ begin atomic
     select 'consent_overdrawn', s.consent, concat('allowance ', s.n, ' of ', a.amount, ' spent ', s.amount, ' from ', s.period)
       from consent.spent s
       left join consent.allowance a on a.book = s.book and a.consent = s.consent and a.n = s.n
-     where s.book = audit.book and (a.amount is null or s.amount > a.amount or s.amount < 0)
+     where s.book = audit.book and (a.n is null or s.amount > a.amount or s.amount < 0)
     union all
     -- a payment consent is used up exactly when its payment was made
     select 'consent_consumed', c.id, concat('status ', c.status, ' and ', coalesce(r.paid, 0), ' payments')

@@ -29,7 +29,8 @@ create type tb.call as (
     body    jsonb,          -- request body, checked against its schema
     consent text,           -- the consent that the effect is bound to, null where the partner acts for itself
     request text,           -- id of the request, for the consent's receipt; null without one
-    routed  jsonb           -- what the partner's script decided about its way, an object of texts; null: nothing
+    routed  jsonb,          -- what the partner's script decided about its way, an object of texts; null: nothing
+    details jsonb           -- with a consent: the authorization_details of the token, which may be less; null: as the consent's
 );
 
 -- What goes back. A 2xx has its body as compact JSON text that travels to the client unparsed; anything else has the
@@ -91,10 +92,10 @@ as $$
 begin
     return array(
         select row(c.n, right(c.id, 26), c.partner, c.app, c.now, c.route, c.key, c.fp, c.path, c.body, c.consent,
-                   c.request, c.routed)::tb.call
+                   c.request, c.routed, c.details)::tb.call
           from jsonb_to_recordset(calls) as c (n int, id text, partner text, app text, now timestamptz, route text,
                                                key text, fp text, path jsonb, body jsonb, consent text, request text,
-                                               routed jsonb));
+                                               routed jsonb, details jsonb));
 end
 $$;
 
@@ -143,7 +144,7 @@ begin
           from unnest(asked) c
           join tb.idempotency_key i on (i.book, i.partner, i.route, i.key) = (begin.book, c.partner, c.route, c.key));
     select array_agg(row(t.n, t.stem, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body, t.consent,
-                         t.request, t.routed)::tb.call order by t.n) filter (where t.n = t.first),
+                         t.request, t.routed, t.details)::tb.call order by t.n) filter (where t.n = t.first),
            array_agg(array[t.n, t.first] order by t.n) filter (where t.n <> t.first and t.fp = t.first_fp),
            answered || array_agg(row(t.n, 422, 'idempotency_key_reused', null, null, null, null, null, false)::tb.answer)
                        filter (where t.n <> t.first and t.fp is distinct from t.first_fp)

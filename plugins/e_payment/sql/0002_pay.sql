@@ -147,7 +147,7 @@ begin
     asked := array(
         select row(c.n, c.consent, c.partner, c.app, c.body->>'debtor_account', c.body->>'creditor_account',
                    (c.body->'amount'->'amount')::bigint, c.body->'amount'->>'currency', c.body->>'reference', c.now, c.route,
-                   'pay_' || c.stem, c.request, null)::consent.spending
+                   'pay_' || c.stem, c.request, null, c.details)::consent.spending
           from unnest(calls) c where c.consent is not null order by c.n);
     perform consent.lock(pay_by_consent.book, array(select s.consent from unnest(asked) s));
     perform bank.lock(pay_by_consent.book, array(select unnest(array[c.body->>'debtor_account', c.body->>'creditor_account'])
@@ -162,7 +162,7 @@ begin
 
         asked := array(
             select row(s.n, s.consent, s.partner, s.app, s.debtor, s.creditor, s.amount, s.currency, s.reference, s.at,
-                       s.operation, s.object, s.request_id, p.state)::consent.spending
+                       s.operation, s.object, s.request_id, p.state, s.details)::consent.spending
               from unnest(asked) s
               left join e_payment.payment p on p.book = pay_by_consent.book and p.id = s.object
              order by s.n);

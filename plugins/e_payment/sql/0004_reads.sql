@@ -1,13 +1,15 @@
 -- What a partner reads: its own payments and refunds, nobody else's; by a consent (null: none) only what was paid under
--- it. Pages run by (created_at, id), newest first.
+-- it and its token could have paid, by its own details. Pages run by (created_at, id), newest first.
 
 -- GET /e-payment/v1/payments/{payment_id}: no row = not found.
-create function e_payment.read_payment(book int, partner text, consent text, id text) returns setof text
+create function e_payment.read_payment(book int, partner text, consent text, details jsonb, id text) returns setof text
 language sql stable security invoker
 begin atomic
     select e_payment.payment_json(p) from e_payment.payment p
      where p.book = read_payment.book and p.id = read_payment.id and p.partner = read_payment.partner
-       and (read_payment.consent is null or p.consent = read_payment.consent);
+       and (read_payment.consent is null
+            or p.consent = read_payment.consent
+           and consent.shows(read_payment.details, p.debtor_account, p.creditor_account, p.amount, p.currency, p.reference));
 end;
 
 -- GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id}: no row = not found.
@@ -20,7 +22,7 @@ begin atomic
 end;
 
 -- The payments made under a consent. They are few, so one sort serves both directions.
-create function e_payment.list_consented(book int, partner text, consent text, state text, reference text,
+create function e_payment.list_consented(book int, partner text, consent text, details jsonb, state text, reference text,
                                          created_gte timestamptz, created_lt timestamptz, after text, before text,
                                          rows_n int) returns setof tb.page
 language plpgsql stable security invoker
@@ -50,6 +52,8 @@ begin
               from e_payment.payment p
              where p.book = list_consented.book and p.consent = list_consented.consent
                and p.partner = list_consented.partner
+               and consent.shows(list_consented.details, p.debtor_account, p.creditor_account, p.amount, p.currency,
+                                 p.reference)
                and (list_consented.state is null or p.state = list_consented.state)
                and (list_consented.reference is null or p.reference = list_consented.reference)
                and (list_consented.created_gte is null or p.created_at >= list_consented.created_gte)
@@ -64,7 +68,7 @@ $$;
 
 -- GET /e-payment/v1/payments. Filters that are null do not filter; `after` and `before` are ids of payments and at most
 -- one of them is given. No row when that payment does not exist.
-create function e_payment.list_payments(book int, partner text, consent text, state text, reference text,
+create function e_payment.list_payments(book int, partner text, consent text, details jsonb, state text, reference text,
                                         created_gte timestamptz, created_lt timestamptz, after text, before text,
                                         rows_n int)
 returns setof tb.page
@@ -81,8 +85,8 @@ declare
 begin
     if list_payments.consent is not null then
         return query
-        select * from e_payment.list_consented(book, partner, consent, state, reference, created_gte, created_lt, after,
-                                               before, rows_n);
+        select * from e_payment.list_consented(book, partner, consent, details, state, reference, created_gte, created_lt,
+                                               after, before, rows_n);
         return;
     end if;
     select coalesce(list_payments.created_gte, '-infinity') as created_at, '' as id into low;

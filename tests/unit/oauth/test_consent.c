@@ -9,6 +9,8 @@
 static struct tb_fake fake;
 static struct tb_str answer;
 
+#define DETAILS "[{\"type\":\"account_information\",\"accounts\":[\"acc_1\"]}]"
+
 static const struct tb_consent_use READING = {
     .operation = {"GET /x/v1/x", 11},
     .types = "account_information",
@@ -68,17 +70,19 @@ static void asks_with_all_that_a_receipt_says(void **state)
 {
     (void)state;
     struct tb_grant grant = grant_of("grn_1", "cns_1");
+    grant.details = TB_STR(DETAILS);
     assert_null(tb_consent_stage(ask(NULL), &grant, &READING));
-    const char *texts[] = {NULL,    "cns_1", "app_fake", NULL, "GET /x/v1/x", "account_information",
-                           "acc_1", "req"};
-    assert_int_equal(fake.params_n, 9);
+    const char *texts[] = {
+        NULL,    "cns_1", DETAILS, "app_fake", NULL, "GET /x/v1/x", "account_information",
+        "acc_1", "req"};
+    assert_int_equal(fake.params_n, 10);
     assert_int_equal(fake.params[0].integer, 7);
     for (size_t i = 0; i < TB_COUNT(texts); i++)
         if (texts[i] != NULL)
             assert_true(tb_str_eq(fake.params[i].text, tb_str(texts[i])));
-    assert_memory_equal(fake.params[3].text.at, "rct_", 4);
-    assert_int_equal(fake.params[8].kind, TB_PARAM_TIME);
-    assert_true(fake.params[8].integer == fake.now_ms);
+    assert_memory_equal(fake.params[4].text.at, "rct_", 4);
+    assert_int_equal(fake.params[9].kind, TB_PARAM_TIME);
+    assert_true(fake.params[9].integer == fake.now_ms);
     tb_fake_end(&fake);
 }
 
