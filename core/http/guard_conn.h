@@ -34,6 +34,15 @@ struct guard_bucket {
     uint64_t filled_ms;
 };
 
+/* A stream that was answered before its body had come. */
+struct guard_early {
+    uint32_t stream_id; /* 0: none, or its client has come to the end */
+    uint32_t dropped_bytes;
+    bool answered; /* the answer is on its way as a whole, and the library has forgotten the stream
+                    */
+    bool enough;   /* the client is to stop, or has been asked to */
+};
+
 struct guard_peer {
     struct guard_peer *next;
     uint8_t address[16]; /* IPv4 mapped into IPv6; of IPv6 only the first 64 bits */
@@ -59,7 +68,7 @@ struct guarded {
     uint32_t busy; /* callbacks of the library running for this connection */
     uint8_t continuations;
 
-    uint32_t early[GUARD_EARLY_N]; /* streams answered before their body came: a ring of the last */
+    struct guard_early early[GUARD_EARLY_N]; /* a ring of the last */
     uint32_t early_n;
     uint32_t data_stream; /* whose DATA the library reads now; or 0 */
     bool data_ends;       /* that is the last of it */

@@ -9,7 +9,11 @@
 
 #define NOTE H2O_STRLIT("tongbao.refusal")
 
-enum { WORDS_BYTES = 160, RETURN_WINDOW_BYTES = 16384 };
+enum {
+    WORDS_BYTES = 160,
+    RETURN_WINDOW_BYTES = 16384,
+    DROPPED_BYTES = 8 << 20, /* of one stream: half of the window that it has */
+};
 
 /* Filled in by tb_guard_refusals_init, because the words name the limits. */
 static struct refusal {
@@ -101,27 +105,29 @@ bool tb_guard_refusal(h2o_req_t *req, tb_err *out_err, const char **out_why)
 
 /* ---- streams answered early ---- */
 
-static uint32_t *early_slot(struct guarded *g, uint32_t stream_id)
+static struct guard_early *early_of(struct guarded *g, uint32_t stream_id)
 {
-    for (size_t i = 0; i < GUARD_EARLY_N; i++)
-        if (g->early[i] == stream_id)
+    for (size_t i = 0; i < GUARD_EARLY_N && g->early_n != 0 && stream_id != 0; i++)
+        if (g->early[i].stream_id == stream_id)
             return &g->early[i];
     return NULL;
 }
 
 bool tb_guard_is_early(struct guarded *g, uint32_t stream_id)
 {
-    return g->early_n != 0 && stream_id != 0 && early_slot(g, stream_id) != NULL;
+    return early_of(g, stream_id) != NULL;
 }
 
-/* Forget the body of a stream that is going to be answered; more of it will come. */
-static void cut_body(struct guarded *g, h2o_http2_stream_t *stream, bool complete)
+/* Forget the body of a stream that is going to be answered. Unless it is complete, more will come.
+ */
+static void cut_body(struct guarded *g, h2o_http2_stream_t *stream, bool complete, bool enough)
 {
     if (stream->_req_body != NULL)
         h2o_buffer_dispose(&stream->_req_body);
     stream->req.entity = h2o_iovec_init(NULL, 0);
     if (!complete)
-        g->early[g->early_n++ % GUARD_EARLY_N] = stream->stream_id;
+        g->early[g->early_n++ % GUARD_EARLY_N] = (struct guard_early){
+            .stream_id = stream->stream_id, .enough = enough};
 }
 
 static void charge(struct guarded *g)
@@ -135,7 +141,7 @@ void tb_guard_refuse_head(struct guarded *g, h2o_req_t *req, enum guard_refusal 
 {
     h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
     tb_guard_refuse(req, reason);
-    cut_body(g, stream, stream->_req_body == NULL);
+    cut_body(g, stream, stream->_req_body == NULL, false);
     charge(g);
 }
 
@@ -160,11 +166,16 @@ void tb_guard_refuse_body(struct guarded *g, h2o_http2_stream_t *stream, enum gu
                           bool complete)
 {
     tb_guard_refuse(&stream->req, reason);
-    cut_body(g, stream, complete);
+    cut_body(g, stream, complete, reason == GUARD_REFUSE_SLOW_BODY);
     charge(g);
     stream->_num_streams_slot->half_closed++;
     stream->state = H2O_STREAM_SEND_HEADERS;
     h2o_process_request(&stream->req);
+}
+
+static void ask_to_stop(h2o_http2_conn_t *conn, uint32_t stream_id)
+{
+    h2o_http2__encode_rst_stream_frame(&conn->_write.buf, stream_id, -H2O_HTTP2_ERROR_NONE);
 }
 
 /* Flow control counts what is dropped (RFC 9113 5.1, 5.2): the connection's window is given back,
@@ -172,14 +183,24 @@ void tb_guard_refuse_body(struct guarded *g, h2o_http2_stream_t *stream, enum gu
 void tb_guard_drop_data(struct guarded *g, const h2o_http2_frame_t *frame)
 {
     h2o_http2_conn_t *conn = g->conn;
+    struct guard_early *early = early_of(g, frame->stream_id);
     g->dropped_bytes += frame->length;
     if (g->dropped_bytes >= RETURN_WINDOW_BYTES) {
         h2o_http2_encode_window_update_frame(&conn->_write.buf, 0, (int32_t)g->dropped_bytes);
         h2o_http2_conn_request_write(conn);
         g->dropped_bytes = 0;
     }
-    if ((frame->flags & H2O_FLAG_END_STREAM) != 0)
-        *early_slot(g, frame->stream_id) = 0;
+    if (early == NULL)
+        return;
+    early->dropped_bytes += frame->length;
+    if ((frame->flags & H2O_FLAG_END_STREAM) != 0) {
+        early->stream_id = 0;
+    } else if (!early->enough && early->dropped_bytes > DROPPED_BYTES) {
+        early->enough = true;
+        if (early->answered)
+            ask_to_stop(conn, frame->stream_id);
+        h2o_http2_conn_request_write(conn);
+    }
 }
 
 /* The library closes a stream behind its last byte, and then writes what is in its buffer; a write
@@ -188,10 +209,12 @@ void h2o_http2_stream_close(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
     struct guarded *g = tb_guard_self.ctx != NULL && conn->sock != NULL ? tb_guard_of(conn->sock)
                                                                         : NULL;
-    if (g != NULL && conn->state == H2O_CONN_OPEN && stream->state == H2O_STREAM_END_STREAM &&
-        tb_guard_is_early(g, stream->stream_id))
-        h2o_http2__encode_rst_stream_frame(&conn->_write.buf, stream->stream_id,
-                                           -H2O_HTTP2_ERROR_NONE);
+    struct guard_early *early = g != NULL ? early_of(g, stream->stream_id) : NULL;
+    if (early != NULL) {
+        early->answered = true;
+        if (early->enough && conn->state == H2O_CONN_OPEN && stream->state == H2O_STREAM_END_STREAM)
+            ask_to_stop(conn, stream->stream_id);
+    }
     tb_guard_original.h2o_http2_stream_close(conn, stream);
 }
 
