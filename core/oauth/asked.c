@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "oauth/answer.h"
 #include "oauth/backchannel.h"
+#include "oauth/claims.h"
 #include "oauth/details.h"
 #include "oauth/errors.h"
 #include "oauth/par.h"
@@ -133,49 +134,13 @@ void tb_asked_fields(struct tb_html *html, const struct tb_asked *asked)
 
 /* ---- judging ---- */
 
-static bool is_one_of(struct tb_str value, const json_t *one, const json_t *list)
+/* Whether this user is the one the request is for, where it is for one: by the ID token that came
+ * with it, or by a value of the claim `sub`. */
+static bool is_for(const struct tb_asked *asked, const struct tb_user *user)
 {
-    if (json_is_string(one))
-        return tb_str_eq(value, tb_str(json_string_value(one)));
-    if (!json_is_array(list))
-        return true;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        if (json_is_string(item) && tb_str_eq(value, tb_str(json_string_value(item))))
-            return true;
-    }
-    return false;
-}
-
-/* Whether a claim that was asked for with a value, or as essential with some, can be `value`. */
-static bool claim_fits(const struct tb_asked *asked, const char *name, bool essential_only,
-                       struct tb_str value)
-{
-    static const char *const places[] = {"id_token", "userinfo"};
-    for (size_t i = 0; i < TB_COUNT(places); i++) {
-        const json_t *claims = tb_json_object(asked->params, "claims");
-        const json_t *wanted = tb_json_object(tb_json_object(claims, places[i]), name);
-        bool essential = false;
-        if (wanted == NULL ||
-            (essential_only && (!tb_json_bool(wanted, "essential", &essential) || !essential)))
-            continue;
-        if (!is_one_of(value, json_object_get(wanted, "value"), json_object_get(wanted, "values")))
-            return false;
-    }
-    return true;
-}
-
-/* Whether every scope that writes comes with details that say what: a customer's token for money
- * without them would be one for any money. */
-static bool scope_has_details(const struct tb_asked *asked)
-{
-    struct tb_str rest = asked->scope, name, implied = tb_details_scope(asked->details);
-    while (tb_scope_next(&rest, &name)) {
-        bool writes = name.n > 6 && memcmp(name.at + name.n - 6, ":write", 6) == 0;
-        if (writes && (implied.at == NULL || !tb_scope_has(implied, name)))
-            return false;
-    }
-    return true;
+    struct tb_str subject = tb_json_str(asked->params, "subject");
+    return (subject.at == NULL || tb_str_eq(subject, user->id)) &&
+           tb_claims_fit(tb_json_object(asked->params, "claims"), "sub", false, user->id, NULL);
 }
 
 /* Whether the login is too old for what the client asked. A login since the request came is never
@@ -196,19 +161,17 @@ enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_
 {
     bool silent = tb_str_eq(tb_json_str(asked->params, "prompt"), TB_STR("none"));
     bool known = session->whole && !too_old(asked, session, now_s);
+    bool stranger = session->user != NULL && !is_for(asked, session->user);
+    bool came_for_it = session->auth_time_s >= asked->created_s;
     *out_err = asked->lost;
-    if (asked->lost != NULL)
-        return TB_ASKED_REFUSED;
-    if (!claim_fits(asked, "acr", true, TB_STR(TB_ACR_SCA)))
-        *out_err = TB_E_UNMET_AUTHENTICATION_REQUIREMENTS;
-    else if (!scope_has_details(asked))
-        *out_err = TB_E_INVALID_SCOPE;
-    else if (silent)
-        *out_err = known ? TB_E_CONSENT_REQUIRED : TB_E_LOGIN_REQUIRED;
-    else if (known && !claim_fits(asked, "sub", false, session->user->id))
+    if (asked->lost == NULL && silent)
+        *out_err = known && !stranger ? TB_E_CONSENT_REQUIRED : TB_E_LOGIN_REQUIRED;
+    else if (asked->lost == NULL && known && stranger && came_for_it)
         *out_err = TB_E_LOGIN_REQUIRED;
     if (*out_err != NULL)
         return TB_ASKED_REFUSED;
+    if (stranger && !came_for_it)
+        return TB_ASKED_LOGIN;
     if (known)
         return TB_ASKED_DECIDE;
     return session->half ? TB_ASKED_CODE : TB_ASKED_LOGIN;

@@ -55,10 +55,11 @@ enum tb_asked_next {
 };
 
 /** What comes next for a browser with this session. Looks at what the client still has registered,
- * at claims (an essential acr, a subject),
- * the scope (money needs details that say how much), prompt and max_age.
+ *  whom the request is for (id_token_hint, a value of the claim `sub`), prompt and max_age.
+ * Somebody else who is logged in gets the login; who logs in for the request and is somebody else,
+ * nothing.
  *  @param out_err  with TB_ASKED_REFUSED: why
- *  Waits: no. Source: OpenID Connect Core §3.1.2.1 and §5.5.1.1, RFC 9396 §3. */
+ *  Waits: no. Source: OpenID Connect Core §3.1.2.1 and §5.5.1. */
 enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_session *session,
                                   int64_t now_s, tb_err *out_err);
 

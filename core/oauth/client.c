@@ -17,7 +17,7 @@ static const char SQL_CLIENT[] =
     "c.resource_server, c.auth, c.metadata, c.metadata -> 'jwks', "
     "j.body, extract(epoch from j.fetched_at)::bigint, "
     "(select string_agg(s.digest, ' ') from oauth.client_secret s "
-    "where s.app = c.app and (s.expires_at is null or s.expires_at > $2)) "
+    "where s.app = c.app and (s.expires_at is null or s.expires_at > $2)), w.clock_offset_ms "
     "from oauth.client c join bank.app a on a.id = c.app join bank.partner p on p.id = a.partner "
     "join bank.world w on w.id = a.world "
     "left join oauth.jwks j on j.uri = c.metadata ->> 'jwks_uri' "
@@ -40,6 +40,7 @@ enum column {
     FETCHED,
     FETCHED_S,
     SECRETS,
+    WORLD_OFFSET,
     COLUMNS,
 };
 
@@ -70,6 +71,7 @@ static const struct tb_str NOBODY[COLUMNS] = {
     [METADATA] = {"{\"jwks\": " NOBODY_JWKS "}", sizeof("{\"jwks\": " NOBODY_JWKS "}") - 1},
     [JWKS] = {NOBODY_JWKS, sizeof(NOBODY_JWKS) - 1},
     [SECRETS] = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", TB_CLIENT_SECRET_CHARS},
+    [WORLD_OFFSET] = {"0", 1},
 };
 
 struct tb_str tb_client_nobodys_jwks(void)
@@ -127,8 +129,9 @@ static struct tb_oauth_client *make(struct tb_req *req, struct tb_str id, const 
 {
     struct tb_oauth_client *client = tb_alloc(req, sizeof(*client));
     json_t *metadata = parse_metadata(req, row[METADATA]);
-    int64_t book, fetched_s = 0;
+    int64_t book, offset_ms, fetched_s = 0;
     if (client == NULL || metadata == NULL || !tb_text_to_int(row[BOOK], &book) ||
+        !tb_text_to_int(row[WORLD_OFFSET], &offset_ms) ||
         (row[FETCHED_S].at != NULL && !tb_text_to_int(row[FETCHED_S], &fetched_s)))
         return NULL;
     *client = (struct tb_oauth_client){
@@ -139,6 +142,7 @@ static struct tb_oauth_client *make(struct tb_req *req, struct tb_str id, const 
         .book = (int32_t)book,
         .active = flag(row[ACTIVE]),
         .sandbox = flag(row[SANDBOX]),
+        .world_offset_ms = offset_ms,
         .auth = read_auth(row[AUTH]),
         .metadata = metadata,
         .dpop_bound = claims(metadata, "dpop_bound_access_tokens"),

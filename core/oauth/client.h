@@ -26,6 +26,7 @@ struct tb_oauth_client {
     int32_t book;                           /**< the first of its world */
     bool active;                            /**< neither the app nor its partner is suspended */
     bool sandbox;                           /**< its world is one */
+    int64_t world_offset_ms;                /**< the world's clock minus the wall clock */
     enum tb_client_auth auth;
     json_t *metadata;       /**< RFC 7591 members as registered; borrowed from the arena */
     bool dpop_bound;        /**< dpop_bound_access_tokens */

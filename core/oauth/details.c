@@ -5,8 +5,10 @@
 #include "base/assert.h"
 #include "base/json.h"
 #include "base/money.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "oauth/errors.h"
+#include "oauth/scope.h"
 #include "runtime/run.h"
 #include "schema/schema.h"
 #include <stdio.h>
@@ -140,6 +142,16 @@ struct tb_str tb_details_scope(const json_t *details)
     return type == NULL ? TB_STR_NONE : tb_str(type->scope);
 }
 
+struct tb_str tb_details_implying(struct tb_arena *arena, struct tb_str scope)
+{
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    for (size_t i = 0; i < TB_COUNT(TYPES); i++)
+        if (tb_scope_has(tb_str(TYPES[i].scope), scope))
+            tb_text_add_format(&text, "%s%s", text.n > 0 ? " or " : "", TYPES[i].name);
+    return text.n == 0 ? TB_STR_NONE : tb_text_end(&text);
+}
+
 tb_err tb_details_check(struct tb_req *req, json_t *details)
 {
     struct tb_schema_error first;
@@ -160,4 +172,13 @@ tb_err tb_details_check(struct tb_req *req, json_t *details)
     if (tb_schema_check(schema, detail, tb_run_of(req)->arena, &first, 1, &total) != NULL)
         return fault(req, first.pointer, first.detail);
     return type->judge(req, detail);
+}
+
+tb_err tb_details_timely(struct tb_req *req, const json_t *details, int64_t now_ms)
+{
+    struct tb_str to = tb_json_str(json_array_get(details, 0), "valid_to");
+    int64_t to_ms;
+    if (to.at == NULL || (tb_time_parse(to, &to_ms) && to_ms > now_ms))
+        return NULL;
+    return fault(req, "/valid_to", "is in the past");
 }

@@ -9,6 +9,7 @@
 #ifndef TB_OAUTH_DETAILS_H
 #define TB_OAUTH_DETAILS_H
 
+#include "base/arena.h"
 #include <jansson.h>
 #include <tongbao/req.h>
 
@@ -27,6 +28,15 @@ bool TB_NODISCARD tb_details_open(const char *directory, char *why, size_t why_b
  *          of the place that is wrong: "/0/amount/currency is not a currency"
  *  Waits: no. Source: RFC 9396 §5. */
 tb_err TB_NODISCARD tb_details_check(struct tb_req *req, json_t *details);
+
+/** Whether checked details can still come into force.
+ *  @param now_ms  the time of the world that they are for
+ *  @return NULL; TB_E_INVALID_AUTHORIZATION_DETAILS */
+tb_err TB_NODISCARD tb_details_timely(struct tb_req *req, const json_t *details, int64_t now_ms);
+
+/** The types whose details imply this scope, "payment or mandate"; absent when none does, or the
+ *  arena is full. */
+struct tb_str tb_details_implying(struct tb_arena *arena, struct tb_str scope);
 
 /** The type of checked details: "payment"; absent when there are none (NULL). */
 struct tb_str tb_details_type(const json_t *details);

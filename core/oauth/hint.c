@@ -30,8 +30,8 @@ static struct tb_key *find_key(void *arg, struct tb_str kid, enum tb_alg alg)
 
 /* An ID token that has expired still says who it was about, so it is verified as of just before;
  * that it is not too old is for the life of our keys to say. */
-static tb_err read_id_token(struct tb_req *req, const struct tb_oauth_client *client,
-                            struct tb_str token, struct tb_str *out_user)
+tb_err tb_hint_read(struct tb_req *req, const struct tb_oauth_client *client, struct tb_str token,
+                    struct tb_str *out_user)
 {
     static const char *const types[] = {"JWT", "", NULL};
     struct tb_arena *arena = tb_run_of(req)->arena;
@@ -87,6 +87,6 @@ tb_err TB_SUSPENDS tb_hint_find(struct tb_req *req, const struct tb_oauth_client
                        "login_hint_token is not supported; send a login_hint");
     if (login.at != NULL)
         return find_user(req, client, SQL_BY_LOGIN, login, out);
-    TB_TRY(read_id_token(req, client, id_token, &user));
+    TB_TRY(tb_hint_read(req, client, id_token, &user));
     return find_user(req, client, SQL_BY_ID, user, out);
 }

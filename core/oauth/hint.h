@@ -11,6 +11,12 @@ struct tb_hinted {
     int32_t book;       /**< the customer's, in the client's world */
 };
 
+/** Whom an ID token is about that this server issued to the client; one that has expired still says
+ *  it.
+ *  @return NULL; TB_E_INVALID_REQUEST (it is no such token). Waits: no. */
+tb_err TB_NODISCARD tb_hint_read(struct tb_req *req, const struct tb_oauth_client *client,
+                                 struct tb_str id_token, struct tb_str *out_user);
+
 /** The customer that the one hint of the form names.
  *  @return NULL; TB_E_INVALID_REQUEST (no hint, several, a login_hint_token, or an ID token that is
  *          not ours or was issued to another); TB_E_UNKNOWN_USER_ID (nobody of the client's world,

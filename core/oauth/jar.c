@@ -9,14 +9,19 @@
 #include "oauth/once.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
+#include <tongbao/plugin.h>
 
 /* The type is recommended, not required (RFC 9101 §10.8); "" stands for none. */
 static const char *const TYPES[] = {"oauth-authz-req+jwt", "JWT", "", NULL};
 
+static tb_err error_of(enum tb_jar_use use)
+{
+    return use == TB_JAR_PUSHED ? TB_E_INVALID_REQUEST_OBJECT : TB_E_INVALID_REQUEST;
+}
+
 static tb_err refuse(struct tb_req *req, enum tb_jar_use use, const char *what)
 {
-    tb_err err = use == TB_JAR_PUSHED ? TB_E_INVALID_REQUEST_OBJECT : TB_E_INVALID_REQUEST;
-    return tb_fail(req, err, "request object: %s", what);
+    return tb_fail(req, error_of(use), "request object: %s", what);
 }
 
 static tb_err TB_SUSPENDS verify(struct tb_req *req, const struct tb_oauth_client *client,
@@ -68,6 +73,26 @@ static const char *judge(struct tb_req *req, const struct tb_oauth_client *clien
     return NULL;
 }
 
+static bool is_text(const json_t *value)
+{
+    return json_is_string(value);
+}
+
+static bool is_number(const json_t *value)
+{
+    return json_is_integer(value) || json_is_string(value);
+}
+
+static bool is_object(const json_t *value)
+{
+    return json_is_object(value) || json_is_string(value);
+}
+
+static bool is_array(const json_t *value)
+{
+    return json_is_array(value) || json_is_string(value);
+}
+
 static bool is_claim_of_jwt(const char *name)
 {
     static const char *const names[] = {"iss", "aud", "sub", "exp", "nbf", "iat", "jti"};
@@ -75,6 +100,43 @@ static bool is_claim_of_jwt(const char *name)
         if (strcmp(names[i], name) == 0)
             return true;
     return false;
+}
+
+/* The kind that a parameter must be of; of others, and of those we do not know, any will do. A
+ * number or JSON may also come as the text that a form would carry. */
+static const struct kind {
+    const char *name, *words;
+    bool (*is)(const json_t *value);
+} KINDS[] = {
+    {"response_type", "a text", is_text},
+    {"response_mode", "a text", is_text},
+    {"redirect_uri", "a text", is_text},
+    {"scope", "a text", is_text},
+    {"state", "a text", is_text},
+    {"nonce", "a text", is_text},
+    {"code_challenge", "a text", is_text},
+    {"code_challenge_method", "a text", is_text},
+    {"prompt", "a text", is_text},
+    {"ui_locales", "a text", is_text},
+    {"acr_values", "a text", is_text},
+    {"login_hint", "a text", is_text},
+    {"id_token_hint", "a text", is_text},
+    {"login_hint_token", "a text", is_text},
+    {"dpop_jkt", "a text", is_text},
+    {"binding_message", "a text", is_text},
+    {"client_notification_token", "a text", is_text},
+    {"max_age", "a whole number", is_number},
+    {"requested_expiry", "a whole number", is_number},
+    {"claims", "an object", is_object},
+    {"authorization_details", "an array", is_array},
+};
+
+static const struct kind *kind_missed(const char *name, const json_t *value)
+{
+    for (size_t i = 0; i < TB_COUNT(KINDS); i++)
+        if (strcmp(KINDS[i].name, name) == 0)
+            return KINDS[i].is(value) ? NULL : &KINDS[i];
+    return NULL;
 }
 
 /* A value as it would stand in a form. */
@@ -103,6 +165,7 @@ tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client 
                                struct tb_str object, enum tb_jar_use use, struct tb_form *out)
 {
     struct tb_jose token;
+    const struct kind *kind;
     const char *name;
     json_t *value;
     *out = (struct tb_form){0};
@@ -112,6 +175,8 @@ tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client 
         return refuse(req, use, wrong);
     json_object_foreach(token.claims, name, value)
     {
+        if ((kind = kind_missed(name, value)) != NULL)
+            return tb_fail(req, error_of(use), "request object: %s must be %s", name, kind->words);
         struct tb_str text = form_text(tb_run_of(req)->arena, value);
         if (text.at == NULL)
             return tb_fail(req, TB_E_INTERNAL, "no memory left for the request object");

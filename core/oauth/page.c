@@ -1,5 +1,6 @@
 #include "oauth/page.h"
 #include "oauth/errors.h"
+#include "oauth/server.h"
 #include "runtime/run.h"
 
 #define POLICY "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
@@ -183,5 +184,8 @@ struct tb_str tb_page_error(struct tb_req *req, tb_err err, struct tb_str reques
     tb_page_begin(req, &html, lang, &head);
     tb_html(&html, "<p>$</p>\n<p class=\"note\">$ <code>$</code></p>\n",
             tb_word(&html, words_for(err)), tb_word(&html, TB_W_ERROR_ID), request_id);
+    struct tb_str cause = tb_run_of(req)->problem.detail;
+    if (cause.at != NULL && tb_oauth()->config->sandbox)
+        tb_html(&html, "<p class=\"note\">$ $</p>\n", tb_word(&html, TB_W_ERROR_CAUSE), cause);
     return end(&html);
 }

@@ -10,6 +10,7 @@
 #include "oauth/code.h"
 #include "oauth/dpop.h"
 #include "oauth/errors.h"
+#include "oauth/hint.h"
 #include "oauth/redirect.h"
 #include "oauth/request.h"
 #include "oauth/scope.h"
@@ -157,6 +158,16 @@ static tb_err judge_texts(struct push *push)
     return NULL;
 }
 
+/* OpenID Connect Core §3.1.2.1: the request is for the customer whom this token is about. */
+static tb_err judge_hint(struct push *push)
+{
+    struct tb_str token = tb_form_get(&push->form, "id_token_hint"), subject;
+    if (token.at == NULL)
+        return NULL;
+    TB_TRY(tb_hint_read(push->req, push->client, token, &subject));
+    return tb_request_put(push->req, push->params, "subject", subject);
+}
+
 /* Seconds; not sent, what the client registered as default_max_age. */
 static tb_err judge_max_age(struct push *push)
 {
@@ -176,6 +187,7 @@ static tb_err judge(struct push *push)
     TB_TRY(judge_prompt(push));
     TB_TRY(judge_resource(push));
     TB_TRY(judge_texts(push));
+    TB_TRY(judge_hint(push));
     TB_TRY(judge_max_age(push));
     TB_TRY(tb_request_acr(push->req, push->client, &push->form, push->params));
     TB_TRY(tb_request_claims(push->req, &push->form, push->params));

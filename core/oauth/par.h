@@ -28,6 +28,7 @@ extern const struct tb_plugin tb_oauth_par_product;
  *      response_mode   "query" or "jwt"
  *  and, where the client sent them:
  *      state, nonce, acr_values, ui_locales, login_hint, dpop_jkt   texts
+ *      subject                 "usr_…", whom its id_token_hint is about
  *      prompt                  "none", or "login" and "consent", blank-separated
  *      max_age                 seconds, integer >= 0
  *      authorization_details   array of one detail (details.h)

@@ -3,9 +3,11 @@
 #include "oauth/request.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "oauth/claims.h"
 #include "oauth/details.h"
 #include "oauth/errors.h"
 #include "oauth/scope.h"
+#include "oauth/second_factor.h"
 #include "oauth/server.h"
 #include "oauth/standing.h"
 #include "runtime/run.h"
@@ -134,10 +136,33 @@ tb_err tb_request_details(struct tb_req *req, const struct tb_oauth_client *clie
     if (!tb_standing_type(&now, tb_details_type(details))) /* RFC 9396 §10 */
         return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
                        "/0/type is not one that the client has registered");
+    TB_TRY(tb_details_timely(req, details, tb_oauth_now_s(req) * 1000 + client->world_offset_ms));
     return put(req, params, "authorization_details", json_incref(details));
 }
 
 /* ---- scope ---- */
+
+/* A scope that writes needs details that say what: a customer's token for money without them would
+ * be one for any money (RFC 9396 §3). */
+static tb_err check_writes(struct tb_req *req, struct tb_str scope, struct tb_str implied)
+{
+    struct tb_arena *arena = tb_run_of(req)->arena;
+    struct tb_str rest = scope, name;
+    while (tb_scope_next(&rest, &name)) {
+        bool writes = name.n > 6 && memcmp(name.at + name.n - 6, ":write", 6) == 0;
+        if (!writes || (implied.at != NULL && tb_scope_has(implied, name)))
+            continue;
+        struct tb_str types = tb_details_implying(arena, name);
+        if (types.at == NULL)
+            return tb_fail(req, TB_E_INVALID_SCOPE,
+                           "scope: %.*s is for tokens of the client's own, not of a customer",
+                           (int)name.n, name.at);
+        return tb_fail(req, TB_E_INVALID_SCOPE,
+                       "scope: %.*s needs authorization_details of type %.*s", (int)name.n, name.at,
+                       (int)types.n, types.at);
+    }
+    return NULL;
+}
 
 tb_err tb_request_scope(struct tb_req *req, const struct tb_oauth_client *client,
                         const struct tb_form *form, json_t *params)
@@ -153,6 +178,7 @@ tb_err tb_request_scope(struct tb_req *req, const struct tb_oauth_client *client
         return tb_fail(req, TB_E_INVALID_SCOPE,
                        "scope, with what the authorization details imply, goes beyond what the "
                        "client has registered");
+    TB_TRY(check_writes(req, scope, implied));
     return tb_request_put(req, params, "scope", scope);
 }
 
@@ -178,6 +204,32 @@ static bool claims_good(json_t *member)
     return true;
 }
 
+/* What a claim that we could give is compared with: texts, as it is one. */
+static bool compared_with_texts(const json_t *how)
+{
+    const json_t *value = json_object_get(how, "value"), *values = json_object_get(how, "values");
+    for (size_t i = 0; i < json_array_size(values); i++)
+        if (!json_is_string(json_array_get(values, i)))
+            return false;
+    return value == NULL || json_is_string(value);
+}
+
+/* What can never be given is refused now, not when a customer has come. */
+static tb_err check_claims(struct tb_req *req, const json_t *claims)
+{
+    static const char *const PLACES[] = {"id_token", "userinfo"}, *const NAMES[] = {"sub", "acr"};
+    const char *place;
+    for (size_t i = 0; i < TB_COUNT(PLACES); i++)
+        for (size_t j = 0; j < TB_COUNT(NAMES); j++)
+            if (!compared_with_texts(json_object_get(json_object_get(claims, PLACES[i]), NAMES[j])))
+                return tb_fail(req, TB_E_INVALID_REQUEST,
+                               "claims: %s: %s must be compared with texts", PLACES[i], NAMES[j]);
+    if (!tb_claims_fit(claims, "acr", true, TB_STR(TB_ACR_SCA), &place))
+        return tb_fail(req, TB_E_UNMET_AUTHENTICATION_REQUIREMENTS,
+                       "claims: %s: acr can only be " TB_ACR_SCA, place);
+    return NULL;
+}
+
 tb_err tb_request_claims(struct tb_req *req, const struct tb_form *form, json_t *params)
 {
     static const char *const MEMBERS[] = {"id_token", "userinfo"};
@@ -201,5 +253,5 @@ tb_err tb_request_claims(struct tb_req *req, const struct tb_form *form, json_t 
                            MEMBERS[i]);
         TB_TRY(put(req, kept, MEMBERS[i], json_incref(member)));
     }
-    return NULL;
+    return check_claims(req, kept);
 }

@@ -37,17 +37,19 @@ tb_err TB_NODISCARD tb_request_number(struct tb_req *req, const struct tb_form *
 tb_err TB_NODISCARD tb_request_acr(struct tb_req *req, const struct tb_oauth_client *client,
                                    const struct tb_form *form, json_t *params);
 
-/** authorization_details: TB_E_INVALID_AUTHORIZATION_DETAILS. */
+/** authorization_details, which must not have run out already by the clock of the client's world:
+ *  TB_E_INVALID_AUTHORIZATION_DETAILS. */
 tb_err TB_NODISCARD tb_request_details(struct tb_req *req, const struct tb_oauth_client *client,
                                        const struct tb_form *form, json_t *params);
 
 /** scope, and what the details in `params` imply: TB_E_INVALID_SCOPE when there is neither or the
- *  client has not registered one of the names. */
+ *  client has not registered one of the names, or one that writes is implied by no details. */
 tb_err TB_NODISCARD tb_request_scope(struct tb_req *req, const struct tb_oauth_client *client,
                                      const struct tb_form *form, json_t *params);
 
 /** claims: an object whose members id_token and userinfo name claims (OpenID Connect Core §5.5);
- *  its other members are left out. */
+ *  its other members are left out. An essential acr that cannot be reached is
+ *  TB_E_UNMET_AUTHENTICATION_REQUIREMENTS. */
 tb_err TB_NODISCARD tb_request_claims(struct tb_req *req, const struct tb_form *form,
                                       json_t *params);
 

@@ -481,6 +481,11 @@ def live():
         it.close()
 
 
+def test_outside_the_sandbox_a_page_that_cannot_go_on_names_no_cause(live):
+    page = live.client.get("/oauth/authorize?client_id=app_x&request_uri=urn:x")
+    assert page.status_code == 400 and "text/html" in page.headers["content-type"] and "request_uri" not in page.text, page.text
+
+
 def test_outside_the_sandbox_a_directory_must_vouch(live):
     refused(live.register(), 400, "invalid_software_statement")
     refused(live.register(live.statement(key=Key("ES256"))), 400, "invalid_software_statement")

@@ -135,8 +135,8 @@ static void keeps_every_parameter_in_normal_form(void **state)
         {"login_hint", "张伟"},
         {"dpop_jkt", CHALLENGE},
         {"resource", DESK_ISSUER},
-        {"claims", "{\"id_token\":{\"acr\":{\"essential\":true,\"values\":[\"urn:a\"]}},"
-                   "\"userinfo\":{\"name\":null},\"other\":7}"},
+        {"claims", "{\"id_token\":{\"acr\":{\"essential\":true,\"values\":[\"urn:a\","
+                   "\"urn:openbanking:psd2:sca\"]}},\"userinfo\":{\"name\":null},\"other\":7}"},
         {"authorization_details", PAYMENT},
         {"scope", "openid"},
         {"unheard_of", "ignored"},
@@ -147,7 +147,8 @@ static void keeps_every_parameter_in_normal_form(void **state)
         "{\"acr_values\":\"urn:a urn:b\",\"authorization_details\":[{\"amount\":{\"amount\":500,"
         "\"currency\":\"CNY\"},\"creditor_account\":\"" ACCOUNT
         "\",\"type\":\"payment\"}],\"claims\":{"
-        "\"id_token\":{\"acr\":{\"essential\":true,\"values\":[\"urn:a\"]}},\"userinfo\":{\"name\":null"
+        "\"id_token\":{\"acr\":{\"essential\":true,\"values\":[\"urn:a\","
+        "\"urn:openbanking:psd2:sca\"]}},\"userinfo\":{\"name\":null"
         "}},\"code_challenge\":\"" CHALLENGE "\",\"dpop_jkt\":\"" CHALLENGE
         "\",\"login_hint\":\"张伟\","
         "\"max_age\":0,\"nonce\":\"n-1\",\"prompt\":\"login consent\",\"redirect_uri\":\"" BACK
@@ -277,6 +278,10 @@ static void refuses_scopes_and_details_beyond_the_client(void **state)
         {"authorization_details", "[{", "invalid_authorization_details", "not acceptable JSON"},
         {"authorization_details", "[{\"type\":\"x\"}]", "invalid_authorization_details",
          "/0/type must be one of"},
+        {"authorization_details",
+         "[{\"type\":\"account_information\",\"permissions\":[\"balances\"],"
+         "\"valid_to\":\"2024-01-01T00:00:00Z\"}]",
+         "invalid_authorization_details", "/0/valid_to is in the past"},
     };
     scene_client(&scene, ",\"redirect_uris\":[\"" BACK "\"],\"scope\":\"openid accounts:read\","
                          "\"authorization_details_types\":[\"account_information\"]");
@@ -284,6 +289,11 @@ static void refuses_scopes_and_details_beyond_the_client(void **state)
     scene_client(&scene, ",\"redirect_uris\":[\"" BACK "\"],\"scope\":\"openid accounts:read\"");
     const struct param implied[] = {{"authorization_details", PAYMENT}, {NULL, NULL}};
     expect(push(implied), "invalid_scope", "what the authorization details imply", "implied scope");
+    const struct param reading[] = {
+        {"scope", "openid e-payment:write"}, {"authorization_details", READING}, {NULL, NULL}};
+    scene_client(&scene, CLIENT_MEMBERS);
+    expect(push(reading), "invalid_scope",
+           "e-payment:write needs authorization_details of type payment or mandate", "reading");
 }
 
 static void refuses_claims_that_name_nothing(void **state)
@@ -299,6 +309,11 @@ static void refuses_claims_that_name_nothing(void **state)
         {"claims", "{\"id_token\":{\"acr\":{\"values\":[]}}}", "invalid_request", "id_token must"},
         {"claims", "{\"id_token\":{\"acr\":{\"values\":\"x\"}}}", "invalid_request",
          "id_token must"},
+        {"claims", "{\"id_token\":{\"sub\":{\"values\":[7]}}}", "invalid_request",
+         "id_token: sub must be compared with texts"},
+        {"claims", "{\"userinfo\":{\"acr\":{\"essential\":true,\"value\":\"urn:a\"}}}",
+         "unmet_authentication_requirements", "userinfo: acr can only be"},
+        {"id_token_hint", "x.y.z", "invalid_request", "id_token_hint:"},
     };
     scene_client(&scene, CLIENT_MEMBERS);
     refuse_each(cases, sizeof cases / sizeof cases[0]);
