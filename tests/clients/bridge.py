@@ -1,5 +1,6 @@
 """The way from the tests to Node and to our own programs: each reads lines of JSON and answers each with a line."""
 
+import fcntl
 import json
 import os
 import platform
@@ -13,11 +14,16 @@ INSTALL_TIMEOUT_S, TIMEOUT_S = 180, 60
 
 
 def install():
-    """Install what the lock file says, unless that is there already."""
+    """Install what the lock file says, unless that is there already. One process does, and others wait for it."""
     done = os.path.join(MODULES, ".package-lock.json")  # npm writes it last
     lock = os.path.join(CLIENTS, "package-lock.json")
-    if os.path.exists(done) and os.path.getmtime(done) >= os.path.getmtime(lock):
-        return
+    with open(lock, encoding="utf-8") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        if not os.path.exists(done) or os.path.getmtime(done) < os.path.getmtime(lock):
+            npm_ci(done)
+
+
+def npm_ci(done):
     said = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=CLIENTS, timeout=INSTALL_TIMEOUT_S, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert said.returncode == 0, f"npm ci failed; it needs a registry or a full cache\n{said.stdout}"

@@ -13,13 +13,29 @@ import tempfile
 import time
 
 import psycopg2
+from yardstick import slowness
 
 from .client import Client
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 START_TIMEOUT_S = 300
-PATIENCE = 5
+PATIENCE = 5 * slowness()
 """What takes a second on an idle machine may take so many on a busy one."""
+CLAIMED = []
+
+
+def claim(port):
+    """Take a port for this process, until it ends. False: another process of tests has it, or somebody listens."""
+    claimed = socket.socket(socket.AF_UNIX)
+    with socket.socket() as one:
+        try:
+            claimed.bind(f"\0tongbao-tests-port-{port}")
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            claimed.close()
+            return False
+    CLAIMED.append(claimed)
+    return True
 
 
 def free_ports(n):
@@ -27,20 +43,12 @@ def free_ports(n):
     still free when it starts again."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as opened:
         below = int(opened.read().split()[0])
-    held = {}
-    try:
-        while len(held) < n:
-            port = random.SystemRandom().randrange(below // 2, below)
-            one = socket.socket()
-            try:
-                one.bind(("127.0.0.1", port))
-                held[port] = one
-            except OSError:
-                one.close()
-        return list(held)
-    finally:
-        for one in held.values():
-            one.close()
+    ports = []
+    while len(ports) < n:
+        port = random.SystemRandom().randrange(below // 2, below)
+        if claim(port):
+            ports.append(port)
+    return ports
 
 
 def free_port():
