@@ -2,8 +2,9 @@
 
 import os
 
-# Minutes on an idle machine; the others take less. `tests/run` names the slowest tests of each suite.
-LONGEST = ("api/test_script_breaker.py",)
+# What takes a minute or more where two suites run; `tests/run` names the slowest tests of each suite.
+LONGEST = ("api/test_plugin_guide.py", "api/test_payments.py", "api/test_pages.py", "api/attacks/test_floods.py",
+           "api/test_dry_runs.py", "api/test_registration.py", "api/test_script_breaker.py", "api/test_guard.py")
 
 
 def pytest_collection_modifyitems(config, items):

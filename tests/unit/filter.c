@@ -1,5 +1,5 @@
-/* In every unit program: TB_TEST=name runs that test alone (`*` and `?` match as in file names). `tests/run
- * unit/store/batch::name` sets it. */
+/* In every unit program: TB_TEST=name runs that test alone (`*` and `?` match as in file names).
+ * `tests/run unit/store/batch::name` sets it. */
 /* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATIENCE_MS = 20 * 1000 };
-
 static tb_err await(struct tb_req *req, void *store)
 {
-    return tb_store_await(req, store, PATIENCE_MS);
+    return tb_store_await(req, store, ENOUGH_MS);
 }
 
 void stage_open(struct stage *stage, struct tb_store_options options)
@@ -54,7 +52,7 @@ void stage_start(struct stage *stage, struct actor *actor, tb_err (*act)(struct 
 
 void stage_wait(struct stage *stage, const struct actor *actors, size_t n)
 {
-    int64_t until_us = tb_loop_us() + PATIENCE_MS * INT64_C(1000);
+    int64_t until_us = tb_loop_us() + ENOUGH_MS * INT64_C(1000);
     for (size_t i = 0; i < n; i++)
         while (!actors[i].ended) {
             tb_loop_turn(stage->loop, 100);

@@ -3,10 +3,14 @@
 #ifndef TB_TESTS_STAGE_H
 #define TB_TESTS_STAGE_H
 
+#include "../yardstick.h"
 #include "pg.h"
 #include "store/batch.h"
 #include "store/query.h"
 #include "store/tx.h"
+
+/** A deadline that is not met. */
+enum { ENOUGH_MS = 120 * 1000 };
 
 struct stage {
     struct pg pg;
@@ -42,7 +46,7 @@ struct actor {
 void stage_start(struct stage *stage, struct actor *actor, tb_err (*act)(struct actor *actor),
                  int64_t within_ms);
 
-/** Take turns until these actors have ended, 20 s at most. */
+/** Take turns until these actors have ended, two minutes at most. */
 void stage_wait(struct stage *stage, const struct actor *actors, size_t n);
 
 /** Start one and wait for it. @return its outcome */

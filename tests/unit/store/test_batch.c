@@ -96,16 +96,29 @@ static long long things(void)
     return pg_number(&stage.pg, "select count(*) from t.thing");
 }
 
+/* Take turns until so many calls are on their way to the server. */
+static void until_sent(size_t n)
+{
+    for (int turns = 0; tb_store_stats(stage.store).calls_in_flight < n; turns++) {
+        assert_true(turns < 1000);
+        tb_loop_turn(stage.loop, 5);
+    }
+}
+
 static void sends_a_lone_call_at_once(void **state)
 {
     (void)state;
     stage_open(&stage, (struct tb_store_options){0});
     struct actor *actor = cast(0, "k1", "", 7);
-    assert_null(stage_do(&stage, actor, act_call, 1000));
+    stage_start(&stage, actor, act_call, ENOUGH_MS);
+    assert_int_equal(tb_store_stats(stage.store).calls_in_flight, 0);
+    tb_loop_turn(stage.loop, 0);
+    assert_int_equal(tb_store_stats(stage.store).calls_in_flight, 1); /* not after some timer */
+    stage_wait(&stage, actor, 1);
+    assert_null(actor->err);
     assert_string_equal(actor->cell, "{\"v\":7}");
     assert_int_equal(actor->answer.status, 201);
     assert_false(actor->answer.replayed);
-    assert_true(actor->took_us < 90000); /* not after some timer */
     struct tb_store_stats stats = tb_store_stats(stage.store);
     assert_int_equal(stats.batches, 1);
     assert_int_equal(stats.batch_sizes[0], 1);
@@ -116,12 +129,12 @@ static void gathers_what_comes_while_connections_are_busy(void **state)
 {
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1, .batch_size = 64});
-    stage_start(&stage, cast(0, "first", "sleep", 100), act_call, 5000);
-    stage_idle(&stage, 20);
+    stage_start(&stage, cast(0, "first", "sleep", 100), act_call, ENOUGH_MS);
+    until_sent(1);
     for (size_t i = 1; i <= 100; i++) {
         char key[16];
         snprintf(key, sizeof key, "g%zu", i);
-        stage_start(&stage, cast(i, key, "", (long)i), act_call, 5000);
+        stage_start(&stage, cast(i, key, "", (long)i), act_call, ENOUGH_MS);
     }
     assert_int_equal(tb_store_stats(stage.store).calls_queued, 100);
     stage_wait(&stage, actors, 101);
@@ -146,7 +159,7 @@ static void keeps_the_calls_of_one_turn_together(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 2});
     for (size_t i = 0; i < 50; i++)
-        stage_start(&stage, cast(i, "", "", (long)i), act_call, 5000);
+        stage_start(&stage, cast(i, "", "", (long)i), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 50);
     assert_int_equal(tb_store_stats(stage.store).batches, 1);
     stage_close(&stage);
@@ -156,8 +169,8 @@ static void answers_a_repeated_key_from_what_was_stored(void **state)
 {
     (void)state;
     stage_open(&stage, (struct tb_store_options){0});
-    assert_null(stage_do(&stage, cast(0, "same", "", 1), act_call, 1000));
-    assert_null(stage_do(&stage, cast(1, "same", "", 1), act_call, 1000));
+    assert_null(stage_do(&stage, cast(0, "same", "", 1), act_call, ENOUGH_MS));
+    assert_null(stage_do(&stage, cast(1, "same", "", 1), act_call, ENOUGH_MS));
     assert_string_equal(actors[0].cell, actors[1].cell);
     assert_false(actors[0].answer.replayed);
     assert_true(actors[1].answer.replayed);
@@ -170,7 +183,7 @@ static void does_one_effect_for_racing_calls_with_one_key(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_size = 5});
     for (size_t i = 0; i < 64; i++)
-        stage_start(&stage, cast(i, "raced", "", 9), act_call, 10000);
+        stage_start(&stage, cast(i, "raced", "", 9), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 64);
     for (size_t i = 0; i < 64; i++) {
         assert_null(actors[i].err);
@@ -187,7 +200,7 @@ static void lets_a_poison_call_fail_alone_among_a_hundred(void **state)
     for (size_t i = 0; i < 100; i++) {
         char key[16];
         snprintf(key, sizeof key, "p%zu", i);
-        stage_start(&stage, cast(i, key, i == 57 ? "raise" : "", (long)i), act_call, 10000);
+        stage_start(&stage, cast(i, key, i == 57 ? "raise" : "", (long)i), act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 100);
     for (size_t i = 0; i < 100; i++) {
@@ -208,7 +221,7 @@ static void isolates_every_poison_of_many(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){0});
     for (size_t i = 0; i < 200; i++)
-        stage_start(&stage, cast(i, "", i % 20 == 0 ? "raise" : "", (long)i), act_call, 10000);
+        stage_start(&stage, cast(i, "", i % 20 == 0 ? "raise" : "", (long)i), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 200);
     for (size_t i = 0; i < 200; i++)
         assert_int_equal(actors[i].err == NULL, i % 20 != 0);
@@ -222,7 +235,7 @@ static void tries_a_conflict_again_as_a_whole(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1});
     for (size_t i = 0; i < 10; i++)
-        stage_start(&stage, cast(i, "", i == 3 ? "conflict" : "", 2), act_call, 10000);
+        stage_start(&stage, cast(i, "", i == 3 ? "conflict" : "", 2), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 10);
     for (size_t i = 0; i < 10; i++)
         assert_null(actors[i].err);
@@ -238,7 +251,7 @@ static void gives_up_on_a_conflict_that_does_not_end(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1});
     for (size_t i = 0; i < 4; i++)
-        stage_start(&stage, cast(i, "", i == 3 ? "conflict" : "", 1000), act_call, 10000);
+        stage_start(&stage, cast(i, "", i == 3 ? "conflict" : "", 1000), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 4);
     for (size_t i = 0; i < 3; i++)
         assert_null(actors[i].err);
@@ -254,7 +267,7 @@ static void survives_a_deadlock_between_two_batches(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct actor *actor = cast(i, "", "", (long)i);
         actor->function = "t.deadlock";
-        stage_start(&stage, actor, act_call, 10000);
+        stage_start(&stage, actor, act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 2);
     assert_null(actors[0].err);
@@ -269,11 +282,11 @@ static void takes_turns_between_books(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1, .batch_size = 8});
     for (size_t i = 0; i < 200; i++)
-        stage_start(&stage, cast(i, "", "sleep", 2), act_call, 20000);
+        stage_start(&stage, cast(i, "", "sleep", 2), act_call, ENOUGH_MS);
     stage_idle(&stage, 5);
     struct actor *other = cast(200, "", "", 1);
     other->book = 2;
-    stage_start(&stage, other, act_call, 20000);
+    stage_start(&stage, other, act_call, ENOUGH_MS);
     stage_wait(&stage, other, 1);
     size_t ended = 0;
     for (size_t i = 0; i < 200; i++)
@@ -288,7 +301,7 @@ static void tells_a_refusal_with_its_words(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){0});
     struct actor *actor = cast(0, "d1", "decline", 5);
-    assert_true(tb_is(stage_do(&stage, actor, act_call, 1000), TB_E_DUPLICATE_REFERENCE));
+    assert_true(tb_is(stage_do(&stage, actor, act_call, ENOUGH_MS), TB_E_DUPLICATE_REFERENCE));
     const struct tb_problem *problem = &actor->run.problem;
     assert_int_equal(problem->places_n, 1);
     assert_int_equal(problem->link.n, strlen("/t/v1/things/1"));
@@ -296,7 +309,7 @@ static void tells_a_refusal_with_its_words(void **state)
     assert_int_equal(problem->detail.n, strlen("taken"));
     /* A code nobody knows is our mistake, not the partner's. */
     assert_true(
-        tb_is(stage_do(&stage, cast(1, "d2", "strange", 5), act_call, 1000), TB_E_INTERNAL));
+        tb_is(stage_do(&stage, cast(1, "d2", "strange", 5), act_call, ENOUGH_MS), TB_E_INTERNAL));
     /* Nothing of either was stored as an effect. */
     assert_int_equal(things(), 0);
     stage_close(&stage);
@@ -309,7 +322,7 @@ static void says_in_doubt_when_a_function_leaves_a_call_out(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct actor *actor = cast(i, "", "", (long)i);
         actor->function = "t.lazy";
-        stage_start(&stage, actor, act_call, 1000);
+        stage_start(&stage, actor, act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 3);
     assert_null(actors[0].err);
@@ -325,7 +338,7 @@ static void resolves_a_lost_answer_by_the_key(void **state)
     stage_open(&stage, (struct tb_store_options){.dsn = proxy_dsn(proxy)});
     proxy_lose_answer(proxy, "\"lost\"", 1);
     struct actor *actor = cast(0, "lost", "", 3);
-    assert_null(stage_do(&stage, actor, act_call, 10000));
+    assert_null(stage_do(&stage, actor, act_call, ENOUGH_MS));
     assert_string_equal(actor->cell, "{\"v\":3}");
     assert_int_equal(things(), 1);
     assert_int_equal(tb_store_stats(stage.store).resent, 1);
@@ -343,7 +356,7 @@ static void resolves_a_whole_batch_whose_answer_is_lost_twice(void **state)
     for (size_t i = 0; i < 20; i++) {
         char key[16];
         snprintf(key, sizeof key, "w%zu", i);
-        stage_start(&stage, cast(i, key, "", (long)i), act_call, 10000);
+        stage_start(&stage, cast(i, key, "", (long)i), act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 20);
     for (size_t i = 0; i < 20; i++)
@@ -361,7 +374,8 @@ static void never_sends_a_call_without_key_twice(void **state)
     struct proxy *proxy = proxy_new(&stage.pg);
     stage_open(&stage, (struct tb_store_options){.dsn = proxy_dsn(proxy)});
     proxy_lose_answer(proxy, "keyless", 1);
-    assert_true(tb_is(stage_do(&stage, cast(0, "", "keyless", 3), act_call, 10000), TB_E_IN_DOUBT));
+    assert_true(
+        tb_is(stage_do(&stage, cast(0, "", "keyless", 3), act_call, ENOUGH_MS), TB_E_IN_DOUBT));
     assert_int_equal(things(), 1);
     assert_int_equal(tb_store_stats(stage.store).resent, 0);
     assert_int_equal(tb_store_stats(stage.store).in_doubt, 1);
@@ -375,15 +389,15 @@ static void stops_sending_a_call_that_always_loses_its_connection(void **state)
     struct proxy *proxy = proxy_new(&stage.pg);
     stage_open(&stage, (struct tb_store_options){.dsn = proxy_dsn(proxy)});
     proxy_lose_answer(proxy, "\"cursed\"", 100);
-    stage_start(&stage, cast(0, "cursed", "", 1), act_call, 15000);
-    stage_start(&stage, cast(1, "blessed", "", 2), act_call, 15000);
+    stage_start(&stage, cast(0, "cursed", "", 1), act_call, ENOUGH_MS);
+    stage_start(&stage, cast(1, "blessed", "", 2), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 2);
     assert_true(tb_is(actors[0].err, TB_E_IN_DOUBT));
     assert_null(actors[1].err);
     assert_int_equal(things(), 2);
     proxy_lose_answer(proxy, "", 0);
     assert_null(
-        stage_do(&stage, cast(0, "cursed", "", 1), act_call, 5000)); /* the client repeats */
+        stage_do(&stage, cast(0, "cursed", "", 1), act_call, ENOUGH_MS)); /* the client repeats */
     assert_true(actors[0].answer.replayed);
     assert_int_equal(things(), 2);
     stage_close(&stage);
@@ -397,8 +411,8 @@ static void does_not_take_a_later_failure_for_the_outcome_of_a_lost_attempt(void
     stage_open(&stage, (struct tb_store_options){.dsn = proxy_dsn(proxy), .statement_ms = 150});
     proxy_lose_answer(proxy, "\"hung\"", 1);
     /* Both attempts pass the time limit, but the answer to the first was not heard. */
-    assert_true(
-        tb_is(stage_do(&stage, cast(0, "hung", "sleep", 60000), act_call, 8000), TB_E_IN_DOUBT));
+    assert_true(tb_is(stage_do(&stage, cast(0, "hung", "sleep", 60000), act_call, ENOUGH_MS),
+                      TB_E_IN_DOUBT));
     assert_int_equal(tb_store_stats(stage.store).resent, 1);
     stage_close(&stage);
     proxy_free(proxy);
@@ -408,15 +422,16 @@ static void says_in_doubt_at_the_deadline_of_a_call_on_its_way(void **state)
 {
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1});
-    struct actor *slow = cast(0, "slow", "sleep", 300);
+    const long sleeps_ms = (long)stretched_ms(400);
+    struct actor *slow = cast(0, "slow", "sleep", sleeps_ms);
     stage_start(&stage, slow, act_call, 80);
-    stage_idle(&stage, 20);
+    until_sent(1);
     stage_start(&stage, cast(1, "behind", "", 1), act_call, 50); /* never leaves */
     stage_wait(&stage, actors, 2);
     assert_true(tb_is(slow->err, TB_E_IN_DOUBT));
-    assert_in_range(slow->took_us, 75000, 250000);
+    assert_in_range(slow->took_us, 75000, 1000 * sleeps_ms - 1);
     assert_true(tb_is(actors[1].err, TB_E_DEADLINE));
-    assert_null(stage_do(&stage, cast(2, "slow", "sleep", 300), act_call, 5000));
+    assert_null(stage_do(&stage, cast(2, "slow", "sleep", sleeps_ms), act_call, ENOUGH_MS));
     assert_true(actors[2].answer.replayed);
     assert_int_equal(things(), 1);
     stage_close(&stage);
@@ -427,8 +442,8 @@ static void finishes_a_call_whose_client_is_gone(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){0});
     struct actor *actor = cast(0, "gone", "sleep", 60);
-    stage_start(&stage, actor, act_call, 5000);
-    stage_idle(&stage, 10);
+    stage_start(&stage, actor, act_call, ENOUGH_MS);
+    until_sent(1);
     tb_run_cancel(&actor->run);
     stage_wait(&stage, actor, 1);
     assert_null(actor->err);
@@ -439,10 +454,11 @@ static void finishes_a_call_whose_client_is_gone(void **state)
 static void ends_a_call_the_server_finds_too_long(void **state)
 {
     (void)state;
-    stage_open(&stage, (struct tb_store_options){.batch_connections = 1, .statement_ms = 150});
-    stage_start(&stage, cast(0, "quick", "", 1), act_call, 8000);
-    stage_start(&stage, cast(1, "endless", "sleep", 60000), act_call, 8000);
-    stage_start(&stage, cast(2, "quick too", "", 2), act_call, 8000);
+    stage_open(&stage, (struct tb_store_options){.batch_connections = 1,
+                                                 .statement_ms = stretched_ms(250)});
+    stage_start(&stage, cast(0, "quick", "", 1), act_call, ENOUGH_MS);
+    stage_start(&stage, cast(1, "endless", "sleep", 60000), act_call, ENOUGH_MS);
+    stage_start(&stage, cast(2, "quick too", "", 2), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 3);
     assert_null(actors[0].err);
     assert_true(tb_is(actors[1].err, TB_E_DEADLINE));
@@ -456,10 +472,10 @@ static void refuses_calls_beyond_the_queue_and_the_bound(void **state)
     (void)state;
     stage_open(&stage, (struct tb_store_options){
                            .batch_connections = 1, .batch_size = 1, .queue = 5, .wait_ms = 150});
-    stage_start(&stage, cast(0, "", "sleep", 600), act_call, 8000);
-    stage_idle(&stage, 20);
+    stage_start(&stage, cast(0, "", "sleep", (long)stretched_ms(600)), act_call, ENOUGH_MS);
+    until_sent(1);
     for (size_t i = 1; i <= 7; i++)
-        stage_start(&stage, cast(i, "", "", (long)i), act_call, 8000);
+        stage_start(&stage, cast(i, "", "", (long)i), act_call, ENOUGH_MS);
     assert_true(actors[6].ended && tb_is(actors[6].err, TB_E_OVERLOAD));
     assert_true(actors[7].ended && tb_is(actors[7].err, TB_E_OVERLOAD));
     stage_wait(&stage, actors, 8);
@@ -474,15 +490,15 @@ static void resolves_calls_over_a_restart_of_the_server(void **state)
 {
     (void)state;
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1});
-    stage_start(&stage, cast(0, "r0", "sleep", 400), act_call, 15000);
-    stage_idle(&stage, 50);
-    stage_start(&stage, cast(1, "r1", "", 1), act_call, 15000); /* waits behind it, unsent */
+    stage_start(&stage, cast(0, "r0", "sleep", (long)stretched_ms(400)), act_call, ENOUGH_MS);
+    until_sent(1);
+    stage_start(&stage, cast(1, "r1", "", 1), act_call, ENOUGH_MS); /* waits behind it, unsent */
     pg_kill(&stage.pg);
     stage_wait(&stage, &actors[1], 1);
     assert_true(tb_is(actors[1].err, TB_E_STORE)); /* certain: nothing happened */
     assert_false(actors[0].ended);                 /* uncertain: not answered yet */
     stage_idle(&stage, 50);
-    assert_true(tb_is(stage_do(&stage, cast(2, "r2", "", 2), act_call, 5000), TB_E_STORE));
+    assert_true(tb_is(stage_do(&stage, cast(2, "r2", "", 2), act_call, ENOUGH_MS), TB_E_STORE));
     pg_start(&stage.pg);
     stage_wait(&stage, actors, 1);
     assert_null(actors[0].err);
@@ -499,7 +515,7 @@ static void goes_on_as_ever_from_its_places_for_faults(void **state)
                  "after_commit_before_reply:delay=1:*");
     stage_open(&stage, (struct tb_store_options){0});
     for (size_t i = 0; i < 20; i++)
-        stage_start(&stage, cast(i, "", i == 3 ? "raise" : "", (long)i), act_call, 10000);
+        stage_start(&stage, cast(i, "", i == 3 ? "raise" : "", (long)i), act_call, ENOUGH_MS);
     stage_wait(&stage, actors, 20);
     for (size_t i = 0; i < 20; i++)
         assert_int_equal(actors[i].err == NULL, i != 3);
