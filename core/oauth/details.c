@@ -91,7 +91,7 @@ static tb_err judge_mandate(struct tb_req *req, const json_t *detail)
     TB_TRY(judge_money(req, json_object_get(detail, "maximum_individual_amount"),
                        "/maximum_individual_amount", &each));
     TB_TRY(judge_limits(req, json_object_get(detail, "periodic_limits"), each.currency));
-    /* "HH:MM": times of a day are in their order as texts. */
+    /* "HH:MM", at most "24:00": times of a day are in their order as texts. */
     if (hours != NULL && strcmp(json_string_value(json_object_get(hours, "from")),
                                 json_string_value(json_object_get(hours, "to"))) >= 0)
         return fault(req, "/allowed_hours/to", "must be later than from");

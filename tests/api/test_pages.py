@@ -588,12 +588,12 @@ def payment(shop, **changes):
 
 
 def test_the_customer_sees_what_is_asked(logged_in, shop, fapi):
-    mandate = [{"type": "mandate", "maximum_individual_amount": {"amount": 50000, "currency": "CNY"}, "allowed_hours": {"from": "08:00", "to": "20:00"},
+    mandate = [{"type": "mandate", "maximum_individual_amount": {"amount": 50000, "currency": "CNY"}, "allowed_hours": {"from": "08:00", "to": "24:00"},
                 "periodic_limits": [{"period_type": "Month", "period_alignment": "Calendar", "amount": {"amount": 200000, "currency": "CNY"}}],
                 "creditor_accounts": [shop.accounts[-1]], "valid_to": "2030-01-15T00:00:00Z"}]
     for details, scope, words in (
             (payment(shop), "openid", ["CNY 12,345.67", "INV-9", "<b>goods</b>", shop.accounts[-1], "once"]),
-            (mandate, "openid", ["CNY 500.00", "CNY 2,000.00 a month", "by the calendar", "08:00 – 20:00", "2030-01-15 08:00 (UTC+08:00)"]),
+            (mandate, "openid", ["CNY 500.00", "CNY 2,000.00 a month", "by the calendar", "08:00 – 24:00", "2030-01-15 08:00 (UTC+08:00)"]),
             (DETAILS, "openid accounts:read", ["See the balances", "See the entries", "Until you take it back"]),
             (None, "accounts:read", ["See the balances", "See the entries"]),
             (None, "openid", ["who you are"])):

@@ -97,7 +97,7 @@ static void accepts_each_type_with_all_its_members(void **state)
              CNY5, MONTHLY "," LIMIT("Month", "Consent", CNY9),
              ",\"debtor_account\":" A ",\"creditor_accounts\":[" B "," C "]"
              ",\"valid_from\":\"2027-01-01T00:00:00Z\",\"valid_to\":\"2028-01-01T00:00:00Z\""
-             ",\"allowed_hours\":{\"from\":\"08:00\",\"to\":\"20:00\"},\"purpose\":\"rent\"") "]",
+             ",\"allowed_hours\":{\"from\":\"00:00\",\"to\":\"24:00\"},\"purpose\":\"rent\"") "]",
          "ok"},
         {"[" READING("") "]", "ok"},
         {"[" READING(",\"accounts\":[" A "],\"valid_to\":\"2027-01-01T08:00:00+08:00\","
@@ -139,6 +139,10 @@ static void points_at_what_the_schema_refuses(void **state)
          "/0/periodic_limits/0/period_type must be one of"},
         {"[" MANDATE(CNY5, MONTHLY, ",\"allowed_hours\":{\"from\":\"8:00\",\"to\":\"20:00\"}") "]",
          "/0/allowed_hours/from must match"},
+        {"[" MANDATE(CNY5, MONTHLY, ",\"allowed_hours\":{\"from\":\"24:00\",\"to\":\"24:00\"}") "]",
+         "/0/allowed_hours/from must match"},
+        {"[" MANDATE(CNY5, MONTHLY, ",\"allowed_hours\":{\"from\":\"08:00\",\"to\":\"24:01\"}") "]",
+         "/0/allowed_hours/to must match"},
     };
     judge(cases, sizeof cases / sizeof cases[0]);
 }
