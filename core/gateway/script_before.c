@@ -189,18 +189,20 @@ static void judge_limit(struct tb_exchange *x, struct tb_script_result *result)
              "its limits have more than %d names since it was activated", TB_SCRIPT_LIMITS);
 }
 
-/* What becomes of the request when the script did not decide. */
-static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how)
+/* What becomes of the request when the script did not decide. In a sandbox the answer says `why`;
+ * the trace, which only the script's owner reads, says it everywhere. */
+static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how, const char *why)
 {
+    bool told = why[0] != '\0' && tb_gateway_parts(x->gateway)->config->sandbox;
     if (x->script->failure[TB_HOOK_ON_REQUEST] == TB_FAILURE_OPEN)
         return NULL;
     /* a script may well trip over a body that nobody would take: that is what to mend first */
     TB_TRY(tb_stage_schema(x));
     if (x->answered)
         return NULL;
-    return refuse(x,
-                  tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
-                          "on_request of version %d did not decide: %s", x->script_version, how));
+    return refuse(x, tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
+                             "on_request of version %d did not decide: %s%s%s", x->script_version,
+                             how, told ? ": " : "", told ? why : ""));
 }
 
 /* The books are away, and with them a text or an entry of a table: as if the script had failed, but
@@ -227,9 +229,9 @@ static tb_err TB_SUSPENDS consider(struct tb_exchange *x)
     if (err != NULL)
         return undecided(x, err);
     if (turn.off != NULL)
-        return failed(x, turn.off);
+        return failed(x, turn.off, "");
     if (turn.result.end != TB_SCRIPT_DONE)
-        return failed(x, tb_script_end_word(turn.result.end));
+        return failed(x, tb_script_end_word(turn.result.end), turn.result.why);
     return turn.result.decision == NULL ? NULL : apply(x, turn.result.decision);
 }
 

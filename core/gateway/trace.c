@@ -56,7 +56,7 @@ static const char *verdict_name(uint8_t verdict)
 }
 
 static void write_script(struct tb_text *text, const struct tb_trace_script *script,
-                         const char *hook, bool whole)
+                         const char *hook)
 {
     tb_text_add_format(text,
                        "{\"hook\":\"%s\",\"version\":%d,\"verdict\":\"%s\",\"cpu_microseconds\":%u,"
@@ -66,14 +66,14 @@ static void write_script(struct tb_text *text, const struct tb_trace_script *scr
         tb_text_add(text, TB_STR(",\"note\":"));
         tb_text_add_json(text, tb_str(script->note));
     }
-    if (whole && script->why[0] != '\0') {
+    if (script->why[0] != '\0') {
         tb_text_add(text, TB_STR(",\"why\":"));
         tb_text_add_json(text, tb_str(script->why));
     }
     tb_text_add_char(text, '}');
 }
 
-static void write_scripts(struct tb_text *text, const struct tb_trace *trace, bool whole)
+static void write_scripts(struct tb_text *text, const struct tb_trace *trace)
 {
     static const char *const hooks[TB_TRACE_SCRIPTS] = {"on_request", "on_response"};
     bool any = false;
@@ -81,7 +81,7 @@ static void write_scripts(struct tb_text *text, const struct tb_trace *trace, bo
         if (trace->scripts[i].verdict[0] == '\0')
             continue;
         tb_text_add(text, any ? TB_STR(",") : TB_STR(",\"scripts\":["));
-        write_script(text, &trace->scripts[i], hooks[i], whole);
+        write_script(text, &trace->scripts[i], hooks[i]);
         any = true;
     }
     if (any)
@@ -116,7 +116,7 @@ struct tb_str tb_trace_json(struct tb_arena *arena, const struct tb_trace *trace
         tb_text_add_json(&text,
                          (struct tb_str){trace->why, strnlen(trace->why, TB_TRACE_WHY_BYTES)});
     }
-    write_scripts(&text, trace, whole);
+    write_scripts(&text, trace);
     if (whole) {
         tb_text_add(&text, TB_STR(",\"partner\":"));
         tb_text_add_json(&text, tb_str(trace->partner));

@@ -28,7 +28,7 @@ struct tb_trace_script {
     uint32_t cpu_us;
     uint32_t lookups;
     char note[TB_TRACE_WHY_BYTES]; /**< the script's own words */
-    char why[TB_TRACE_WHY_BYTES];  /**< how it failed, for the operator alone */
+    char why[TB_TRACE_WHY_BYTES];  /**< how it failed, with the line; "": it did not */
 };
 
 struct tb_trace {

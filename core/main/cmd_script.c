@@ -164,17 +164,17 @@ static int do_step(struct step *step,
 }
 
 static const char SQL_PUSH[] =
-    "select a.status, a.detail, a.body from "
+    "select a.status, a.detail, script.named($1, a.body) from "
     "script.push_version($1, 0, $2, right($3, 26), $4, $5, $6, $7, $8) a";
-static const char SQL_REVIEW[] = "select a.status, a.detail, a.body from "
+static const char SQL_REVIEW[] = "select a.status, a.detail, script.named($1, a.body) from "
                                  "script.review_version($1, 0, $2, $3, $4, $5, $6, $7, $8, $9) a";
 static const char SQL_ACTIVATE[] =
-    "select a.status, a.detail, a.body from script.activate_version($1, 0, $2, $3, $4, $5, "
+    "select a.status, a.detail, script.named($1, a.body) from script.activate_version($1, 0, $2, $3, $4, $5, "
     "coalesce($6, 'deny'), coalesce($7, 'skip'), $8, $9) a";
 static const char SQL_ROLL_BACK[] =
-    "select a.status, a.detail, a.body from script.roll_back_version($1, 0, $2, $3, $4, $5) a";
+    "select a.status, a.detail, script.named($1, a.body) from script.roll_back_version($1, 0, $2, $3, $4, $5) a";
 static const char SQL_STOP[] =
-    "select a.status, a.detail, a.body from script.stop_script($1, 0, $2, $3, $4, $5) a";
+    "select a.status, a.detail, script.named($1, a.body) from script.stop_script($1, 0, $2, $3, $4, $5) a";
 
 #define PLACE(place) TB_INT((place).book), TB_TEXT(tb_str((place).partner))
 

@@ -45,7 +45,7 @@ static void told(void *arg, int64_t replayed, int64_t recordings)
 /* ---- the work ---- */
 
 static const char SQL_READ[] =
-    "select script.dry_run_json(d, $3) from script.dry_run d where d.book = $1 and d.id = $2";
+    "select script.named(d.book, script.dry_run_json(d, $3)) from script.dry_run d where d.book = $1 and d.id = $2";
 static const char SQL_LINES[] = "select text, last, more from script.differences($1, $2, $3, $4)";
 
 static tb_err TB_SUSPENDS write_page(struct tb_req *req, const struct work *work, int32_t book,

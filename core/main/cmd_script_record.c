@@ -23,7 +23,7 @@ struct work {
 
 static const char SQL_START[] = "select script.start_recording($1, $2, $3, $4, $5::jsonb, $6, $7)";
 static const char SQL_STOP[] = "select script.stop_recording($1, $2, $3, $4, $5)";
-static const char SQL_STATE[] = "select script.recording_json($1, $2, $3)";
+static const char SQL_STATE[] = "select script.named($1, script.recording_json($1, $2, $3))";
 
 #define PLACE(place) TB_INT((place).book), TB_TEXT(tb_str((place).partner))
 

@@ -21,7 +21,7 @@ static int list(struct tb_cli *cli)
 }
 
 static const char SQL_SCRIPT[] =
-    "select (script.script_json(s, $3)::jsonb || jsonb_build_object('partner', s.partner, "
+    "select (script.named($1, script.script_json(s, $3))::jsonb || jsonb_build_object('partner', s.partner, "
     "'versions', (select jsonb_agg(jsonb_build_object('version', v.version, 'state', v.state, "
     "'author', v.author, 'reviewer', v.reviewer, 'note', v.note, 'created_at', "
     "tb.rfc3339(v.created_at)) order by v.version) from script.version v where v.book = s.book "

@@ -1,5 +1,6 @@
 """The life of a partner's script by the API: pushed, reviewed by another app, activated, rolled back, stopped; and its tables."""
 
+import getpass
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from harness.client import assert_problem
 from harness.partner import Partner, new_id
+from harness.scripted import Scripted
 
 SCRIPTS = "/scripts/v1/scripts"
 TABLES = "/scripts/v1/tables"
@@ -178,7 +180,17 @@ def test_a_canary_leaves_the_rest_to_the_version_before_until_it_serves_all(team
     assert team.activate(second).json()["previous"] == 1
     assert team.states(first) == {1: "retired", 2: "active"}
     generations = [r["generation"] for r in (team.activate(second).json(), team.activate(second).json())]
-    assert generations[0] < generations[1]
+    assert generations == [5, 6], "what this script had before, and nobody else's"
+    assert team.script(first)["active"]["generation"] == 6
+
+
+def test_activations_are_numbered_for_each_script_alone(team, sandbox):
+    first = team.running()
+    other = Scripted(sandbox, ALLOW)
+    team.partner.run("select script.set_recording(%s, %s, true, 'x', now())", team.partner.book, first["script"])
+    again = team.activate(first)
+    assert again.json()["generation"] == team.script(first)["active"]["generation"] == 2
+    assert other.one("select count(*) from script.activation where script = %s", other.script) == 1
 
 
 def test_a_canary_that_gives_way_to_another_is_not_fallen_back_on(team):
@@ -411,11 +423,18 @@ def file(tmp_path):
 
 def test_the_bank_takes_a_script_from_the_first_push_to_the_end(team, run, file):
     made = run("script", "push", file(ALLOW), "--note", "first", "--as", "wei")
-    assert (made["version"], made["state"], made["author"]) == (1, "draft", "bank")
+    assert (made["version"], made["state"], made["author"]) == (1, "draft", "operator:wei")
     assert "whoever pushed" in run("script", "review", "1", "--as", "wei", exit_code=1)
     assert "nobody has reviewed" in run("script", "activate", "1", exit_code=1)
-    assert run("script", "review", "1", "--as", "lan", "--note", "good")["state"] == "reviewed"
-    assert run("script", "activate", "1", "--on-request-failure", "allow")["version"] == 1
+    reviewed = run("script", "review", "1", "--as", "lan", "--note", "good")
+    assert (reviewed["state"], reviewed["author"], reviewed["reviewer"]) == ("reviewed", "operator:wei", "operator:lan")
+    activated = run("script", "activate", "1", "--on-request-failure", "allow")
+    who = "operator:" + (os.environ.get("SUDO_USER") or getpass.getuser())
+    assert (activated["version"], activated["by"], activated["generation"]) == (1, who, 1)
+    assert run("script", "show")["active"]["activated_by"] == who
+    assert run("script", "record", "--days", "1")["by"] == who
+    told = team.author.get(f"{SCRIPTS}/{made['script']}/versions/1").json()
+    assert (told["author"], told["reviewer"]) == ("bank", "bank"), "the partner learns no names of the bank's people"
     assert "no version ran" in run("script", "rollback", exit_code=1)
     run("script", "push", file(ALLOW + " "), "--as", "wei")
     run("script", "review", "2", "--as", "lan")
@@ -429,7 +448,7 @@ def test_the_bank_takes_a_script_from_the_first_push_to_the_end(team, run, file)
     one = run("script", "show", "1")
     assert (one["source"], one["author"], one["note"], one["review_note"]) == (ALLOW, "operator:wei", "first", "good")
     acts = team.acts(made["script"])
-    assert [a for a, _ in acts] == ["script.push", "script.review", "script.activate", "script.push", "script.review", "script.activate",
+    assert [a for a, _ in acts] == ["script.push", "script.review", "script.activate", "script.record", "script.push", "script.review", "script.activate",
                                     "script.rollback", "script.stop"]
     assert len({w for _, w in acts}) == 1 and acts[0][1] not in ("operator:wei", "operator:lan"), "whoever ran the command is on record"
     assert json.loads(team.partner.sandbox.cli("audit", "--json")) == []

@@ -200,9 +200,11 @@ FAILURES = [
 def test_a_failing_script_follows_its_policy(sandbox, body, ended):
     it = Scripted(sandbox, hook(body))
     refused = it.pay()
-    assert ended in assert_problem(refused, 403, "script_failed")["detail"]
-    assert "why" not in it.trace(refused)["scripts"][0], "its own words are the operator's"
-    assert it.trace(refused, operator=True)["scripts"][0]["why"]
+    detail = assert_problem(refused, 403, "script_failed")["detail"]
+    said = it.trace(refused)["scripts"][0]["why"]
+    assert f"did not decide: {ended}: {said}" in detail, "in a sandbox the answer says it, too"
+    assert ended != "error" or "script:1: " in said, "with the line"
+    assert it.trace(refused, operator=True)["scripts"][0]["why"] == said
     wait_until(it.failures, 2, "the failure is written down")
     assert it.failures()[0][:2] == ("on_request", ended)
     it.point(1, on_request="allow")
@@ -252,8 +254,8 @@ def test_a_script_that_wants_more_memory_than_a_request_has_fails_alone(sandbox)
 
 
 def test_a_text_that_cannot_be_read_is_a_failure(sandbox):
-    it = Scripted(sandbox, "this is not Lua")
-    assert_problem(it.pay(), 403, "script_failed")
+    it = Scripted(sandbox, "\nthis is not Lua")
+    assert "script:2: " in assert_problem(it.pay(), 403, "script_failed")["detail"]
     assert it.failures() or wait_until(it.failures, 2, "the failure is written down")
 
 

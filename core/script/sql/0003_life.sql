@@ -21,6 +21,13 @@ return concat(
     ',"reviewed_at":"' || tb.rfc3339(v.reviewed_at) || '"',
     case when with_source then concat(',"source":', to_json(v.source)) end, '}');
 
+-- The how manieth activation, rollback or stop of its script it is. The counter of generations, which all partners share,
+-- would tell each how busy the others are.
+create function script.nth(a script.activation) returns bigint
+language sql stable parallel safe security invoker
+return (select count(*) from script.activation x
+         where x.book = a.book and x.script = a.script and x.kind <> 'record' and x.generation <= a.generation);
+
 -- With what runs, hooks that workers have given up for a while, and the last failures.
 create function script.script_json(s script.script, wall timestamptz) returns text
 language sql stable security invoker
@@ -31,7 +38,7 @@ begin atomic
         ',"active":' || (
             select concat('{"version":', a.version, ',"canary":', a.canary, ',"previous":' || a.previous,
                           ',"on_request_failure":"', a.on_request_failure, '","on_response_failure":"', a.on_response_failure,
-                          '","generation":', a.generation, ',"activated_at":"', tb.rfc3339(a.at), '","activated_by":"',
+                          '","generation":', script.nth(a), ',"activated_at":"', tb.rfc3339(a.at), '","activated_by":"',
                           script.person(a.by), '"}')
               from script.activation a
              where a.book = (s).book and a.script = (s).id and (s).version is not null and a.kind <> 'record'
@@ -54,7 +61,7 @@ end;
 create function script.activation_json(a script.activation) returns text
 language sql stable parallel safe security invoker
 return concat(
-    '{"object":"activation","script":"', a.script, '","kind":"', a.kind, '","generation":', a.generation,
+    '{"object":"activation","script":"', a.script, '","kind":"', a.kind, '","generation":', script.nth(a),
     ',"version":' || a.version, case when a.version is not null then concat(',"canary":', a.canary) end,
     ',"previous":' || a.previous,
     ',"on_request_failure":"', a.on_request_failure, '","on_response_failure":"', a.on_response_failure,

@@ -209,3 +209,27 @@ begin atomic
         delete from script.dry_run d where d.created_at < forget_dry_runs.at - interval '30 days' returning 1)
     select count(*) from dead;
 end;
+
+-- What partners are told of versions, activations, scripts, recordings and dry runs, as the bank's people are told it: with
+-- the names that script.person keeps. Volatile, to see what a step in the same statement has written.
+create function script.named(book int, body text) returns text
+language sql volatile strict security invoker
+begin atomic
+    select (b.j || coalesce((select jsonb_strip_nulls(jsonb_build_object('author', v.author, 'reviewer', v.reviewer))
+                               from script.version v
+                              where v.book = named.book and v.script = b.j->>'script' and v.version = (b.j->'version')::int
+                                and b.j->>'object' = 'script_version'),
+                            (select jsonb_build_object('by', a.by) from script.activation a
+                              where a.book = named.book and a.script = b.j->>'script' and b.j->>'object' = 'activation'
+                                and script.nth(a) = (b.j->'generation')::bigint and a.kind <> 'record'),
+                            (select jsonb_build_object('active', b.j->'active' || jsonb_build_object('activated_by', a.by))
+                               from script.activation a
+                              where a.book = named.book and a.script = b.j->>'id' and b.j->>'object' = 'script'
+                                and script.nth(a) = (b.j->'active'->'generation')::bigint and a.kind <> 'record'),
+                            (select jsonb_build_object('by', r.by) from script.recording_switch r
+                              where r.book = named.book and r.script = b.j->>'script' and b.j->>'object' = 'recording'),
+                            (select jsonb_build_object('by', d.by) from script.dry_run d
+                              where d.book = named.book and d.id = b.j->>'id' and b.j->>'object' = 'dry_run'),
+                            '{}'))::text
+      from (select named.body::jsonb as j) b;
+end;
