@@ -13,14 +13,14 @@
 enum {
     ROWS = 320, /* more than the processes a master may have, of all generations */
     NAME_BYTES = 128,
-    LAYOUT = 1, /* of struct tb_metrics_memory itself */
+    LAYOUT = 2, /* of struct tb_metrics_memory itself */
 };
 
 static const uint64_t NOT_SET = UINT64_MAX; /* of a gauge whose lowest is shown */
 
 enum name_state { NAME_FREE, NAME_WRITING, NAME_READY };
 
-/* The last operation is "everything else" and has no name. */
+/* The last number is "everything else" and has no name. */
 struct name {
     _Atomic uint32_t state;
     char key[NAME_BYTES];
@@ -28,7 +28,7 @@ struct name {
 
 struct tb_metrics_memory {
     _Atomic uint32_t rows_n; /* rows that were ever taken: those behind are never touched */
-    struct name names[TB_METRICS_OPERATIONS];
+    struct name names[TB_METRICS_OPERATIONS - 1];
     struct tb_metrics_row rows[ROWS];
 };
 
@@ -180,6 +180,15 @@ uint32_t tb_metrics_operation(struct tb_metrics *opened, struct tb_str key)
     return others;
 }
 
+const char *tb_metrics_operation_key(const struct tb_metrics *opened, uint32_t operation)
+{
+    if (operation >= TB_METRICS_OPERATIONS - 1)
+        return NULL;
+    const struct name *name = &opened->memory->names[operation];
+    bool ready = atomic_load_explicit(&name->state, memory_order_acquire) == NAME_READY;
+    return ready ? name->key : NULL;
+}
+
 /* ---- the page ---- */
 
 static bool is_taken(const struct tb_metrics_row *row)
@@ -270,8 +279,8 @@ static bool operation_label(const struct tb_metrics_memory *memory, size_t opera
                             char label[NAME_BYTES + 16])
 {
     const char *key = "other";
-    const struct name *name = &memory->names[operation];
     if (operation + 1 < TB_METRICS_OPERATIONS) {
+        const struct name *name = &memory->names[operation];
         if (atomic_load_explicit(&name->state, memory_order_acquire) != NAME_READY)
             return false;
         key = name->key;

@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include <stdatomic.h>
+#include <tongbao/plugin.h>
 
 /** Counters and gauges have an index each, histograms one of their own. */
 enum tb_metric {
@@ -35,9 +36,9 @@ enum tb_histogram {
 };
 
 enum {
-    TB_METRICS_OPERATIONS =
-        256, /**< operations with counters of their own; others share the last */
-    TB_METRICS_PAGE_BYTES = 4 * 1024 * 1024, /**< memory to have for writing the page */
+    /** Operations with counters of their own, and one more for requests without a route. */
+    TB_METRICS_OPERATIONS = TB_OPERATIONS_MAX + 1,
+    TB_METRICS_PAGE_BYTES = 16 * 1024 * 1024, /**< memory to have for writing the page, at most */
     TB_METRICS_CLASSES = 5,    /**< of answers: 2xx, 3xx, 4xx, 5xx, none (the client had gone) */
     TB_HISTOGRAM_BUCKETS = 23, /**< powers of two, 16 us to 33 s, and what is beyond */
 };
@@ -79,11 +80,18 @@ uint32_t tb_metrics_layout(void);
 struct tb_metrics *tb_metrics_open(void *memory, size_t bytes);
 void tb_metrics_close(struct tb_metrics *metrics);
 
-/** The number to count an operation under. Numbers are the same in all processes and generations.
- *  @param key  "GET /accounts/v1/accounts", at most 127 bytes; longer ones share the last number */
+/** The number to count an operation under. Numbers are the same in all processes and generations,
+ *  and are given up when the service ends.
+ *  @param key  "GET /accounts/v1/accounts", at most 127 bytes
+ *  @return TB_METRICS_OPERATIONS - 1, which requests without a route have too, when all are taken
+ *          or the key is too long */
 uint32_t tb_metrics_operation(struct tb_metrics *metrics, struct tb_str key);
 
-/** Write all metrics in the text format of Prometheus (0.0.4): up to a megabyte when there are many
+/** The key of a number that tb_metrics_operation gave, by any process; NULL when none did.
+ *  Lives as long as the shared memory. */
+const char *tb_metrics_operation_key(const struct tb_metrics *metrics, uint32_t operation);
+
+/** Write all metrics in the text format of Prometheus (0.0.4): megabytes when there are many
  *  operations, more than the arena of a request holds. */
 void tb_metrics_write(struct tb_text *out, const struct tb_metrics *metrics);
 

@@ -17,7 +17,6 @@ enum {
     WITHIN_MS = 5000,
     DAY_MS = 24 * 60 * 60 * 1000,
     OVERHEAD_BYTES = 1024, /* of a request beside its body */
-    OPERATIONS_MAX = 1024,
 };
 
 struct recording {
@@ -42,7 +41,7 @@ static struct recorder {
     struct marks {
         bool known;
         struct tb_redaction *redaction; /* NULL: requests must not be kept */
-    } marks[OPERATIONS_MAX];
+    } marks[TB_OPERATIONS_MAX];
 } recorder;
 
 /* ---- taking ---- */
@@ -129,8 +128,6 @@ static struct tb_redaction *redaction_of(json_t *list)
 static const struct tb_redaction *marks_of(const struct tb_operation *operation)
 {
     char path[256];
-    if (operation->index >= OPERATIONS_MAX)
-        return NULL;
     struct marks *marks = &recorder.marks[operation->index];
     if (marks->known)
         return marks->redaction;

@@ -26,7 +26,7 @@ struct tb_operation {
     char key[TB_ROUTE_KEY_BYTES];         /**< names the operation: keys, metrics, logs */
     size_t key_n;
     bool writes;     /**< anything but GET and HEAD */
-    uint32_t index;  /**< 0.., its place among the operations of this worker */
+    uint32_t index;  /**< 0..TB_OPERATIONS_MAX - 1, its place among the operations of this worker */
     uint32_t metric; /**< the number it is counted under */
 };
 

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { SQL_BYTES = 256, PRODUCTS_MAX = 64, VIOLATIONS_SHOWN = 1000 };
+enum { SQL_BYTES = 256, VIOLATIONS_SHOWN = 1000 };
 
 static const char SQL_BOOKS[] = "select book from bank.book order by book";
 static const char SQL_LEDGER[] =
@@ -44,7 +44,7 @@ static void take(struct result *result, int64_t book, const struct tb_rows *rows
 }
 
 /* The store knows a statement by its address, so each product's stays where it is. */
-static char statements[PRODUCTS_MAX][SQL_BYTES];
+static char statements[TB_PRODUCTS_MAX][SQL_BYTES];
 
 /* Call the audit function of the p-th product. Its schema's name comes from the catalogue. */
 static tb_err TB_SUSPENDS audit_product(struct tb_req *req, struct result *result, int64_t book,
@@ -83,13 +83,16 @@ static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job
     struct tb_rows *books, *products, *rows;
     TB_TRY(tb_query_params(req, &books, SQL_BOOKS, NULL, 0));
     TB_TRY(tb_query_params(req, &products, SQL_PRODUCTS, NULL, 0));
+    if (products->n > TB_PRODUCTS_MAX)
+        return tb_fail(req, TB_E_INTERNAL, "there are %zu products, and %d can be audited",
+                       products->n, TB_PRODUCTS_MAX);
     TB_TRY(audit_acts(req, result));
     result->books_n = books->n;
     for (size_t b = 0; b < books->n; b++) {
         int64_t book = tb_cell_int(books, b, 0);
         TB_TRY(tb_query(req, &rows, SQL_LEDGER, TB_INT(book)));
         take(result, book, rows);
-        for (size_t p = 0; p < products->n && p < PRODUCTS_MAX; p++)
+        for (size_t p = 0; p < products->n; p++)
             TB_TRY(audit_product(req, result, book, tb_cell(products, p, 0), p));
     }
     return NULL;

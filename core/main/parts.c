@@ -80,7 +80,8 @@ size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migrati
     out[n++] = (struct tb_migration_set){"event", tb_event_migrations};
     out[n++] = (struct tb_migration_set){"script", tb_script_migrations};
     const struct tb_product *products = tb_registry_products(registry, &products_n);
-    for (size_t i = 0; i < products_n && n < TB_SETS_MAX; i++)
+    TB_ASSERT(n + products_n <= TB_SETS_MAX);
+    for (size_t i = 0; i < products_n; i++)
         if (products[i].plugin->migrations != NULL)
             out[n++] = (struct tb_migration_set){products[i].plugin->name,
                                                  products[i].plugin->migrations};

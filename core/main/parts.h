@@ -11,8 +11,8 @@
 #include "store/pool.h"
 
 enum {
-    TB_ADDRESS_ROOM = 72, /**< an address to listen on, with its NUL */
-    TB_SETS_MAX = 80,     /**< sets of migrations: rooms and plugins */
+    TB_ADDRESS_ROOM = 72,               /**< an address to listen on, with its NUL */
+    TB_SETS_MAX = TB_PRODUCTS_MAX + 16, /**< sets of migrations: rooms and plugins */
     TB_WHY_BYTES = 640,
 };
 

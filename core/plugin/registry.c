@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-enum { PRODUCTS_MAX = 64, OPERATIONS_MAX = 1024, WHY_BYTES = 640 };
+enum { WHY_BYTES = 640 };
 
 /* What version 1.0 of the struct had: a plugin with less was built against something else. */
 #define PLUGIN_SIZE_1_0 sizeof(struct tb_plugin)
@@ -17,9 +17,9 @@ enum { PRODUCTS_MAX = 64, OPERATIONS_MAX = 1024, WHY_BYTES = 640 };
 
 struct tb_registry {
     char *schemas;
-    struct tb_product products[PRODUCTS_MAX];
+    struct tb_product products[TB_PRODUCTS_MAX];
     size_t products_n;
-    struct tb_operation *operations[OPERATIONS_MAX];
+    struct tb_operation *operations[TB_OPERATIONS_MAX];
     size_t operations_n;
     struct tb_router *router;
     char why[WHY_BYTES];
@@ -103,8 +103,10 @@ static bool add_operation(struct tb_registry *registry, struct tb_operation *ope
     char why[400];
     const struct tb_route *route = operation->route;
     const struct tb_plugin *plugin = operation->plugin;
-    if (registry->operations_n == OPERATIONS_MAX)
-        return refuse(registry, out_why, "more than %d operations", OPERATIONS_MAX);
+    if (registry->operations_n == TB_OPERATIONS_MAX)
+        return refuse(registry, out_why,
+                      "%s %s: all products together have more than %d operations", route->method,
+                      route->path, TB_OPERATIONS_MAX);
     operation->index = (uint32_t)registry->operations_n;
     registry->operations[registry->operations_n++] = operation;
     if (route->body_schema != NULL) {
@@ -166,8 +168,10 @@ static bool add(struct tb_registry *registry, const struct tb_plugin *theirs, co
     char why[400];
     struct tb_plugin *plugin = copy(theirs);
     const char *bad = tb_plugin_check(plugin, builtin, why, sizeof(why));
-    if (bad == NULL && registry->products_n == PRODUCTS_MAX)
-        bad = "more than 64 products";
+    if (bad == NULL && registry->products_n == TB_PRODUCTS_MAX) {
+        snprintf(why, sizeof(why), "more than %d products", TB_PRODUCTS_MAX);
+        bad = why;
+    }
     if (bad != NULL || !check_unique(registry, plugin, out_why)) {
         if (bad != NULL)
             refuse(registry, out_why, "%s: %s", file, bad);

@@ -155,6 +155,9 @@ struct tb_plugin {
 
 #define TB_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/** Most products, and most operations of all of them together; a start with more is refused. */
+enum { TB_PRODUCTS_MAX = 64, TB_OPERATIONS_MAX = 1024 };
+
 /** First members of every plugin: what the loader checks before it believes anything else. */
 #define TB_PLUGIN_HEAD                                                                             \
     .abi_major = TB_ABI_MAJOR, .abi_minor = TB_ABI_MINOR, .size = sizeof(struct tb_plugin),        \

@@ -215,24 +215,32 @@ static void counts_answers_by_operation_and_class(void **state)
     memory_end(memory);
 }
 
-static void counts_operations_beyond_the_table_together(void **state)
+static void counts_each_of_a_thousand_operations_and_those_beyond_together(void **state)
 {
     (void)state;
+    enum { MANY = TB_METRICS_OPERATIONS + 43 };
+    assert_true(TB_METRICS_OPERATIONS > 1000);
     void *memory = memory_new();
     struct tb_metrics *metrics = tb_metrics_open(memory, tb_metrics_bytes());
     char key[160];
-    for (uint32_t i = 0; i < 300; i++) {
-        snprintf(key, sizeof key, "GET /product/v1/some-longer-resource/{id}/number/%" PRIu32, i);
+    for (uint32_t i = 0; i < MANY; i++) {
+        int n = snprintf(key, sizeof key, "GET /product/v1/%" PRIu32 "/", i);
+        memset(key + n, 'x', 127 - (size_t)n); /* as long as one may be */
+        key[127] = '\0';
         uint32_t at = tb_metrics_operation(metrics, tb_str(key));
         assert_int_equal(at, i < TB_METRICS_OPERATIONS - 1 ? i : TB_METRICS_OPERATIONS - 1);
-        tb_count_answer(metrics, at, 200, i);
+        if (at < TB_METRICS_OPERATIONS - 1)
+            assert_string_equal(tb_metrics_operation_key(metrics, at), key);
+        for (uint64_t us = 1; us < UINT64_C(1) << 36; us *= 2)
+            tb_count_answer(metrics, at, (int)(us % 5) * 100 + 200, us);
     }
+    assert_null(tb_metrics_operation_key(metrics, TB_METRICS_OPERATIONS - 1));
     memset(key, 'x', sizeof key - 1);
     key[sizeof key - 1] = '\0';
     assert_int_equal(tb_metrics_operation(metrics, tb_str(key)), TB_METRICS_OPERATIONS - 1);
     /* And the fullest page there can be fits into the memory meant for it. */
-    assert_int_equal(sample(metrics, "tongbao_answers_total{operation=\"other\",class=\"2xx\"}"),
-                     300 - (TB_METRICS_OPERATIONS - 1));
+    assert_int_equal(sample(metrics, "tongbao_operation_seconds_count{operation=\"other\"}"),
+                     36 * (MANY - (TB_METRICS_OPERATIONS - 1)));
     tb_metrics_close(metrics);
     memory_end(memory);
 }
@@ -296,7 +304,7 @@ int main(void)
         cmocka_unit_test(counts_on_without_a_row),
         cmocka_unit_test(puts_durations_into_powers_of_two),
         cmocka_unit_test(counts_answers_by_operation_and_class),
-        cmocka_unit_test(counts_operations_beyond_the_table_together),
+        cmocka_unit_test(counts_each_of_a_thousand_operations_and_those_beyond_together),
         cmocka_unit_test(writes_what_the_format_asks_for),
         cmocka_unit_test(agrees_with_its_page_in_the_documents),
     };
