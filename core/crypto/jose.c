@@ -282,7 +282,8 @@ tb_err tb_jose_verify(const struct tb_jose_policy *policy, struct tb_str token, 
     enum tb_jose_reason reason = verify(policy, token, now_s, arena, out);
     if (reason == TB_JOSE_OK)
         return NULL;
-    *out = (struct tb_jose){.reason = reason};
+    json_t *claims = reason == TB_JOSE_EXPIRED ? out->claims : NULL;
+    *out = (struct tb_jose){.reason = reason, .claims = claims};
     return TB_E_TOKEN_INVALID;
 }
 

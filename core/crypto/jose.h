@@ -98,7 +98,8 @@ struct tb_jose {
 
 /** Verify a token.
  *  @param now_s  the wall clock, seconds since 1970
- *  @return NULL; TB_E_TOKEN_INVALID whatever is wrong, with only out->reason set
+ *  @return NULL; TB_E_TOKEN_INVALID whatever is wrong, with only out->reason set, and out->claims
+ *          of a token that has expired and is good in all else
  *  Waits: no. Source: RFC 7515 §5.2, RFC 8725 §3. */
 tb_err TB_NODISCARD tb_jose_verify(const struct tb_jose_policy *policy, struct tb_str token,
                                    int64_t now_s, struct tb_arena *arena, struct tb_jose *out);

@@ -1,8 +1,8 @@
 /* Stage "authenticate": whose token it is. Every bad token gets the same answer; why it is bad
- * stands in the operator's view of the trace only. */
+ * stands in the operator's view of the trace only. In a sandbox, where nothing is to be gained by
+ * it, the answer says which kind of bad it is. */
 #include "crypto/keystore.h"
 #include "gateway/gateway.h"
-#include <stdio.h>
 #include <strings.h>
 
 /* The token behind a scheme, which is compared without regard to case (RFC 9110 §11.1); absent when
@@ -23,12 +23,45 @@ static void read_token(struct tb_exchange *x)
     x->dpop_scheme = x->token.at != NULL;
 }
 
-static void note_partner(struct tb_exchange *x)
+/* The partner in the trace at once, too: a crash record is made from it. */
+static void note_caller(struct tb_exchange *x)
 {
     struct tb_str partner = x->grant->partner;
     size_t n = partner.n < TB_TRACE_PARTNER_BYTES ? partner.n : TB_TRACE_PARTNER_BYTES - 1;
     memcpy(x->trace.partner, partner.at, n);
     x->trace.partner[n] = '\0';
+    x->run.caller = (struct tb_caller){.partner = partner, .app = x->grant->app};
+}
+
+static const char *words_of(enum tb_token_fault fault)
+{
+    switch (fault) {
+    case TB_TOKEN_EXPIRED:
+        return "the access token has expired";
+    case TB_TOKEN_REVOKED:
+        return "the access token was revoked, or what it stood on has ended";
+    default:
+        return "this is no access token of this server";
+    }
+}
+
+/* Refuse a token, or what is none. Whose it was may read the trace. */
+static tb_err refuse(struct tb_exchange *x, tb_err err, const char *cause)
+{
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const char *words = "the Authorization header is of another scheme than Bearer and DPoP";
+    if (x->token.at != NULL) {
+        struct tb_token_refused token = tb_token_refused(parts->tokens);
+        char *partner = tb_arena_text(x->run.arena, token.partner.at, token.partner.n);
+        char *app = tb_arena_text(x->run.arena, token.app.at, token.app.n);
+        if (token.fault != TB_TOKEN_UNKNOWN)
+            x->run.caller = (struct tb_caller){.partner = tb_str(partner), .app = tb_str(app)};
+        words = words_of(token.fault);
+    }
+    x->run.caller.cause = cause;
+    if (!parts->config->sandbox || !tb_is(err, TB_E_TOKEN_INVALID))
+        words = err->title;
+    return tb_fail(&x->run.req, err, "%s", words);
 }
 
 tb_err tb_stage_authenticate(struct tb_exchange *x)
@@ -48,12 +81,10 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
     if (err != NULL && tb_keystore_signer(parts->keys, now_s) == NULL)
         return tb_fail(&x->run.req, TB_E_STORE,
                        "the keys that tokens are checked with are not here yet");
-    if (err != NULL) {
-        snprintf(x->trace.cause, sizeof(x->trace.cause), "%s", cause);
-        return tb_fail(&x->run.req, err, "%s", err->title);
-    }
+    if (err != NULL)
+        return refuse(x, err, cause);
     tb_arena_defer(x->run.arena, tb_grant_drop_any, grant);
     x->grant = grant;
-    note_partner(x);
+    note_caller(x);
     return NULL;
 }

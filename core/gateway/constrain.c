@@ -5,7 +5,6 @@
 #include "gateway/gateway.h"
 #include "oauth/dpop.h"
 #include "oauth/errors.h"
-#include <stdio.h>
 
 /* The proof that must come with a token under the scheme DPoP. Its faults have names of their own
  * here, where they are 401. */
@@ -31,8 +30,11 @@ tb_err tb_stage_constrain(struct tb_exchange *x)
     if (x->dpop_scheme && x->grant->dpop.n > 0)
         TB_TRY(read_proof(x, &presented.dpop));
     const char *cause = tb_token_misused(x->grant, &presented);
+    x->run.caller.proven = cause == NULL;
     if (cause == NULL)
         return NULL;
-    snprintf(x->trace.cause, sizeof(x->trace.cause), "%s", cause);
+    x->run.caller.cause = cause;
+    if (tb_gateway_parts(x->gateway)->config->sandbox)
+        return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "the access token is %s", cause);
     return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "%s", TB_E_TOKEN_INVALID->title);
 }

@@ -59,7 +59,8 @@ struct tb_exchange {
     size_t reply_headers_n;
     size_t own_headers_n; /**< of these the gateway set before the handler ran */
 
-    char request_id[37];
+    char trace_id[37];   /**< the server's own, the key of the trace */
+    char request_id[37]; /**< the client's; where it sent none, as trace_id */
     char traceparent[56];
     struct tb_trace trace;
     int64_t started_ms; /**< loop clock */
@@ -93,8 +94,8 @@ tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x);
 tb_err TB_SUSPENDS tb_stage_script_after(struct tb_exchange *x);
 tb_err tb_stage_reply_schema(struct tb_exchange *x);
 
-/** Give the exchange its request id (the client's, when it is a UUID) and its trace context, and
- * put the headers that every answer carries. Source: RFC 9562; W3C Trace Context. */
+/** Give the exchange its trace id, its request id (the client's, when it is a UUID) and its trace
+ * context, and put the headers that every answer carries. Source: RFC 9562; W3C Trace Context. */
 void tb_exchange_name(struct tb_exchange *x);
 
 /** Turn the failure `err` into the answer: a problem document, or what the route's flags ask for,

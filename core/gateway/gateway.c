@@ -81,6 +81,7 @@ static void renew(struct tb_exchange *x)
     x->trace.why[0] = '\0';
     x->trace.cause[0] = '\0';
     x->trace.partner[0] = '\0';
+    x->trace.app[0] = '\0';
     for (size_t i = 0; i < TB_TRACE_SCRIPTS; i++)
         x->trace.scripts[i].verdict[0] = '\0';
     x->ended = true; /* until it has arrived: libh2o may let go of it before */

@@ -20,6 +20,7 @@ struct tb_scripts;
 struct tb_sink;
 struct tb_store;
 struct tb_token_checker;
+struct tb_traces;
 struct tb_worlds;
 
 /** What a gateway is made of; all borrowed, all outlive it. */
@@ -40,9 +41,7 @@ struct tb_gateway_parts {
     const struct tb_router *router;
     struct tb_operation *const *operations;
     size_t operations_n;
-    struct tb_trace_ring *const *trace_rings; /**< of all workers */
-    size_t trace_rings_n;
-    size_t worker; /**< own index */
+    struct tb_traces *traces;
     struct tb_hmac *cursor_key;
     tb_err (*error_by_code)(struct tb_str code); /**< NULL when there is no such error */
     bool (*quarantined)(void *owner,

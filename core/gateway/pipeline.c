@@ -52,7 +52,7 @@ tb_err TB_SUSPENDS tb_pipeline_run(struct tb_exchange *x)
     for (size_t i = 0; i < TB_COUNT(STAGES); i++) {
         tb_err err = STAGES[i].run(x);
         uint64_t after = tb_ticks();
-        x->trace.ticks[i] = (uint32_t)(after - before);
+        x->trace.ticks[i] = after - before;
         x->trace.verdict[i] = err == NULL ? TB_VERDICT_PASS : TB_VERDICT_REFUSE;
         x->trace.stages_n = (uint8_t)(i + 1);
         before = after;

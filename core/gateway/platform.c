@@ -4,9 +4,12 @@
 #include "base/metrics.h"
 #include "gateway/gateway.h"
 #include "gateway/limit.h"
+#include "gateway/trace_ring.h"
 #include "http/guard_metrics.h"
 #include "http/network.h"
 #include "store/pool.h"
+
+enum { TRACES_DEFAULT = 20, TRACES_MOST = 100 };
 
 /* GET /healthz */
 static tb_err health(struct tb_req *req)
@@ -90,36 +93,98 @@ static tb_err get_problem(struct tb_req *req)
                                    err->remedy));
 }
 
-/* The trace of the request the path names, in the words for whoever asks. */
-static tb_err reply_trace(struct tb_req *req, bool operator)
+/* ---- decision traces ---- */
+
+static void write_trace(struct tb_text *text, const struct tb_gateway_parts *parts,
+                        const struct tb_trace *trace, bool whole)
+{
+    const char *operation = tb_metrics_operation_key(parts->metrics, trace->operation);
+    tb_trace_write(text, trace, tb_gateway_stages(), operation, whole);
+}
+
+/* The trace that the path names, in the words for whoever asks. */
+static tb_err reply_trace(struct tb_req *req, bool whole)
 {
     struct tb_exchange *x = tb_exchange_of(req);
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
-    struct tb_str id = tb_path(req, "request_id");
     struct tb_trace trace;
-    bool found = tb_trace_find(parts->trace_rings, parts->trace_rings_n, id, &trace);
-    if (!found || (!operator&& !tb_str_eq(tb_partner(req), tb_str(trace.partner))))
-        return tb_fail(req, TB_E_NOT_FOUND, "no trace of this request is kept");
-    const char *operation = trace.operation < parts->operations_n
-                                ? parts->operations[trace.operation]->key
-                                : NULL;
-    return tb_reply(req, 200,
-                    tb_trace_json(x->run.arena, &trace, tb_gateway_stages(), operation, operator));
+    struct tb_text text;
+    bool found = tb_trace_find(parts->traces, tb_path(req, "trace_id"), &trace);
+    if (!found || (!whole && !tb_str_eq(tb_partner(req), tb_str(trace.partner))))
+        return tb_fail(req, TB_E_NOT_FOUND, "no trace of this id is kept");
+    tb_text_init(&text, x->run.arena);
+    write_trace(&text, parts, &trace, whole);
+    return tb_reply(req, 200, tb_text_end(&text));
 }
 
-/* GET /traces/v1/traces/{request_id} */
+/* The newest traces that fit the query, of one partner or of all. */
+static tb_err reply_traces(struct tb_req *req, struct tb_str partner, bool whole)
+{
+    struct tb_exchange *x = tb_exchange_of(req);
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const struct tb_trace_query query = {.request_id = tb_query_param(req, "request_id"),
+                                         .partner = partner};
+    int64_t limit;
+    if (!tb_text_to_int(tb_query_param(req, "limit"), &limit)) /* not sent: the stage checks it */
+        limit = TRACES_DEFAULT;
+    size_t most = (size_t)limit;
+    struct tb_trace *traces = tb_arena_raw(x->run.arena, most * sizeof(*traces));
+    struct tb_text text;
+    if (traces == NULL)
+        return TB_E_INTERNAL;
+    size_t n = tb_trace_search(parts->traces, &query, traces, most);
+    tb_text_init(&text, x->run.arena);
+    tb_text_add(&text, TB_STR("{\"object\":\"list\",\"data\":["));
+    for (size_t i = 0; i < n && i < most; i++) {
+        if (i > 0)
+            tb_text_add_char(&text, ',');
+        write_trace(&text, parts, &traces[i], whole);
+    }
+    tb_text_add(&text, n > most ? TB_STR("],\"has_more\":true}") : TB_STR("],\"has_more\":false}"));
+    return tb_reply(req, 200, tb_text_end(&text));
+}
+
+/* GET /traces/v1/traces/{trace_id} */
 static tb_err get_trace(struct tb_req *req)
 {
     return reply_trace(req, false);
 }
 
-/* GET /operator/traces/{request_id} */
+/* GET /traces/v1/traces */
+static tb_err list_traces(struct tb_req *req)
+{
+    return reply_traces(req, tb_partner(req), false);
+}
+
+/* GET /operator/traces/{trace_id} */
 static tb_err get_whole_trace(struct tb_req *req)
 {
     if (!is_operator(tb_exchange_of(req)))
         return tb_fail(req, TB_E_NO_ROUTE, "nothing is served here");
     return reply_trace(req, true);
 }
+
+/* GET /operator/traces */
+static tb_err list_whole_traces(struct tb_req *req)
+{
+    if (!is_operator(tb_exchange_of(req)))
+        return tb_fail(req, TB_E_NO_ROUTE, "nothing is served here");
+    return reply_traces(req, tb_query_param(req, "partner"), true);
+}
+
+#define TRACE_QUERY                                                                                \
+    {"request_id",  TB_Q_TEXT, TB_UUID_CHARS,                                                      \
+     TB_UUID_CHARS, NULL,      "The X-Request-Id that the client sent."},                          \
+    {                                                                                              \
+        "limit", TB_Q_INT, 1, TRACES_MOST, NULL, "Most traces to answer with (20)."                \
+    }
+
+static const struct tb_query_param partner_query[] = {TRACE_QUERY, {.name = NULL}};
+static const struct tb_query_param operator_query[] = {
+    TRACE_QUERY,
+    {"partner", TB_Q_ID, 0, 0, "ptr", "Only those of this partner."},
+    {.name = NULL},
+};
 
 static const struct tb_route platform_routes[] = {
     {.method = "GET",
@@ -138,10 +203,16 @@ static const struct tb_route platform_routes[] = {
      .handler = metrics,
      .summary = "Metrics in Prometheus' text format."},
     {.method = "GET",
-     .path = "/operator/traces/{request_id}",
+     .path = "/operator/traces/{trace_id}",
      .level = TB_A1,
      .handler = get_whole_trace,
      .summary = "All that a decision trace says, for the operator."},
+    {.method = "GET",
+     .path = "/operator/traces",
+     .level = TB_A1,
+     .query = operator_query,
+     .handler = list_whole_traces,
+     .summary = "The newest decision traces of everybody, for the operator."},
     {.method = "GET",
      .path = "/problems/{code}",
      .level = TB_A1,
@@ -159,11 +230,18 @@ const struct tb_plugin tb_platform_product = {
 
 static const struct tb_route trace_routes[] = {
     {.method = "GET",
-     .path = "/traces/v1/traces/{request_id}",
+     .path = "/traces/v1/traces/{trace_id}",
      .scope = "traces:read",
      .level = TB_A1,
      .handler = get_trace,
      .summary = "Which stage said what about one of your requests."},
+    {.method = "GET",
+     .path = "/traces/v1/traces",
+     .scope = "traces:read",
+     .level = TB_A1,
+     .query = partner_query,
+     .handler = list_traces,
+     .summary = "Your newest requests, or those that were sent under one X-Request-Id."},
 };
 
 const struct tb_plugin tb_traces_product = {

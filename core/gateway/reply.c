@@ -83,14 +83,14 @@ static uint32_t shape_of(const struct tb_exchange *x)
     return tb_router_find(router, x->in.method, x->in.path, &match) ? match.flags : 0;
 }
 
-static struct tb_str problem_document(struct tb_exchange *x, tb_err err, struct tb_str id)
+static struct tb_str problem_document(struct tb_exchange *x, tb_err err)
 {
     struct tb_text text;
     struct tb_problem_of of = {
         .err = err,
         .problem = &x->run.problem,
-        .request_id = id,
-        .trace = id,
+        .request_id = {x->request_id, TB_UUID_CHARS},
+        .trace = {x->trace_id, TB_UUID_CHARS},
         .type = registered_type(err),
         .base = tb_str(tb_gateway_parts(x->gateway)->config->problem_base),
     };
@@ -99,18 +99,18 @@ static struct tb_str problem_document(struct tb_exchange *x, tb_err err, struct 
     return tb_text_end(&text);
 }
 
-static struct tb_str page(struct tb_exchange *x, tb_err err, struct tb_str id)
+static struct tb_str page(struct tb_exchange *x, tb_err err)
 {
     size_t n;
     const struct tb_header *headers = tb_page_headers(&n);
     for (size_t i = 0; i < n; i++)
         tb_exchange_header(x, headers[i].name, headers[i].value);
-    return tb_page_error(&x->run.req, err, id);
+    return tb_page_error(&x->run.req, err, (struct tb_str){x->trace_id, TB_UUID_CHARS});
 }
 
 void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
 {
-    struct tb_str id = {x->request_id, sizeof(x->request_id) - 1}, type = TB_PROBLEM_TYPE, body;
+    struct tb_str type = TB_PROBLEM_TYPE, body;
     uint32_t flags = shape_of(x);
     if (x->reply_headers_n > x->own_headers_n)
         x->reply_headers_n = x->own_headers_n; /* the refused answer's are not this one's */
@@ -127,9 +127,9 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
         body = tb_oauth_error_body(x->run.arena, err, x->run.problem.detail);
     } else if ((flags & TB_R_HTML) != 0) {
         type = TB_STR(TB_PAGE_TYPE);
-        body = page(x, err, id);
+        body = page(x, err);
     } else {
-        body = problem_document(x, err, id);
+        body = problem_document(x, err);
     }
     int status = err->status;
     if (body.at == NULL) {

@@ -36,7 +36,7 @@ tb_err tb_stage_route(struct tb_exchange *x)
         return tb_fail(&x->run.req, TB_E_METHOD, "this path takes %s", x->match.allow);
     }
     const struct tb_route *route = x->match.operation->route;
-    x->trace.operation = (uint16_t)x->match.operation->index;
+    x->trace.operation = (uint16_t)x->match.operation->metric;
     x->run.label = x->match.operation->key;
     x->run.finish = (route->flags & TB_R_FINISH) != 0;
     if (route->timeout_ms > 0)

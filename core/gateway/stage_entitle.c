@@ -42,8 +42,10 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
                        "%s needs the scope %s, which the app has not registered any more",
                        operation->key, scope);
     if (x->grant->cert.at == NULL && x->grant->dpop.at == NULL && !app.plain_tokens) {
-        snprintf(x->trace.cause, sizeof(x->trace.cause),
-                 "bound to nobody, which the app's own setting does not allow");
+        x->run.caller.cause = "bound to nobody, which the app's own setting does not allow";
+        if (parts->config->sandbox)
+            return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "the access token is %s",
+                           x->run.caller.cause);
         return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "%s", TB_E_TOKEN_INVALID->title);
     }
     if (!app.active)

@@ -8,6 +8,9 @@
 
 enum { TB_TRACEPARENT_CHARS = 55 };
 
+/** The header field with the id that the server makes for each request. */
+#define TB_TRACE_HEADER "tongbao-trace-id"
+
 /** The id the client sent, in lower case, when it is a UUID; otherwise a new one. NUL-terminated.
  *  @param sent  X-Request-Id or what stands for it, may be absent
  *  Source: RFC 9562. */

@@ -11,6 +11,7 @@
 #include "gateway/gateway.h"
 #include "gateway/recorder.h"
 #include "gateway/scripts.h"
+#include "gateway/trace_ring.h"
 #include "http/guard.h"
 #include "main/master.h"
 #include "main/parts.h"
@@ -23,13 +24,11 @@
 #include <unistd.h>
 
 enum {
-    TRACES_LAYOUT = 2,
     REVOKED_LAYOUT = 1,
     PROOFS_LAYOUT = 1,
     GUARD_LAYOUT = 1,
     REVOKED_MAX = 65536,
     PROOFS_MAX = 1 << 20, /* DPoP proofs live 70 s: 15,000 a second fit */
-    RINGS_MAX = 256,
     ACCESS_HOLD_BYTES = 32 * 1024,
     KEYS_MS = 2000,       /* how often keys are read again */
     UPKEEP_MS = 250,      /* how often counters are published and the access log is written out */
@@ -60,7 +59,7 @@ struct worker {
     struct tb_metrics *metrics;
     struct tb_sink *access_log;
     struct tb_hmac *cursor_key;
-    struct tb_trace_ring *rings[RINGS_MAX];
+    struct tb_traces *traces;
     struct tb_gateway *gateway;
     struct tb_server *server;
     struct tb_timer upkeep;
@@ -82,7 +81,8 @@ size_t tb_worker_regions(const struct tb_config *config, unsigned workers,
         {"guard", sizeof(struct tb_guard_counters), GUARD_LAYOUT, NULL},
         {"metrics", tb_metrics_bytes(), tb_metrics_layout(), NULL},
         {"limits", tb_limiter_bytes(TB_LIMIT_BUCKETS), TB_LIMIT_LAYOUT, NULL},
-        {"traces", workers * sizeof(struct tb_trace_ring), TRACES_LAYOUT, NULL},
+        {"traces", workers * TB_TRACE_RINGS_EACH * sizeof(struct tb_trace_ring), TB_TRACE_LAYOUT,
+         NULL},
         {"revoked", tb_jti_set_bytes(REVOKED_MAX), REVOKED_LAYOUT, init_jti_set},
         {"proofs", tb_jti_set_bytes(PROOFS_MAX), PROOFS_LAYOUT, init_jti_set},
     };
@@ -188,9 +188,14 @@ static void number_operations(struct worker *w)
 {
     size_t n;
     struct tb_operation *const *operations = tb_registry_operations(w->registry, &n);
-    for (size_t i = 0; i < n; i++)
+    size_t shared_n = 0;
+    for (size_t i = 0; i < n; i++) {
         operations[i]->metric = tb_metrics_operation(
             w->metrics, (struct tb_str){operations[i]->key, operations[i]->key_n});
+        shared_n += operations[i]->metric == TB_METRICS_OPERATIONS - 1;
+    }
+    if (shared_n > 0) /* many generations with other routes; the next start has room again */
+        tb_log_with(TB_LOG_WARN, "operations_not_counted_apart", TB_F_INT("n", (int64_t)shared_n));
 }
 
 static void open_metrics(struct worker *w)
@@ -220,8 +225,7 @@ static void make_gateway(struct worker *w)
     size_t bytes, operations_n;
     struct tb_trace_ring *rings = tb_seat_region(w->seat, "traces", &bytes);
     size_t rings_n = bytes / sizeof(struct tb_trace_ring);
-    for (size_t i = 0; i < rings_n && i < RINGS_MAX; i++)
-        w->rings[i] = &rings[i];
+    w->traces = tb_traces_open(rings, rings_n);
     w->access_log = tb_sink_new(STDERR_FILENO, ACCESS_HOLD_BYTES);
     number_operations(w);
     struct tb_gateway_parts parts = {
@@ -240,9 +244,7 @@ static void make_gateway(struct worker *w)
         .access_log = w->access_log,
         .router = tb_registry_router(w->registry),
         .operations = tb_registry_operations(w->registry, &operations_n),
-        .trace_rings = w->rings,
-        .trace_rings_n = rings_n,
-        .worker = w->seat->index,
+        .traces = w->traces,
         .cursor_key = w->cursor_key,
         .error_by_code = tb_parts_error,
         .quarantined = quarantined,

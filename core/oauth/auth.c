@@ -311,6 +311,8 @@ tb_err TB_SUSPENDS tb_client_authenticate(struct tb_req *req, const struct tb_fo
         TB_TRY(judge(req, &claim, out, &why));
     if (why == NULL && claim.method == BY_CERTIFICATE)
         tb_certificate_seen(req, (*out)->id, tb_run_of(req)->in->client_certificate);
+    tb_run_of(req)->caller.proven = why == NULL;
+    tb_run_of(req)->caller.cause = why;
     if (why == NULL)
         return NULL;
     *out = NULL;

@@ -172,6 +172,8 @@ tb_err TB_SUSPENDS tb_oauth_client_find_any(struct tb_req *req, struct tb_str id
     *out = make(req, id, found ? rows->cells : NOBODY);
     if (*out == NULL)
         return tb_fail(req, TB_E_INTERNAL, "the client's registration cannot be read");
+    if (found && !tb_run_of(req)->caller.proven)
+        tb_run_of(req)->caller = (struct tb_caller){.partner = (*out)->partner, .app = (*out)->id};
     return NULL;
 }
 

@@ -16,9 +16,10 @@ struct tb_token_checker {
     struct tb_token_rules rules;
     struct tb_jose_policy policy;
     struct tb_token_cache *cache;
-    struct tb_arena *scratch; /**< of one verification */
-    uint64_t keys_generation; /**< of the key store when the cache was last emptied */
-    int64_t now_s;            /**< of the check that is running, for find_key */
+    struct tb_arena *scratch;        /**< of one verification */
+    uint64_t keys_generation;        /**< of the key store when the cache was last emptied */
+    int64_t now_s;                   /**< of the check that is running, for find_key */
+    struct tb_token_refused refused; /**< of the last check; texts in the scratch */
 };
 
 static struct tb_key *find_key(void *arg, struct tb_str kid, enum tb_alg alg)
@@ -161,6 +162,13 @@ static struct tb_grant *read_grant(const json_t *claims, struct tb_arena *arena)
 
 /* ---- checking ---- */
 
+static void note_fault(struct tb_token_checker *checker, enum tb_token_fault fault,
+                       const json_t *claims)
+{
+    checker->refused = (struct tb_token_refused){fault, tb_json_str(claims, "partner"),
+                                                 tb_json_str(claims, "client_id")};
+}
+
 /* A token that is not in the cache: verify it and put it there. */
 static struct tb_grant *verify(struct tb_token_checker *checker, struct tb_str token, int64_t now_s,
                                const char **out_why)
@@ -170,6 +178,8 @@ static struct tb_grant *verify(struct tb_token_checker *checker, struct tb_str t
     tb_arena_reset(checker->scratch);
     if (tb_jose_verify(&checker->policy, token, now_s, checker->scratch, &out) != NULL) {
         *out_why = tb_jose_reason_words(out.reason);
+        if (out.reason == TB_JOSE_EXPIRED)
+            note_fault(checker, TB_TOKEN_EXPIRED, out.claims);
         return NULL;
     }
     grant = read_grant(out.claims, checker->scratch);
@@ -179,6 +189,7 @@ static struct tb_grant *verify(struct tb_token_checker *checker, struct tb_str t
     }
     if (!tb_token_cache_add(checker->cache, token, grant, now_s)) {
         *out_why = "revoked";
+        note_fault(checker, TB_TOKEN_REVOKED, out.claims);
         tb_grant_drop(grant);
         return NULL;
     }
@@ -194,6 +205,7 @@ tb_err tb_token_check(struct tb_token_checker *checker, struct tb_str token, int
         checker->keys_generation = generation;
     }
     checker->now_s = now_s;
+    checker->refused = (struct tb_token_refused){.fault = TB_TOKEN_UNKNOWN};
     *out_grant = NULL;
     *out_why = NULL;
     struct tb_grant *grant = tb_token_cache_find(checker->cache, token, now_s);
@@ -210,10 +222,15 @@ tb_err tb_token_check(struct tb_token_checker *checker, struct tb_str token, int
     return NULL;
 }
 
+struct tb_token_refused tb_token_refused(const struct tb_token_checker *checker)
+{
+    return checker->refused;
+}
+
 const char *tb_token_misused(const struct tb_grant *grant, const struct tb_presented *presented)
 {
     if (grant->dpop.at == NULL && presented->dpop_scheme)
-        return "shown as DPoP, and not bound to a key";
+        return "sent as DPoP, and not bound to a key";
     if (grant->cert.at != NULL)
         return tb_str_eq(grant->cert, presented->cert)
                    ? NULL
@@ -222,10 +239,10 @@ const char *tb_token_misused(const struct tb_grant *grant, const struct tb_prese
         return grant->env == TB_ENV_SANDBOX ? NULL
                                             : "bound to nobody, which only the sandbox accepts";
     if (!presented->dpop_scheme)
-        return "bound to a DPoP key, and shown as Bearer";
+        return "bound to a DPoP key, and sent as Bearer";
     return tb_str_eq(grant->dpop, presented->dpop)
                ? NULL
-               : "bound to a DPoP key, and shown without a proof of it";
+               : "bound to a DPoP key, and sent without a proof of it";
 }
 
 /* ---- minting ---- */

@@ -51,6 +51,20 @@ tb_err TB_NODISCARD tb_token_check(struct tb_token_checker *checker, struct tb_s
                                    int64_t now_s, struct tb_grant **out_grant,
                                    const char **out_why);
 
+/** What was wrong with a token, as far as it may be said where there is nothing to protect. */
+enum tb_token_fault {
+    TB_TOKEN_UNKNOWN, /**< it is none of ours: who sent it has no part in it */
+    TB_TOKEN_EXPIRED,
+    TB_TOKEN_REVOKED, /**< it, its grant or its app */
+};
+
+/** Of a token that tb_token_check refused. Texts are absent where it is unknown. */
+struct tb_token_refused {
+    enum tb_token_fault fault;
+    struct tb_str partner, app; /**< whose it was; valid until the next check */
+};
+struct tb_token_refused tb_token_refused(const struct tb_token_checker *checker);
+
 /** What a request shows together with its token. */
 struct tb_presented {
     bool dpop_scheme;   /**< the token came as "Authorization: DPoP", not as Bearer */

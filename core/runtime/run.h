@@ -32,6 +32,14 @@ struct tb_problem {
     bool replayed;       /**< this is what the same key was refused with before */
 };
 
+/** Whose request it is, as far as the code that runs has found out: for the decision trace. */
+struct tb_caller {
+    struct tb_str partner, app; /**< absent: not known */
+    bool proven;                /**< authenticated; otherwise it is only what the request says */
+    const char *cause;          /**< why it was refused, for the operator alone; NULL: no more than
+                                     the problem says. Static storage */
+};
+
 struct tb_run {
     struct tb_req req; /**< first: a run is a request */
     struct tb_loop *loop;
@@ -43,6 +51,7 @@ struct tb_run {
     bool in_transaction;          /**< only database calls may wait */
     struct tb_fiber *fiber;       /**< that runs it, between tb_run_begin and tb_run_end */
     struct tb_problem problem;
+    struct tb_caller caller;
     void *services; /**< what the services of its host table work with, where that is not the run */
     const char *label; /**< for logs and crash records: route or job name; static storage */
 };

@@ -42,14 +42,25 @@ BEARER = 'Bearer error="invalid_token"'
 DPOP = 'DPoP error="invalid_token", algs="PS256 ES256 EdDSA Ed25519"'
 
 
+UNKNOWN = "this is no access token of this server"
+EXPIRED = "the access token has expired"
+REVOKED = "the access token was revoked, or what it stood on has ended"
+SCHEME = "the Authorization header is of another scheme than Bearer and DPoP"
+MISUSED = "the access token is bound to another client certificate than the connection's", \
+    "the access token is bound to a DPoP key, and sent as Bearer", "the access token is sent as DPoP, and not bound to a key"
+KINDS = {UNKNOWN, EXPIRED, REVOKED, SCHEME, *MISUSED}  # a sandbox says which of these it is, and no more
+
+
 def essence(answer):
-    """What is left of an answer without what names this very request or the scheme it came by."""
+    """What is left of an answer without what names this very request, the scheme it came by, or the kind of its fault."""
     body = json.loads(answer.content)
     own = body.pop("request_id")
-    assert body.pop("trace") == own and body.pop("instance") == "urn:uuid:" + own == "urn:uuid:" + answer.headers["x-request-id"]
+    assert body.pop("trace") == answer.headers["tongbao-trace-id"] == own
+    assert body.pop("instance") == "urn:uuid:" + own == "urn:uuid:" + answer.headers["x-request-id"]
+    assert body.pop("detail") in KINDS
     assert answer.headers["www-authenticate"] in (BEARER, DPOP)
     headers = sorted((k, v) for k, v in answer.headers.items()
-                     if k not in ("date", "x-request-id", "traceparent", "www-authenticate"))
+                     if k not in ("date", "content-length", "x-request-id", "tongbao-trace-id", "traceparent", "www-authenticate"))
     return answer.status_code, body, headers
 
 
@@ -270,7 +281,12 @@ def test_what_the_forger_signs_is_accepted_when_nothing_is_wrong(plain, forger):
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_token_gets_the_one_answer(plain, forger, refusal, name):
-    assert essence(show(plain, FORGED[name](forger))) == refusal
+    answer = show(plain, FORGED[name](forger))
+    assert essence(answer) == refusal
+    if "not shown" in name:
+        assert answer.json()["detail"] in MISUSED
+    else:
+        assert answer.json()["detail"] == (EXPIRED if name in ("expired", "expiring now") else UNKNOWN)
 
 
 @pytest.mark.parametrize("name", FORGED)
