@@ -21,7 +21,7 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         const char *says[3]; /* parts of the sentence */
     } cases[] = {
         {FIXTURE("wrong_major"), {"ABI 2.0", "this host has 1.2", "rebuild"}},
-        {FIXTURE("newer_minor"), {"needs ABI 1.2", "this host has 1.2", "update the host"}},
+        {FIXTURE("newer_minor"), {"needs ABI 1.3", "this host has 1.2", "update the host"}},
         {FIXTURE("short_struct"), {"has 64 bytes", "TB_PLUGIN_HEAD"}},
         {FIXTURE("foreign_build"), {"jansson/9", "rebuild"}},
         {FIXTURE("no_symbol"), {"exports no tongbao_plugin", "TB_PLUGIN"}},
