@@ -22,13 +22,13 @@ static bool asks_who(const struct tb_route *route)
 tb_err TB_SUSPENDS tb_stage_consent(struct tb_exchange *x)
 {
     const struct tb_operation *operation = x->match.operation;
-    if (x->grant == NULL || (x->grant->family.at == NULL && x->grant->consent.at == NULL) ||
-        asks_who(operation->route))
+    if (x->grant == NULL || (x->grant->family.at == NULL && x->grant->consent.at == NULL))
         return NULL;
     const struct tb_consent_use use = {
         .operation = {operation->key, operation->key_n},
         .types = operation->route->consent,
         .writes = operation->writes,
+        .asks_who = asks_who(operation->route),
         .account = account_of(&x->match),
         .request = {x->request_id, sizeof(x->request_id) - 1},
     };

@@ -17,6 +17,7 @@ struct tb_consent_use {
     struct tb_str operation; /**< method and template: "GET /accounts/v1/accounts" */
     const char *types;       /**< detail types that open it: "payment|mandate"; NULL: none do */
     bool writes;             /**< its effect is bound to the consent where it happens, in SQL */
+    bool asks_who;           /**< it only tells who the customer is: any consent opens it */
     struct tb_str account;   /**< the path's account, or absent */
     struct tb_str request;   /**< id of the request, for the receipt */
 };
@@ -27,7 +28,7 @@ struct tb_consent_use {
  *  of the types is in force at the time of the world, is of this app, covers the account, and has a
  *  use left today. What `writes` is judged by the product's batched function instead, in the
  *  transaction of the effect (consent.draw): a retry must find its answer though the consent is
- *  used up.
+ *  used up. A token whose consent has ended, whoever ended it, is told so here.
  *
  *  @param grant  the token's, already checked
  *  @return NULL; TB_E_CONSENT_REVOKED, TB_E_CONSENT_EXPIRED, TB_E_CONSENT_PENDING,

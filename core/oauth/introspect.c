@@ -22,6 +22,9 @@ static const char SQL_STANDING[] =
     "join bank.partner p on p.id = a.partner left join oauth.client c on c.app = a.id "
     "where a.id = $1";
 
+static const char SQL_IN_FORCE[] =
+    "select d from consent.in_force($1, $2, $3, consent.world_time($1, $4)) d";
+
 /* The claims of an access token that are told as they are, beside its scope and details; those left
  * out are for the bank's own edge. */
 static const char *const TOLD[] = {"iss", "aud", "sub", "client_id", "exp", "iat",
@@ -83,12 +86,30 @@ static tb_err TB_SUSPENDS narrow(struct tb_req *req, struct tb_str app, bool bou
     return NULL;
 }
 
+/* What a customer's token may still do under its consent, which may have ended or lost accounts
+ * since the token was issued. */
+static tb_err TB_SUSPENDS look_at_consent(struct tb_req *req, const struct tb_grant *grant,
+                                          struct tb_str *out_details, bool *out_active)
+{
+    struct tb_rows *rows;
+    *out_details = grant->details;
+    *out_active = true;
+    if (grant->consent.at == NULL)
+        return NULL;
+    TB_TRY(tb_query(req, &rows, SQL_IN_FORCE, TB_INT(grant->book), TB_TEXT(grant->consent),
+                    TB_TEXT(grant->details), TB_TIME(tb_oauth_now_s(req) * 1000)));
+    *out_active = rows->n > 0;
+    if (*out_active)
+        *out_details = tb_cell(rows, 0, 0);
+    return NULL;
+}
+
 /* *out stays absent when the token is not active, or not the caller's to know of. */
 static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oauth_client *client,
                                          struct tb_str token, struct tb_str *out)
 {
     struct tb_grant *grant;
-    struct tb_text text, granted;
+    struct tb_text text;
     const char *why;
     bool active;
     struct tb_arena *arena = tb_run_of(req)->arena;
@@ -99,13 +120,10 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
         return NULL;
     bool bound = grant->cert.at != NULL || grant->dpop.at != NULL;
     const json_t *claims = claims_of(arena, token);
-    const json_t *claimed = json_object_get(claims, "authorization_details");
-    struct tb_str scope = tb_json_str(claims, "scope"), details = TB_STR_NONE;
-    if (claimed != NULL) {
-        tb_text_init(&granted, arena);
-        tb_json_canonical(&granted, claimed);
-        details = tb_text_end(&granted);
-    }
+    struct tb_str scope = tb_json_str(claims, "scope"), details;
+    TB_TRY(look_at_consent(req, grant, &details, &active));
+    if (!active)
+        return NULL;
     TB_TRY(narrow(req, grant->app, bound, &scope, &details, &active));
     if (!active)
         return NULL;

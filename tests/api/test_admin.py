@@ -162,7 +162,8 @@ def test_a_consent_is_shown_and_ended_with_everything_under_it(run, granted):
     assert run("consent", "show", consent["id"])["id"] == consent["id"]
     assert run("consent", "revoke", consent["id"])["state"] == "CANC"
     refused(client.refresh(tokens["refresh_token"]), 400, "invalid_grant")
-    wait_until(lambda: client.fetch(tokens["access_token"]).status_code == 401, WITHIN_S, "the token has ended")
+    answer = client.fetch(tokens["access_token"])
+    assert (answer.status_code, answer.json()["code"]) == (403, "consent_revoked")
     assert acts_of(run, consent["id"]) == ["consent.revoke"]
     assert run("consent", "revoke", consent["id"])["state"] == "CANC"
     assert acts_of(run, consent["id"]) == ["consent.revoke"]

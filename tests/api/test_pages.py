@@ -686,7 +686,8 @@ def test_the_customer_takes_back_what_was_given(logged_in, shop, user, fapi):
     form = next(f for f in page.forms if f.action.endswith("/revoke"))
     done = logged_in.submit(form, button=form.buttons[0])
     assert "has been taken back" in done.text and "Taken back" in done.text
-    assert not shop.works(tokens["access_token"])
+    answer = shop.fetch(tokens["access_token"])
+    assert (answer.status_code, answer.json()["code"]) == (403, "consent_revoked")
     assert shop.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 

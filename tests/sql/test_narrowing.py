@@ -117,6 +117,23 @@ def test_it_reads_the_payments_it_could_have_made(c, members, seen):
         assert bool(found) == (name in seen)
 
 
+def test_introspection_says_what_the_token_may_do_now(c):
+    in_force = lambda id, details, when=NOW: [r["d"] for r in c.books.query(
+        "select * from consent.in_force(1, %s, %s, %s) d", id, json.dumps(details), when)]
+    id = c.given(reading(valid_to=at(100)), accounts=(1, 3))
+    narrow = less(c, id, accounts=[acc(1)], valid_to=at(10))
+    assert in_force(id, less(c, id)) == [less(c, id)] and in_force(id, narrow, at(9)) == [narrow]
+    assert in_force(id, narrow, at(10)) == [] and in_force(id, less(c, id), at(100)) == []
+    before = less(c, id)
+    c.change(id, (3,))
+    assert in_force(id, before) == [less(c, id)] and in_force(id, narrow) == [[{**narrow[0], "accounts": []}]]
+    c.revoke(id)
+    assert in_force(id, before) == []
+    used = c.given(payment(300))
+    c.pay(used)
+    assert in_force(used, less(c, used)) == [less(c, used)], "what it paid for can be read"
+
+
 # ---- what counts ----
 
 def test_uses_of_the_whole_are_held_against_a_narrower_limit(c):

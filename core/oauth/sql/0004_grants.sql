@@ -60,21 +60,35 @@ begin atomic
             open_grant.auth_time, open_grant.at);
 end;
 
--- End a grant: its refresh token is gone, and the access tokens that came of it are withdrawn. Those live for 300 s, and
--- one may be made by a request that read the grant just before, so the entry stays for ten minutes. Returns whether it
+-- End a grant: its refresh token is gone. Its access tokens are not looked at here: see oauth.end_grant. Returns whether it
 -- was this call that ended it.
+create function oauth.close_grant(id text, by text, at timestamptz) returns boolean
+language plpgsql strict security invoker
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+begin
+    update oauth.grants g set ended_at = close_grant.at, ended_by = close_grant.by
+     where g.id = close_grant.id and g.ended_at is null;
+    if not found then
+        return false;
+    end if;
+    delete from oauth.refresh r where r.grant_id = close_grant.id;
+    return true;
+end
+$$;
+
+-- End a grant and withdraw the access tokens that came of it. Those live for 300 s, and one may be made by a request that
+-- read the grant just before, so the entry stays for ten minutes. Returns whether it was this call that ended it.
 create function oauth.end_grant(id text, by text, at timestamptz) returns boolean
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 begin
-    update oauth.grants g set ended_at = end_grant.at, ended_by = end_grant.by
-     where g.id = end_grant.id and g.ended_at is null;
-    if not found then
+    if not oauth.close_grant(id, by, at) then
         return false;
     end if;
-    delete from oauth.refresh r where r.grant_id = end_grant.id;
     insert into oauth.revoked_token (jti, expires_at, revoked_at)
     values (end_grant.id, end_grant.at + interval '10 minutes', end_grant.at)
     on conflict do nothing;

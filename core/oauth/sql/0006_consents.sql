@@ -236,18 +236,29 @@ begin
 end
 $$;
 
--- End what was given under a consent: refresh tokens and, through the list of revoked tokens, access tokens.
+-- End what was given under a consent that is over. Its access tokens are refused by its status at each use, with a code that
+-- says so; those of a consent that was used up still read, so they are withdrawn, and their grants are returned for who
+-- keeps withdrawn tokens in memory.
 create function consent.end_grants(book int, id text, by text, wall timestamptz) returns setof text
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
 as $$
 #variable_conflict use_column
+declare
+    one record;
 begin
-    return query
-    select g.id from oauth.grants g
-     where g.consent = end_grants.id and g.book = end_grants.book and g.ended_at is null
-       and oauth.end_grant(g.id, end_grants.by, end_grants.wall)
-     order by g.id;
+    for one in
+        select g.id, c.status = 'COND' as reads from oauth.grants g
+          join consent.consent c on c.book = g.book and c.id = g.consent
+         where g.consent = end_grants.id and g.book = end_grants.book and g.ended_at is null
+         order by g.id
+    loop
+        if not one.reads then
+            perform oauth.close_grant(one.id, end_grants.by, end_grants.wall);
+        elsif oauth.end_grant(one.id, end_grants.by, end_grants.wall) then
+            return next one.id;
+        end if;
+    end loop;
 end
 $$;
 
@@ -503,7 +514,7 @@ begin atomic
                                              else known.by_kind = 'bank' end);
 end;
 
--- End a consent and all that was given under it; returns the grants that ended, for who keeps their tokens in memory.
+-- End a consent and all that was given under it; returns what consent.end_grants() does.
 -- For whom there is no such consent, nothing happens. A consent that is over already stays as it is, but what was given
 -- under it ends all the same.
 create function consent.revoke(book int, id text, by_kind text, by text, wall timestamptz) returns setof text

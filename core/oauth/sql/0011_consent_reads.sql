@@ -116,6 +116,22 @@ begin
 end
 $$;
 
+-- What a token under a consent may do now, for introspection: its details, less accounts that the customer took away; null
+-- where there are none. No row when nothing can be done with it at this time. `details`: see consent.narrow.
+create function consent.in_force(book int, id text, details jsonb, at timestamptz) returns setof jsonb
+language sql stable security invoker
+begin atomic
+    select case when in_force.details->0 ? 'accounts'
+                then jsonb_set(in_force.details, '{0,accounts}', coalesce(
+                         (select jsonb_agg(a.id order by a.n)
+                            from jsonb_array_elements_text(in_force.details->0->'accounts') with ordinality a (id, n)
+                           where c.details->'accounts' ? a.id), '[]'))
+                else in_force.details end
+      from consent.consent c
+     where c.book = in_force.book and c.id = in_force.id
+       and coalesce(consent.standing(consent.narrow(c, in_force.details), at), 'consent_consumed') = 'consent_consumed';
+end;
+
 -- What a customer sees: the consents of the user's company, undecided ones first, then the newest, at most 200. Beside the
 -- wire's members: names of app and partner, the accounts with their names, whether this user's approval is missing, and
 -- how often it was used.

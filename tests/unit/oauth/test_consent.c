@@ -66,6 +66,31 @@ static void leaves_what_writes_to_the_transaction_of_its_effect(void **state)
     tb_fake_end(&fake);
 }
 
+/* Also under a consent that waits for others or is used up; not under one that has ended. */
+static void tells_who_the_customer_is_until_the_consent_ends(void **state)
+{
+    (void)state;
+    struct tb_grant without = grant_of("grn_1", NULL), with = grant_of("grn_1", "cns_1");
+    struct tb_consent_use who = {.operation = TB_STR("GET /x"), .types = NULL, .asks_who = true};
+    static const struct {
+        const char *code;
+        tb_err err;
+    } cases[] = {
+        {NULL, NULL},
+        {"consent_pending", NULL},
+        {"consent_consumed", NULL},
+        {"consent_revoked", TB_E_CONSENT_REVOKED},
+        {"consent_expired", TB_E_CONSENT_EXPIRED},
+    };
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
+        tb_err err = tb_consent_stage(ask(cases[i].code), &with, &who);
+        assert_true(cases[i].err == NULL ? err == NULL : tb_is(err, cases[i].err));
+        tb_fake_end(&fake);
+    }
+    assert_null(tb_consent_stage(ask("consent_revoked"), &without, &who));
+    tb_fake_end(&fake);
+}
+
 static void asks_with_all_that_a_receipt_says(void **state)
 {
     (void)state;
@@ -116,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lets_the_apps_own_token_pass_unasked),
         cmocka_unit_test(refuses_a_customers_token_where_no_consent_opens),
+        cmocka_unit_test(tells_who_the_customer_is_until_the_consent_ends),
         cmocka_unit_test(leaves_what_writes_to_the_transaction_of_its_effect),
         cmocka_unit_test(asks_with_all_that_a_receipt_says),
         cmocka_unit_test(turns_each_refusal_into_its_error),
