@@ -6,6 +6,7 @@
 #include "oauth/errors.h"
 #include "oauth/jwks.h"
 #include "oauth/server.h"
+#include "oauth/throttle.h"
 #include "runtime/run.h"
 
 static const char SQL_BY_LOGIN[] =
@@ -64,6 +65,7 @@ static tb_err TB_SUSPENDS find_user(struct tb_req *req, const struct tb_oauth_cl
 {
     struct tb_rows *rows;
     TB_TRY(tb_query(req, &rows, sql, TB_TEXT(name), TB_TEXT(client->world)));
+    TB_TRY(tb_throttle_hint(req, client, rows->n > 0));
     if (rows->n == 0)
         return tb_fail(req, TB_E_UNKNOWN_USER_ID, "the hint names no customer");
     out->user = tb_cell(rows, 0, 0);

@@ -20,8 +20,8 @@ tb_err TB_NODISCARD tb_hint_read(struct tb_req *req, const struct tb_oauth_clien
 /** The customer that the one hint of the form names.
  *  @return NULL; TB_E_INVALID_REQUEST (no hint, several, a login_hint_token, or an ID token that is
  *          not ours or was issued to another); TB_E_UNKNOWN_USER_ID (nobody of the client's world,
- *          or one who may not log in); errors of tb_query
- *  Waits: yes. Memory: the request's arena. */
+ *          or one who may not log in); TB_E_RATE_LIMITED (too many of the client's hints named
+ * nobody); errors of tb_query Waits: yes. Memory: the request's arena. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_hint_find(struct tb_req *req,
                                              const struct tb_oauth_client *client,
                                              const struct tb_form *form, struct tb_hinted *out);

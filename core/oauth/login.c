@@ -122,7 +122,7 @@ static tb_err TB_SUSPENDS take_password(struct tb_req *req, struct tb_login *log
     struct tb_user *user;
     struct tb_str password = tb_form_get(form, "password");
     login->login = tb_form_get(form, "login");
-    TB_TRY(tb_throttle_attempt(req, login->login, &login->wait_s));
+    TB_TRY(tb_throttle_attempt(req, TB_THROTTLE_PASSWORD, login->login, &login->wait_s));
     if (login->wait_s > 0)
         return tb_login_reply(req, login);
     TB_TRY(tb_user_login(req, login->login, password, &user));
@@ -130,7 +130,7 @@ static tb_err TB_SUSPENDS take_password(struct tb_req *req, struct tb_login *log
         login->failed = true;
         return tb_login_reply(req, login);
     }
-    TB_TRY(tb_throttle_success(req, login->login, false));
+    TB_TRY(tb_throttle_success(req, TB_THROTTLE_PASSWORD, login->login));
     TB_TRY(tb_user_challenge(req, user));
     TB_TRY(tb_session_open(req, session, user, false));
     return tb_login_go_on(req, login);
@@ -142,7 +142,7 @@ static tb_err TB_SUSPENDS take_code(struct tb_req *req, struct tb_login *login,
     bool right;
     struct tb_str name = session->user->login;
     login->wants_code = true;
-    TB_TRY(tb_throttle_attempt(req, name, &login->wait_s));
+    TB_TRY(tb_throttle_attempt(req, TB_THROTTLE_CODE, name, &login->wait_s));
     if (login->wait_s > 0)
         return tb_login_reply(req, login);
     TB_TRY(tb_user_factor(req, session->user, tb_form_get(form, "code"), &right));
@@ -150,7 +150,7 @@ static tb_err TB_SUSPENDS take_code(struct tb_req *req, struct tb_login *login,
         login->failed = true;
         return tb_login_reply(req, login);
     }
-    TB_TRY(tb_throttle_success(req, name, true));
+    TB_TRY(tb_throttle_success(req, TB_THROTTLE_CODE, name));
     TB_TRY(tb_session_open(req, session, session->user, true));
     return tb_login_go_on(req, login);
 }

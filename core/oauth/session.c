@@ -3,6 +3,7 @@
 #include "crypto/seal.h"
 #include "http/server.h"
 #include "oauth/code.h"
+#include "oauth/cookie.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 
@@ -23,23 +24,6 @@ static const char SQL_CLOSE[] = "delete from oauth.browser_session where digest 
 
 /* ---- the cookie ---- */
 
-/* The value of our cookie in one Cookie field, absent when it is not there. */
-static struct tb_str in_field(struct tb_str field)
-{
-    struct tb_str name = TB_STR(TB_SESSION_COOKIE "=");
-    for (size_t at = 0; at < field.n;) {
-        while (at < field.n && (field.at[at] == ' ' || field.at[at] == ';'))
-            at++;
-        size_t from = at;
-        while (at < field.n && field.at[at] != ';')
-            at++;
-        struct tb_str pair = {field.at + from, at - from};
-        if (pair.n > name.n && memcmp(pair.at, name.at, name.n) == 0)
-            return (struct tb_str){pair.at + name.n, pair.n - name.n};
-    }
-    return TB_STR_NONE;
-}
-
 /* What the browser sent, if it has the form of an id. HTTP/2 may send one field for each cookie. */
 static struct tb_str sent(struct tb_req *req)
 {
@@ -48,7 +32,7 @@ static struct tb_str sent(struct tb_req *req)
     size_t n;
     for (size_t i = 0; i < in->headers_n; i++) {
         struct tb_str id = tb_str_eq(in->headers[i].name, TB_STR("cookie"))
-                               ? in_field(in->headers[i].value)
+                               ? tb_cookie_in(in->headers[i].value, TB_STR(TB_SESSION_COOKIE "="))
                                : TB_STR_NONE;
         if (id.n == TB_HANDLE_CHARS && tb_base64url_read(id, bytes, &n) && n == TB_HANDLE_BYTES)
             return id;

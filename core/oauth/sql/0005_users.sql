@@ -33,21 +33,27 @@ create table oauth.browser_session (
 create index on oauth.browser_session (user_id);
 create index on oauth.browser_session (expires_at);
 
--- Failed attempts by what was tried: a login (known or not, so that nothing tells them apart) or an address. An attempt
--- is counted before it is judged, so that many at once are no way around the count; success takes a login's away.
+-- Failed attempts, counted for what tells who is guessing at what: a kind, and digests of the login, the address, the
+-- browser or the client it is about (known or not, so that nothing tells them apart). An attempt is counted before it is
+-- judged, so that many at once are no way around the count; success takes it back.
 create table oauth.login_throttle (
-    subject      text        collate "C" primary key,   -- 'login ' or 'address ' and the digest of it
+    subject      text        collate "C" primary key,   -- 'pair <login> <address>', 'login <login>', ...: see throttle.c
     attempts_n   int         not null,
     counted_from timestamptz not null,
     blocked_until timestamptz not null
 );
 create index on oauth.login_throttle (counted_from);
+create index on oauth.login_throttle (split_part(subject, ' ', 2));
 
--- Count an attempt against a login and an address, unless one of them is blocked. Returns the seconds to wait, 0 when the
--- attempt may be judged. A login is blocked after its fifth attempt without success, for one minute, then two, four,
--- eight, at most fifteen; an address after its thirtieth within ten minutes, for five. Nobody is locked out for good:
--- else anyone could do that to anyone. Locks are taken in the order of `subject`: an address comes before a login.
-create function oauth.login_attempt(p_login text, p_address text, p_at timestamptz) returns int
+-- What a counter allows: `most` attempts in `span_s` seconds; the last of them, and each that follows, closes it for
+-- `pause_s`, doubled each time up to `longest_s`. One whose pause grows begins anew only when it has also been open for
+-- a whole span.
+create type oauth.throttle as (subject text, most int, span_s int, pause_s int, longest_s int);
+
+-- Count an attempt against each of these, unless one of them is closed. Returns the seconds to wait, 0 when the attempt
+-- may be judged. Nobody is locked out for good: else anyone could do that to anyone. Locks are taken in the order of
+-- `subject`.
+create function oauth.count_attempt(p_throttles oauth.throttle[], p_at timestamptz) returns int
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -55,48 +61,57 @@ declare
     wait interval;
 begin
     insert into oauth.login_throttle as t (subject, attempts_n, counted_from, blocked_until)
-    select s.subject, 0, p_at, p_at from unnest(array[p_address, p_login]) as s (subject) order by s.subject
+    select s.subject, 0, p_at, p_at from unnest(p_throttles) s order by s.subject
         on conflict (subject) do nothing;
     select max(t.blocked_until) - p_at into wait
       from (select x.blocked_until from oauth.login_throttle x
-             where x.subject in (p_address, p_login) order by x.subject for update) t;
+             where x.subject in (select s.subject from unnest(p_throttles) s) order by x.subject for update) t;
     if wait > interval '0' then
         return ceil(extract(epoch from wait));
     end if;
     update oauth.login_throttle t
        set attempts_n = 0, counted_from = p_at
-     where t.subject = p_address and t.counted_from <= p_at - interval '10 minutes'
-        or t.subject = p_login and t.blocked_until <= p_at - interval '1 hour' and t.counted_from <= p_at - interval '1 hour';
+      from unnest(p_throttles) s
+     where t.subject = s.subject and t.counted_from <= p_at - s.span_s * interval '1 second'
+       and (s.longest_s = s.pause_s or t.blocked_until <= p_at - s.span_s * interval '1 second');
     update oauth.login_throttle t
        set attempts_n = t.attempts_n + 1,
-           blocked_until = case when t.attempts_n + 1 >= 5
-                                then p_at + least(60 * power(2, least(t.attempts_n - 4, 10)), 900) * interval '1 second'
-                                else t.blocked_until end
-     where t.subject = p_login;
-    update oauth.login_throttle t
-       set attempts_n = t.attempts_n + 1,
-           blocked_until = case when t.attempts_n + 1 >= 30 then p_at + interval '5 minutes' else t.blocked_until end
-     where t.subject = p_address;
+           blocked_until = case when t.attempts_n + 1 < s.most then t.blocked_until
+                                else p_at + least(s.pause_s * power(2, least(t.attempts_n + 1 - s.most, 20)), s.longest_s)
+                                            * interval '1 second' end
+      from unnest(p_throttles) s
+     where t.subject = s.subject;
     return 0;
 end
 $$;
 
--- The attempt was right: it does not count. When the login is complete, neither do the failures of the login before it;
--- those of the address stay, or one account of his own would let a guesser go on.
-create function oauth.login_succeeded(p_login text, p_address text, p_complete boolean, p_at timestamptz) returns void
+-- The attempt was right: it does not count, and what it alone closed is open again. Counters in `p_forget` begin anew: a
+-- login that is through leaves no failures of its own behind. Those of an address, and of the login as a whole, stay, or
+-- one account of his own would let a guesser go on.
+create function oauth.attempt_succeeded(p_throttles oauth.throttle[], p_forget text[], p_at timestamptz) returns void
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 begin
-    perform from oauth.login_throttle t where t.subject in (p_address, p_login) order by t.subject for update;
+    perform from oauth.login_throttle t
+     where t.subject in (select s.subject from unnest(p_throttles) s union all select unnest(p_forget))
+     order by t.subject for update;
     update oauth.login_throttle t
-       set attempts_n = greatest(t.attempts_n - 1, 0), blocked_until = p_at
-     where t.subject in (p_address, p_login);
-    if p_complete then
-        delete from oauth.login_throttle t where t.subject = p_login;
-    end if;
+       set attempts_n = greatest(t.attempts_n - 1, 0),
+           blocked_until = case when s.longest_s > s.pause_s or t.attempts_n <= s.most then p_at else t.blocked_until end
+      from unnest(p_throttles) s
+     where t.subject = s.subject;
+    delete from oauth.login_throttle t where t.subject = any (p_forget);
 end
 $$;
+
+-- The seconds for which a counter is still closed.
+create function oauth.throttled(p_subject text, p_at timestamptz) returns int
+language sql stable strict security invoker
+begin atomic
+    select greatest(0, coalesce(max(ceil(extract(epoch from t.blocked_until - p_at))), 0))::int
+      from oauth.login_throttle t where t.subject = p_subject;
+end;
 
 -- Forget sessions that have ended and counters that say nothing any more, at most `rows_n` of each.
 create function oauth.forget_sessions(at timestamptz, rows_n int) returns bigint
@@ -141,12 +156,14 @@ begin
 end
 $$;
 
+-- Every counter that is about this login.
 create function oauth.forget_attempts(login text) returns void
 language sql strict security invoker
 begin atomic
     delete from oauth.login_throttle t
-     where t.subject = 'login ' || rtrim(translate(encode(sha256(convert_to(forget_attempts.login, 'UTF8')), 'base64'),
-                                                   '+/', '-_'), '=');
+     where split_part(t.subject, ' ', 1) in ('pair', 'device', 'login', 'code')
+       and split_part(t.subject, ' ', 2) = rtrim(translate(encode(sha256(convert_to(forget_attempts.login, 'UTF8')),
+                                                                  'base64'), '+/', '-_'), '=');
 end;
 
 -- Lock a user, or let him log in again: his sessions end, and failures before are forgotten.
