@@ -1,11 +1,12 @@
 """Proof before use: requests of a partner that asked for it are recorded, redacted and bounded; a version is tried on them,
 and what it would change is told exactly."""
 
-import asyncio
 import glob
 import json
 import os
 import re
+import socket
+import ssl
 import time
 import uuid
 
@@ -13,9 +14,9 @@ import pytest
 
 from harness import Sandbox
 from harness.client import assert_problem
-from harness.load import load
 from harness.partner import Partner, new_id
 from harness.sandbox import ROOT, wait_until
+from harness.scripted import await_workers
 
 RECORDING = "/scripts/v1/recording"
 SCRIPTS = "/scripts/v1/scripts"
@@ -47,7 +48,11 @@ class Recorded:
         if record:
             answer = self.client.http.put(RECORDING, json={"days": 1, "redact": list(redact)})
             assert answer.status_code == 200, answer.text
-            time.sleep(1.0)  # every worker has heard of it
+            self.await_workers()
+
+    def await_workers(self):
+        """Until every worker knows whether it is recorded."""
+        await_workers(self.partner.sandbox, self.partner.one("select generation from script.script where partner = %s", self.partner.id))
 
     def pay(self, amount, reference="pay", **members):
         return self.client.pay(self.debtor, self.creditor, amount, reference=f"{reference}-{uuid.uuid4()}", **members)
@@ -91,7 +96,7 @@ def test_nothing_is_recorded_unless_somebody_asks_for_it(sandbox):
     it = Recorded(sandbox, record=False)
     assert it.recording() == {"object": "recording", "active": False, "redact": [], "recordings": 0, "bytes": 0}
     it.push(ALLOW)
-    time.sleep(1.0)
+    it.await_workers()
     assert it.pay(100).status_code == 201
     time.sleep(1.0)
     assert it.rows() == [] and it.recording()["active"] is False
@@ -140,7 +145,7 @@ def test_recording_ends_and_is_forgotten(recorded):
     recorded.await_recordings(1)
     assert recorded.client.http.delete(RECORDING).status_code == 204
     assert recorded.rows() == []
-    time.sleep(1.0)
+    recorded.await_workers()
     recorded.pay(100)
     time.sleep(1.0)
     told = recorded.recording()
@@ -319,7 +324,7 @@ def test_the_bank_records_and_tries_versions_for_a_partner(sandbox, tmp_path):
     whose = ("--partner", it.partner.id)
     begun = json.loads(sandbox.cli("script", "record", *whose, "--days", "1", "--redact", "/reference,/metadata/*", "--json"))
     assert begun["active"] and begun["by"] == "bank" and begun["redact"] == ["/reference", "/metadata/*"]
-    time.sleep(1.0)
+    it.await_workers()
     for amount in (20_000, 20_000, 7_000, 100):
         it.pay(amount)
     it.await_recordings(4)
@@ -404,7 +409,7 @@ def test_a_recording_is_due_by_the_banks_clock_not_by_the_worlds(sandbox):
     """A sandbox whose clock is years ahead keeps what was recorded today."""
     it = Recorded(sandbox, record=False)
     it.client.http.put(RECORDING, json={"days": 1})
-    time.sleep(1.0)
+    it.await_workers()
     before = it.partner.one("select clock_offset_ms from bank.world where id = %s", it.partner.world)
     try:
         it.partner.run("update bank.world set clock_offset_ms = %s where id = %s", 3 * 365 * 86_400_000, it.partner.world)
@@ -420,35 +425,40 @@ def test_a_recording_is_due_by_the_banks_clock_not_by_the_worlds(sandbox):
 
 # ---- beside other requests ----
 
-def p99(sandbox, client, path):
-    token = client.http.headers["authorization"].split()[1]
-    result = asyncio.run(load(sandbox.url, sandbox.ca, 3000, lambda n: ("GET", path, {}, b""), token=token, connections=4,
-                              streams=2))
-    assert result.failed == []
-    return sorted(result.latencies)[int(len(result.latencies) * 0.99)]
-
-
-def beside_dry_runs(it, made, measure):
-    """What is measured while two dry runs are under way, and how many of them still are afterwards."""
-    runs = [it.dry_run(made) for _ in range(2)]
-    value = measure()
-    still = sum(it.client.get(where).json()["status"] == "running" for where in runs)
-    for where in runs:
-        it.client.http.delete(where)
-    return value, still
+def work_before_an_answer(sandbox, token):
+    """The processor time that a worker spends between a request, which waits for nothing, and its answer: seconds, of which nine
+    in ten requests see less. What else the machine does changes it little. No client between: it would take longer than that."""
+    [worker] = sandbox.pids()
+    clock = ~worker << 3 | 2  # CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it
+    request = f"GET /example/v1/ping HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    spent = []
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as tcp:
+        with ssl.create_default_context(cafile=sandbox.ca).wrap_socket(tcp, server_hostname="localhost") as connection:
+            for _ in range(1000):
+                before = time.clock_gettime(clock)
+                connection.sendall(request)
+                answer = connection.recv(16384)
+                spent.append(time.clock_gettime(clock) - before)
+                assert answer.startswith(b"HTTP/1.1 200 ")
+                while not answer.endswith(b"}"):
+                    answer = connection.recv(16384)
+    return sorted(spent)[len(spent) * 9 // 10]
 
 
 def test_other_requests_do_not_notice_a_dry_run():
+    """A request that comes while dry runs compute is answered before them: no more work of theirs lies in its way than a turn."""
     with Sandbox(settings={"TB_WORKERS": "1"}) as sandbox:
         it = Recorded(sandbox)
         made = it.push(JUDGE)
-        fill(it, 90_000)
-        other = Partner(sandbox)
-        client, path = other.client(), f"/accounts/v1/accounts/{other.account()}"
-        p99(sandbox, client, path)
-        alone = min(p99(sandbox, client, path) for _ in range(2))
-        seen = [beside_dry_runs(it, made, lambda: p99(sandbox, client, path)) for _ in range(2)]
-        beside, still = min(value for value, _ in seen), max(running for _, running in seen)
-        print(f"p99 alone {alone * 1000:.2f} ms, beside dry runs {beside * 1000:.2f} ms, {still} of 2 still running")
+        fill(it, 60_000)
+        other = Partner(sandbox).token()
+        work_before_an_answer(sandbox, other)
+        alone = work_before_an_answer(sandbox, other)
+        runs = [it.dry_run(made) for _ in range(2)]
+        beside = work_before_an_answer(sandbox, other)
+        still = [it.client.get(where).json()["status"] for where in runs].count("running")
+        for where in runs:
+            it.client.http.delete(where)
+        print(f"work before an answer: alone {alone * 1000:.2f} ms, beside dry runs {beside * 1000:.2f} ms, {still} of 2 still running")
         assert still > 0, "the dry runs were over before anybody could notice them"
-        assert beside < 2 * alone + 0.002
+        assert beside < 2 * alone + 0.001

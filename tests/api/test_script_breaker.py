@@ -197,7 +197,7 @@ def test_long_calls_leave_a_script_alone_until_they_are_made_up_for():
 
 def test_a_text_that_is_read_anew_for_every_call_is_charged_as_its_calls_are():
     """Each call leaves the state so full that it is not used again, and the text is long."""
-    with Sandbox(settings={"TB_WORKERS": "1", "TB_SCRIPT_LONG": "1ms"}) as own:
+    with Sandbox(settings={"TB_WORKERS": "1", "TB_SCRIPT_LONG": "1ms", "TB_SCRIPT_CPU": "1s"}) as own:
         fill = "local t = {} for i = 1, 56 do t[i] = ('x'):rep(40000) .. i end "
         table = "local list = {" + ",".join(f"'{i:07}'" for i in range(6000)) + "}\n"
         it, answers = Scripted(own, table + hook(fill)), []

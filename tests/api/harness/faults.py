@@ -15,6 +15,7 @@ import time
 
 import httpx
 import psycopg2
+from yardstick import slowness
 
 from .sandbox import ROOT, wait_until
 
@@ -79,7 +80,7 @@ def settles(answer):
 def until_settled(ask, seconds=30):
     """What a careful client does: the same request under the same key until there is an answer that settles it. `ask` sends it,
     each time over a new connection, for the one before may be lost."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + seconds * slowness()
     while True:
         try:
             answer = ask()

@@ -293,7 +293,7 @@ void house_turn(struct house *house, int64_t ms)
 
 void house_until(struct house *house, const bool *flag)
 {
-    for (int64_t end_us = tb_loop_us() + 10 * 1000 * 1000; !*flag;) {
+    for (int64_t end_us = tb_loop_us() + 60 * 1000 * 1000; !*flag;) {
         TB_ASSERT(tb_loop_us() < end_us);
         tb_loop_turn(house->loop, 2);
     }

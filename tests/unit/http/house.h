@@ -51,7 +51,7 @@ void house_join(struct house *house);
 /** Drain; house->drained tells when it is over. */
 void house_drain(struct house *house, int64_t grace_ms);
 
-/** Turn the loop until `*flag`, at most 10 s. */
+/** Turn the loop until `*flag`, at most a minute. */
 void house_until(struct house *house, const bool *flag);
 
 /** Turn the loop for `ms`. */

@@ -107,7 +107,7 @@ static void obey(struct client *c, char letter)
     case 's':
         c->later.fired = answer_later;
         tb_watch_want(&c->watch, false, false);
-        tb_timer_start(loop, &c->later, 500);
+        tb_timer_start(loop, &c->later, play->think_ms);
         break;
     case 'a':
         abort();
@@ -278,6 +278,8 @@ void service_prepare(struct service *s, int workers)
     assert_non_null(mkdtemp(s->dir));
     s->play = open_play(s->dir);
     s->play->workers = workers;
+    int64_t think_ms = stretched_ms(500);
+    s->play->think_ms = think_ms < 1500 ? (int)think_ms : 1500; /* what the grace leaves room for */
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof(at);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -3,13 +3,14 @@
  * one letter and get one line back:
  *
  *     w  "<pid> <generation> <counter in shared memory>\n"
- *     s  the same, 500 ms later
+ *     s  the same, half a second later, or more on a busy machine
  *     a  nothing: abort();  n: writes to address 0x10;  o: overflows its fiber's stack
  *     h  nothing: the loop hangs
  */
 #ifndef TB_TESTS_MAIN_SERVICE_H
 #define TB_TESTS_MAIN_SERVICE_H
 
+#include "../yardstick.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct play {
     _Atomic int die_from;   /**< workers of this generation and later abort before they are ready */
     _Atomic int slow_ms;    /**< a worker takes so long to become ready */
     _Atomic int go_ms;      /**< and so long to begin to accept */
+    _Atomic int think_ms;   /**< until the answer to `s` */
     _Atomic int check_exit; /**< exit code of `serve --check` */
     _Atomic int starts;     /**< workers started so far */
     _Atomic int limit_layout;
@@ -71,10 +73,10 @@ int service_generation(const struct service *s);
 /** Whether a generation after `before` serves, alone and in full. */
 bool service_renewed(const struct service *s, int before);
 /** Poll `condition` until it is true; fails the test after five times `ms`, which it takes at most
- * where nothing else runs. */
+ * where nothing else runs, and later on a busy machine. */
 #define service_wait(condition, ms)                                                                \
     do {                                                                                           \
-        int64_t until_ = service_now_ms() + 5 * (ms);                                              \
+        int64_t until_ = service_now_ms() + stretched_ms(5 * (ms));                                \
         while (!(condition)) {                                                                     \
             if (service_now_ms() > until_)                                                         \
                 service_fail("not within 5 * " #ms " ms: " #condition, __FILE__, __LINE__);        \

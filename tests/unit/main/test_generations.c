@@ -31,7 +31,7 @@ static int end(void **state)
 static void ask_until_generation(int generation)
 {
     int pid, answered, counter;
-    int64_t until = service_now_ms() + 8000;
+    int64_t until = service_now_ms() + stretched_ms(20000);
     do {
         for (int i = 0; i < 50; i++)
             assert_true(service_ask(&s, 'w', &pid, &answered, &counter));
@@ -56,7 +56,7 @@ static void a_request_in_flight_is_finished_by_the_old_generation(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep(50000);
+    usleep((useconds_t)stretched_ms(50) * 1000);
     kill(s.pid, SIGHUP);
     service_wait(service_generation(&s) == 2 && service_count(&s, "serving") == 2, 3000);
     assert_true(service_read(fd, &pid, &generation, &counter));
@@ -67,10 +67,10 @@ static void a_request_in_flight_is_finished_by_the_old_generation(void **state)
 static void a_generation_that_is_slow_to_start_changes_nothing_until_it_is_ready(void **state)
 {
     (void)state;
-    s.play->slow_ms = 800;
+    s.play->slow_ms = (int)stretched_ms(800);
     kill(s.pid, SIGHUP);
     int pid, generation, counter;
-    for (int64_t until = service_now_ms() + 600; service_now_ms() < until;) {
+    for (int64_t until = service_now_ms() + stretched_ms(500); service_now_ms() < until;) {
         assert_true(service_ask(&s, 'w', &pid, &generation, &counter));
         assert_int_equal(generation, 1);
     }
@@ -83,7 +83,7 @@ static void the_old_generation_answers_until_the_new_one_accepts(void **state)
     int pid, generation, counter;
     s.play->go_ms = 1500;
     kill(s.pid, SIGHUP);
-    for (int64_t until = service_now_ms() + 20000; !service_renewed(&s, 1);) {
+    for (int64_t until = service_now_ms() + stretched_ms(20000); !service_renewed(&s, 1);) {
         int64_t asked = service_now_ms();
         assert_true(service_ask(&s, 'w', &pid, &generation, &counter));
         assert_in_range(service_now_ms() - asked, 0,
@@ -131,7 +131,7 @@ static void a_worker_that_falls_in_an_old_generation_is_not_mourned(void **state
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep(50000);
+    usleep((useconds_t)stretched_ms(50) * 1000);
     kill(s.pid, SIGHUP);
     service_wait(service_generation(&s) == 2 && service_count(&s, "draining") == 1, 3000);
     int starts = s.play->starts;
@@ -171,7 +171,7 @@ static void a_new_binary_takes_over_and_no_question_goes_unanswered(void **state
     int pid, before, generation, counter, asked = 0;
     assert_true(service_ask(&s, 'w', &pid, &before, &counter));
     kill(s.pid, SIGUSR2);
-    int64_t until = service_now_ms() + 8000;
+    int64_t until = service_now_ms() + stretched_ms(20000);
     while (!service_renewed(&s, before)) {
         assert_true(service_ask(&s, 'w', &pid, &generation, &counter));
         asked++;

@@ -157,7 +157,7 @@ static void finishes_what_is_begun_before_it_ends(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's');
-    usleep(100000);
+    usleep((useconds_t)stretched_ms(100) * 1000);
     kill(s.pid, SIGTERM);
     int pid, generation, counter;
     assert_true(service_read(fd, &pid, &generation, &counter));
@@ -183,9 +183,9 @@ static void ends_at_once_at_the_second_request(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep(50000);
+    usleep((useconds_t)stretched_ms(50) * 1000);
     kill(s.pid, SIGINT);
-    usleep(50000);
+    usleep((useconds_t)stretched_ms(50) * 1000);
     kill(s.pid, SIGINT);
     service_join(&s, 1000);
     assert_false(service_read(fd, &pid, &generation, &counter)); /* what was begun is left */
@@ -205,10 +205,10 @@ static void gives_the_address_free_at_once_when_it_is_killed(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep(50000);
+    usleep((useconds_t)stretched_ms(50) * 1000);
     kill(s.pid, SIGKILL);
     service_join(&s, 1000);
-    usleep(100000);
+    usleep((useconds_t)stretched_ms(100) * 1000);
     service_start(&s); /* while an old worker is finishing its request */
     service_wait_serving(&s);
     assert_true(service_read(fd, &pid, &generation, &counter));

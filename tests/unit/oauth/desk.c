@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE_US = 20 * 1000 * 1000, PROOFS = 4096 };
+enum { PATIENCE_US = 120 * 1000 * 1000, PROOFS = 4096 };
 
 extern const struct tb_migration tb_bank_migrations[];
 
@@ -24,7 +24,7 @@ static tb_err TB_SUSPENDS query(struct tb_req *req, struct tb_rows **out_rows, c
 
 static tb_err TB_SUSPENDS await(struct tb_req *req, void *arg)
 {
-    return tb_store_await(req, arg, 20000);
+    return tb_store_await(req, arg, 120000);
 }
 
 static void open_books(struct desk *desk)

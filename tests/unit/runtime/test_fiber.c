@@ -179,7 +179,7 @@ static void ends_a_wait_at_the_deadline(void **state)
     while (a.step != 99)
         tb_loop_turn(*state, 1000);
     assert_true(tb_is(a.outcome, TB_E_DEADLINE));
-    assert_in_range(tb_loop_us() - began_us, 18000, 500000);
+    assert_in_range(tb_loop_us() - began_us, 18000, 59000000);
 }
 
 static void refuses_to_wait_when_the_deadline_has_passed(void **state)
@@ -201,9 +201,9 @@ static void sleep_in_steps(struct probe *probe)
         probe->step++;
     }
     /* The timer armed for the old deadline fires in the next wait and must not end it. */
-    probe->run.deadline_ms = tb_loop_now_ms(probe->loop) + 5000;
+    probe->run.deadline_ms = tb_loop_now_ms(probe->loop) + 60000;
     if (probe->outcome == NULL)
-        probe->outcome = tb_sleep(&probe->run.req, 60);
+        probe->outcome = tb_sleep(&probe->run.req, 350);
 }
 
 static void follows_a_deadline_that_is_moved(void **state)
@@ -212,7 +212,7 @@ static void follows_a_deadline_that_is_moved(void **state)
     a.loop = *state;
     a.act = sleep_in_steps;
     tb_run_init(&a.run, *state, NULL);
-    a.run.deadline_ms = tb_loop_now_ms(*state) + 40;
+    a.run.deadline_ms = tb_loop_now_ms(*state) + 300;
     assert_null(tb_fiber_start(*state, probe_main, &a));
     while (a.step != 99)
         tb_loop_turn(*state, 1000);

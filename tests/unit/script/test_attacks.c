@@ -198,7 +198,7 @@ static void check_bystander(struct stage *bystander)
 static int64_t attack_us(const char *body, const char *end)
 {
     struct stage stage;
-    stage_begin(&stage, stage_hook(body), "{\"a\": {}}");
+    stage_begin_within(&stage, stage_limits(), stage_hook(body), "{\"a\": {}}");
     int64_t before_us = stage_thread_us();
     stage_run(&stage);
     const char *ended = tb_script_end_word(stage.result.end);
@@ -312,12 +312,10 @@ static void has_nothing_that_leads_out(void **state)
 static void a_state_without_memory_left_is_not_used_again(void **state)
 {
     (void)state;
-    struct tb_script_limits patient = tb_script_limits;
-    patient.cpu_us = 10000000; /* so that memory is what ends it, on a slow machine, too */
     struct stage stage;
-    stage_begin_within(
-        &stage, &patient,
-        stage_hook("local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end"), "{}");
+    stage_begin(&stage,
+                stage_hook("local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end"),
+                "{}");
     stage_run(&stage);
     assert_int_equal(stage.result.end, TB_SCRIPT_MEMORY);
     assert_true(tb_script_worn(stage.script));
@@ -366,8 +364,7 @@ static void survives_the_end_of_memory_at_any_allocation(void **state)
     stage_begin(&stage, stage_hook("return 1"), "{\"a\": [1, {\"b\": [2, 3]}]}");
     stage.call.lookup = some_entry;
     for (size_t i = 0; i < COUNT(bodies); i++) {
-        struct tb_script_limits limits = tb_script_limits;
-        limits.cpu_us = 10000000;
+        struct tb_script_limits limits = *stage_patient_limits();
         size_t ends[TB_SCRIPT_ENDED + 1] = {0};
         for (limits.memory_bytes = 30000; limits.memory_bytes < 64000; limits.memory_bytes += 24) {
             char why[TB_SCRIPT_WHY_BYTES];

@@ -13,6 +13,7 @@ void stage_open(struct stage *stage, struct tb_store_options options)
 {
     if (options.dsn == NULL)
         options.dsn = stage->pg.dsn;
+    (void)stretched_ms(0); /* measured now, not between a loop's clock and a deadline */
     stage->loop = tb_loop_new();
     stage->store = tb_store_open(stage->loop, &options);
     assert_null(tb_run_to_end(stage->loop, await, stage->store, 0));
@@ -67,6 +68,15 @@ tb_err stage_do(struct stage *stage, struct actor *actor, tb_err (*act)(struct a
     stage_start(stage, actor, act, within_ms);
     stage_wait(stage, actor, 1);
     return actor->err;
+}
+
+const char *stage_sleep_sql(int64_t ms)
+{
+    static char texts[4][48];
+    static unsigned n;
+    char *text = texts[n++ % 4];
+    snprintf(text, sizeof texts[0], "select pg_sleep(%.3f)", (double)ms / 1000);
+    return text;
 }
 
 void stage_idle(struct stage *stage, int64_t ms)

@@ -53,6 +53,10 @@ void stage_wait(struct stage *stage, const struct actor *actors, size_t n);
 tb_err stage_do(struct stage *stage, struct actor *actor, tb_err (*act)(struct actor *actor),
                 int64_t within_ms);
 
+/** A statement that takes so long at the server. One of four texts, so that the next three leave it
+ * alone. */
+const char *stage_sleep_sql(int64_t ms);
+
 /** Take turns for `ms`. */
 void stage_idle(struct stage *stage, int64_t ms);
 
