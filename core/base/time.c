@@ -180,6 +180,9 @@ int tb_date_compare(struct tb_date a, struct tb_date b)
 
 /* ---- instants ---- */
 
+/* What PostgreSQL takes, too: a text that passes here may go there as it is. */
+enum { OFFSET_HOURS_MAX = 15, FRACTION_DIGITS_MAX = 9 };
+
 /* The offset "Z" or "+08:00", which must be all there is, in minutes. */
 static bool parse_offset(struct tb_str text, int32_t *out_min)
 {
@@ -190,7 +193,7 @@ static bool parse_offset(struct tb_str text, int32_t *out_min)
     if (text.n != 6 || (text.at[0] != '+' && text.at[0] != '-') || text.at[3] != ':')
         return false;
     int32_t hours = read_digits(text.at + 1, 2), minutes = read_digits(text.at + 4, 2);
-    if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+    if (hours < 0 || hours > OFFSET_HOURS_MAX || minutes < 0 || minutes > 59)
         return false;
     *out_min = (text.at[0] == '-' ? -1 : 1) * (hours * 60 + minutes);
     return true;
@@ -214,7 +217,7 @@ bool tb_time_parse(struct tb_str text, int64_t *out_ms)
         size_t first = ++i;
         for (int32_t unit = 100; i < text.n && at[i] >= '0' && at[i] <= '9'; i++, unit /= 10)
             fraction_ms += (at[i] - '0') * unit;
-        if (i == first)
+        if (i == first || i - first > FRACTION_DIGITS_MAX)
             return false;
     }
     int32_t offset_min;

@@ -44,7 +44,8 @@ int64_t tb_world_now(const struct tb_world_clock *clock, int64_t wall_ms);
 
 /** Parse an RFC 3339 date-time: "2026-02-28T17:30:00+08:00", 't' and 'z' in lower case too. Digits
  * of the fraction beyond milliseconds are dropped. Refused: a leap second (":60" names an instant
- * that ms since 1970 cannot express), a space for the 'T', a missing offset, years outside
+ * that ms since 1970 cannot express), a space for the 'T', a missing offset or one of 16 hours and
+ * more (PostgreSQL's bound; none in use passes 14), more than 9 digits of a fraction, years outside
  * 0001..9999.
  *  @return false when refused; *out_ms is then unchanged */
 bool TB_NODISCARD tb_time_parse(struct tb_str text, int64_t *out_ms);
