@@ -10,6 +10,8 @@
 static void record(struct tb_check *m, enum tb_fault_kind kind, int64_t number, const char *text)
 {
     struct tb_fault fault = {.kind = kind, .number = number, .text = text};
+    if (kind == TB_FAULT_ADDITIONAL_PROPERTIES)
+        fault.known = m->frames[m->depth - 1].node->object;
     for (size_t i = 0; i < m->depth; i++) {
         if (m->frames[i].stage != TB_STAGE_CHOICES)
             fault.path[fault.path_n++] = m->frames[i].at;

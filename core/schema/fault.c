@@ -1,6 +1,7 @@
 /* Keeping faults in the order of the document, and naming their places as RFC 6901 does. */
 #include "schema/fault.h"
 #include "base/json.h"
+#include "base/nearest.h"
 
 static const struct {
     const char *code, *words;
@@ -69,9 +70,25 @@ static const char *tell_place(const struct tb_fault *fault, json_t *value, struc
     return tb_text_end(&pointer).at;
 }
 
-static const char *tell_words(const struct tb_fault *fault, struct tb_arena *arena)
+/* The member that an unknown one may have been meant for. */
+static struct tb_str meant(const struct tb_fault *fault, const char *place)
+{
+    const struct tb_object_rules *rules = fault->known;
+    const char *slash = place == NULL ? NULL : strrchr(place, '/');
+    struct tb_nearest nearest = {.word = slash == NULL ? TB_STR_NONE : tb_str(slash + 1)};
+    for (size_t i = 0; rules != NULL && slash != NULL && i <= rules->mask; i++)
+        if (rules->members[i].name != NULL)
+            tb_nearest_try(&nearest, (struct tb_str){rules->members[i].name, rules->members[i].n});
+    return nearest.name;
+}
+
+static const char *tell_words(const struct tb_fault *fault, const char *place,
+                              struct tb_arena *arena)
 {
     const char *words = phrases[fault->kind].words;
+    struct tb_str name = meant(fault, place);
+    if (name.at != NULL)
+        return tb_arena_format(arena, "%s; did you mean %.*s?", words, (int)name.n, name.at).at;
     size_t n = strcspn(words, "%$");
     if (words[n] == '\0')
         return words;
@@ -92,7 +109,7 @@ size_t tb_faults_tell(const struct tb_faults *faults, json_t *root, struct tb_ar
     for (size_t i = 0; i < faults->kept_n; i++) {
         const struct tb_fault *fault = &faults->kept[i];
         const char *place = tell_place(fault, root, arena);
-        const char *detail = tell_words(fault, arena);
+        const char *detail = tell_words(fault, place, arena);
         out[i] = (struct tb_schema_error){.pointer = place == NULL ? "" : place,
                                           .code = phrases[fault->kind].code,
                                           .detail = detail == NULL ? "" : detail};

@@ -13,8 +13,8 @@
     X(CONST, "const", "must be $")                                                                 \
     X(MIN_LENGTH, "min_length", "must have at least % characters")                                 \
     X(MAX_LENGTH, "max_length", "must have at most % characters")                                  \
-    X(PATTERN, "pattern", "must match $")                                                          \
-    X(FORMAT, "format", "must have the format $")                                                  \
+    X(PATTERN, "pattern", "must be $")                                                             \
+    X(FORMAT, "format", "must be $")                                                               \
     X(MINIMUM, "minimum", "must be at least %")                                                    \
     X(MAXIMUM, "maximum", "must be at most %")                                                     \
     X(EXCLUSIVE_MINIMUM, "exclusive_minimum", "must be greater than %")                            \
@@ -44,6 +44,8 @@ struct tb_fault {
     enum tb_fault_kind kind;
     int64_t number;   /**< for % */
     const char *text; /**< for $; of a missing member its name */
+    const struct tb_object_rules
+        *known; /**< of an unknown member: the members there are, or NULL */
     size_t path_n;
     uint32_t path[TB_SCHEMA_DEPTH]; /**< place of the member or item at each level, from the root */
 };

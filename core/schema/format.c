@@ -183,20 +183,22 @@ static bool check_line(struct tb_str text, const char *argument)
 }
 
 static const struct tb_format formats[] = {
-    {.name = "date-time", .check = check_date_time},
-    {.name = "date", .check = check_date},
-    {.name = "uuid", .check = check_uuid},
-    {.name = "uri", .check = check_uri},
-    {.name = "email", .check = check_email},
+    {.name = "date-time",
+     .check = check_date_time,
+     .words = "an RFC 3339 time such as 2026-02-28T09:30:00Z"},
+    {.name = "date", .check = check_date, .words = "a date that exists, such as 2026-02-28"},
+    {.name = "uuid", .check = check_uuid, .words = "a UUID"},
+    {.name = "uri", .check = check_uri, .words = "an absolute URI"},
+    {.name = "email", .check = check_email, .words = "an e-mail address"},
     {.name = "tb-line",
      .check = check_line,
-     .words = "tb-line: one line without control characters, marks of direction and characters "
-              "that are not drawn"},
+     .words = "one line without control characters, marks of direction and characters that are "
+              "not drawn"},
 };
 
 #define ID_FORMAT "tb-id:"
 
-bool tb_format_find(const char *name, struct tb_format *out)
+bool tb_format_find(struct tb_arena *arena, const char *name, struct tb_format *out)
 {
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         if (strcmp(formats[i].name, name) == 0) {
@@ -211,5 +213,6 @@ bool tb_format_find(const char *name, struct tb_format *out)
     if (n == 0 || n > TB_ID_PREFIX_MAX || prefix[n] != '\0')
         return false;
     *out = (struct tb_format){.name = name, .check = check_id, .argument = prefix};
+    out->words = tb_arena_format(arena, "an id: %s_ and %d characters", prefix, TB_ID_DIGITS).at;
     return true;
 }

@@ -3,6 +3,7 @@
 #ifndef TB_SCHEMA_FORMAT_H
 #define TB_SCHEMA_FORMAT_H
 
+#include "base/arena.h"
 #include <stdbool.h>
 #include <tongbao/types.h>
 
@@ -11,13 +12,14 @@ struct tb_format {
     bool (*check)(struct tb_str text, const char *argument);
     const char *name;
     const char *argument;
-    const char *words; /**< what a fault says; NULL: the name says it */
+    const char *words; /**< what a string must be, for a person: "a date such as 2026-02-28" */
 };
 
 /** Find the format `name`: date-time, date, uuid, uri, email, tb-line for one visible line, or
  *  tb-id:<prefix> for an id of ours.
- *  @param name  borrowed for as long as the format is used
+ *  @param arena  of the words
+ *  @param name   borrowed for as long as the format is used
  *  @return false when there is none */
-bool tb_format_find(const char *name, struct tb_format *out);
+bool tb_format_find(struct tb_arena *arena, const char *name, struct tb_format *out);
 
 #endif

@@ -167,13 +167,19 @@ bool tb_keyword_pattern(struct tb_builder *b, json_t *value)
 {
     if (!json_is_string(value))
         return tb_builder_refuse(b, "must be a regular expression");
-    strings(b)->pattern = regex_make(b, json_string_value(value), json_string_length(value));
-    return strings(b)->pattern != NULL;
+    struct tb_string_rules *rules = strings(b);
+    rules->pattern = regex_make(b, json_string_value(value), json_string_length(value));
+    rules->pattern_words = json_string_value(json_object_get(b->node->source, "description"));
+    if (rules->pattern_words == NULL && rules->pattern != NULL)
+        rules->pattern_words =
+            tb_arena_format(b->arena, "what matches %s", tb_regex_source(rules->pattern)).at;
+    return rules->pattern != NULL;
 }
 
 bool tb_keyword_format(struct tb_builder *b, json_t *value)
 {
-    if (!json_is_string(value) || !tb_format_find(json_string_value(value), &strings(b)->format))
+    if (!json_is_string(value) ||
+        !tb_format_find(b->arena, json_string_value(value), &strings(b)->format))
         return tb_builder_refuse(
             b, "must be date-time, date, uuid, uri, email, tb-line or tb-id:<prefix>");
     return true;

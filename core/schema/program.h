@@ -39,7 +39,8 @@ struct tb_schema_node;
 struct tb_string_rules {
     size_t min, max; /**< code points */
     const struct tb_regex *pattern;
-    struct tb_format format; /**< check NULL: none */
+    const char *pattern_words; /**< the description beside it, or the expression itself */
+    struct tb_format format;   /**< check NULL: none */
 };
 
 struct tb_number_rules {

@@ -45,11 +45,9 @@ enum tb_check_verdict tb_rule_string(struct tb_check *m, const struct tb_string_
     }
     if (rules->pattern != NULL && tb_rule_search(m, rules->pattern, text) == TB_FAULTY &&
         !m->stopped)
-        verdict = tb_check_fault(m, quiet, TB_FAULT_PATTERN, 0, tb_regex_source(rules->pattern));
+        verdict = tb_check_fault(m, quiet, TB_FAULT_PATTERN, 0, rules->pattern_words);
     if (rules->format.check != NULL && !rules->format.check(text, rules->format.argument))
-        verdict = tb_check_fault(m, quiet, TB_FAULT_FORMAT, 0,
-                                 rules->format.words == NULL ? rules->format.name
-                                                             : rules->format.words);
+        verdict = tb_check_fault(m, quiet, TB_FAULT_FORMAT, 0, rules->format.words);
     return verdict;
 }
 

@@ -139,10 +139,16 @@ static void says_the_rule_in_words(void **state)
          "must have at most 64 characters"},
         {"{'enum':['CNY','USD',3]}", "'X'", "must be one of \"CNY\", \"USD\", 3"},
         {"{'const':true}", "false", "must be true"},
-        {"{'pattern':'^[A-Z]{3}$'}", "'x'", "must match ^[A-Z]{3}$"},
-        {"{'format':'tb-id:acc'}", "'x'", "must have the format tb-id:acc"},
+        {"{'pattern':'^[A-Z]{3}$'}", "'x'", "must be what matches ^[A-Z]{3}$"},
+        {"{'description':'three capital letters','pattern':'^[A-Z]{3}$'}", "'x'",
+         "must be three capital letters"},
+        {"{'format':'tb-id:acc'}", "'x'", "must be an id: acc_ and 26 characters"},
         {"{'minimum':-5}", "-6", "must be at least -5"},
         {"{'required':['a']}", "{}", "is missing"},
+        {"{'properties':{'amount':{},'currency':{}},'additionalProperties':false}", "{'curency':1}",
+         "is not a member known here; did you mean currency?"},
+        {"{'properties':{'amount':{}},'additionalProperties':false}", "{'colour':1}",
+         "is not a member known here"},
         {"{'oneOf':[true,true,false]}", "1", "must fit exactly one of the 3 alternatives"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -6,6 +6,22 @@
 
 #include <cmocka.h>
 
+static struct tb_arena *arena; /* of the words */
+
+static int make_arena(void **state)
+{
+    (void)state;
+    arena = tb_arena_new(TB_ARENA_CAP);
+    return 0;
+}
+
+static int free_arena(void **state)
+{
+    (void)state;
+    tb_arena_free(arena);
+    return 0;
+}
+
 struct format_case {
     const char *format, *text;
     bool fits;
@@ -15,8 +31,9 @@ static void check_formats(const struct format_case *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct tb_format format;
-        assert_true(tb_format_find(cases[i].format, &format));
+        assert_true(tb_format_find(arena, cases[i].format, &format));
         assert_string_equal(format.name, cases[i].format);
+        assert_non_null(format.words);
         if (format.check(tb_str(cases[i].text), format.argument) != cases[i].fits)
             fail_msg("%s \"%s\" should %s", cases[i].format, cases[i].text,
                      cases[i].fits ? "fit" : "not fit");
@@ -142,7 +159,7 @@ static void knows_no_other_format(void **state)
                                         "tb-id:",   "tb-id:ACC", "tb-id:a1", "tb-id:ninelette",
                                         "tb-id acc"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        assert_false(tb_format_find(names[i], &format));
+        assert_false(tb_format_find(arena, names[i], &format));
 }
 
 int main(void)
@@ -154,5 +171,5 @@ int main(void)
         cmocka_unit_test(knows_mailboxes),
         cmocka_unit_test(knows_no_other_format),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_arena, free_arena);
 }
