@@ -6,6 +6,9 @@
 
 /* ---- parsing ---- */
 
+/* How jansson begins to describe \uD800 alone, for which it has no number. */
+static const char UNPAIRED[] = "invalid Unicode";
+
 /* jansson's own words name its internals; a client gets these. */
 static const char *reason_of(const json_error_t *error)
 {
@@ -20,11 +23,13 @@ static const char *reason_of(const json_error_t *error)
         return "number out of range";
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        return "NUL in a string";
+        return "\\u0000 in a string";
     case json_error_invalid_utf8:
         return "not UTF-8";
     default:
-        return "not JSON";
+        return strncmp(error->text, UNPAIRED, sizeof UNPAIRED - 1) == 0
+                   ? "half a surrogate pair in a string"
+                   : "not JSON";
     }
 }
 

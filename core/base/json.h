@@ -35,14 +35,16 @@ struct tb_json_error {
     size_t offset;      /**< byte, from 0 */
     uint32_t line;      /**< from 1 */
     uint32_t column;    /**< byte within the line, from 1 */
+    bool beyond;        /**< a number that would be taken, but for its size */
     char pointer[128];  /**< RFC 6901 pointer of the innermost value around it, names as they were
                              written; "" is the whole text, also when the pointer is too long */
 };
 
-/** Check size, depth, number of members, UTF-8, raw control characters and the kind of numbers, in
- * one pass. Grammar is the parser's business.
- *  @return NULL; TB_E_TOO_LARGE (bytes); TB_E_BAD_JSON. *out_error is set on failure; may be NULL
- */
+/** Check size, depth, number of members, encoding, raw control characters and the kind of numbers,
+ * in one pass. Grammar is the parser's business.
+ *  @return NULL; TB_E_TOO_LARGE (bytes); TB_E_BAD_ENCODING (not UTF-8, or something before it);
+ *          TB_E_BAD_NUMBER (a real, an integer beyond int64); TB_E_BAD_JSON. *out_error is set on
+ *          failure; may be NULL */
 tb_err TB_NODISCARD tb_json_check(struct tb_str text, const struct tb_json_limits *limits,
                                   struct tb_json_error *out_error);
 
@@ -50,8 +52,8 @@ tb_err TB_NODISCARD tb_json_check(struct tb_str text, const struct tb_json_limit
  *  @return false when `json` is NULL, and past the arena's cap, where it has ended already */
 bool tb_json_defer(struct tb_arena *arena, json_t *json);
 
-/** Check and parse. Refused besides what tb_json_check refuses: duplicate member names, NUL in
- * strings, integers beyond int64, anything behind the value.
+/** Check and parse. Refused besides what tb_json_check refuses: duplicate member names, NUL and
+ * lone surrogates in strings, anything behind the value.
  *  @param arena  drops the value at its reset; NULL: the caller owns it (json_decref)
  *  @return as tb_json_check; TB_E_INTERNAL when the arena is full */
 tb_err TB_NODISCARD tb_json_parse(struct tb_arena *arena, struct tb_str text,

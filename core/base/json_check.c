@@ -15,12 +15,16 @@ struct frame {
     bool name_next; /**< the next string is a name */
 };
 
+enum { INT64_DIGITS = 19 /* an integer with fewer fits */ };
+
 struct walk {
     struct tb_str text;
     const struct tb_json_limits *limits;
     size_t at;
     uint32_t depth, members;
     const char *fault;
+    tb_err err;  /**< TB_E_BAD_JSON where NULL */
+    bool beyond; /**< the fault is the size of a number */
     struct frame frames[TB_JSON_DEPTH_MAX];
 };
 
@@ -97,6 +101,7 @@ static bool skip_string(struct walk *walk)
         if (c < 0x20 || span == 0) {
             walk->at = i;
             walk->fault = span == 0 ? "not UTF-8" : "control character in a string";
+            walk->err = span == 0 ? TB_E_BAD_ENCODING : NULL;
             return false;
         }
         i += span;
@@ -135,12 +140,16 @@ static bool take_number(struct walk *walk)
         else if ((c < '0' || c > '9') && c != '-' && c != '+')
             break;
     }
-    if (real && !walk->limits->reals) {
-        walk->at = first;
-        walk->fault = "number that is not an integer";
-        return false;
-    }
-    return true;
+    int64_t integer;
+    struct tb_str digits = {walk->text.at + first, walk->at - first};
+    walk->beyond = !real && digits.n >= INT64_DIGITS && !tb_text_to_int(digits, &integer);
+    if ((!real || walk->limits->reals) && !walk->beyond)
+        return true;
+    walk->at = first;
+    walk->err = TB_E_BAD_NUMBER;
+    walk->fault = real ? "number that is not written as an integer"
+                       : "number beyond -9223372036854775808 to 9223372036854775807";
+    return false;
 }
 
 static bool step(struct walk *walk)
@@ -199,7 +208,8 @@ static void describe(const struct walk *walk, const char *reason, size_t offset,
 {
     if (out == NULL)
         return;
-    *out = (struct tb_json_error){.reason = reason, .offset = offset, .line = 1, .column = 1};
+    *out = (struct tb_json_error){
+        .reason = reason, .offset = offset, .line = 1, .column = 1, .beyond = walk->beyond};
     for (size_t i = 0; i < offset && i < walk->text.n; i++) {
         out->line += walk->text.at[i] == '\n';
         out->column = walk->text.at[i] == '\n' ? 1 : out->column + 1;
@@ -217,6 +227,29 @@ void tb_json_describe(struct tb_str text, const char *reason, size_t offset,
     describe(&walk, reason, offset, out);
 }
 
+/* What a text in another encoding, or a compressed one, begins with. JSON in UTF-16 begins with a
+ * character of ASCII, so that one of its first two bytes is 0. */
+static const char *foreign(struct tb_str text)
+{
+    static const struct {
+        const char *magic, *reason;
+    } heads[] = {
+        {"\xef\xbb\xbf", "byte order mark before the text"},
+        {"\xff\xfe", "UTF-16 instead of UTF-8"},
+        {"\xfe\xff", "UTF-16 instead of UTF-8"},
+        {"\x1f\x8b", "gzip instead of text"},
+        {"\x28\xb5\x2f\xfd", "zstd instead of text"},
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        size_t n = strlen(heads[i].magic);
+        if (text.n >= n && memcmp(text.at, heads[i].magic, n) == 0)
+            return heads[i].reason;
+    }
+    if (text.n >= 2 && (text.at[0] == '\0') != (text.at[1] == '\0'))
+        return "UTF-16 instead of UTF-8";
+    return NULL;
+}
+
 tb_err tb_json_check(struct tb_str text, const struct tb_json_limits *limits,
                      struct tb_json_error *out_error)
 {
@@ -226,9 +259,13 @@ tb_err tb_json_check(struct tb_str text, const struct tb_json_limits *limits,
         describe(&walk, "too large", limits->bytes, out_error);
         return TB_E_TOO_LARGE;
     }
-    run(&walk, text.n);
+    walk.fault = foreign(text);
+    if (walk.fault != NULL)
+        walk.err = TB_E_BAD_ENCODING;
+    else
+        run(&walk, text.n);
     if (walk.fault == NULL)
         return NULL;
     describe(&walk, walk.fault, walk.at, out_error);
-    return TB_E_BAD_JSON;
+    return walk.err == NULL ? TB_E_BAD_JSON : walk.err;
 }

@@ -61,7 +61,7 @@ static tb_err refuse(struct tb_exchange *x, tb_err err, const char *cause)
     x->run.caller.cause = cause;
     if (!parts->config->sandbox || !tb_is(err, TB_E_TOKEN_INVALID))
         words = err->title;
-    return tb_fail(&x->run.req, err, "%s", words);
+    return tb_fail_at(&x->run.req, err, "authorization:", "%s", words);
 }
 
 tb_err tb_stage_authenticate(struct tb_exchange *x)
@@ -70,7 +70,8 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
     if (x->match.operation->route->scope == NULL)
         return NULL;
     if (x->in.authorization.at == NULL)
-        return tb_fail(&x->run.req, TB_E_TOKEN_MISSING, "there is no Authorization header");
+        return tb_fail_at(&x->run.req, TB_E_TOKEN_MISSING,
+                          "authorization:", "there is no Authorization header");
     read_token(x);
     int64_t now_s = tb_loop_wall_ms(x->run.loop) / 1000;
     struct tb_grant *grant = NULL;

@@ -8,6 +8,8 @@
 #include "gateway/scripts.h"
 #include "schema/schema.h"
 
+enum { NUMBER_SHOWN = 32 /* bytes */ };
+
 static tb_err check_type(struct tb_exchange *x)
 {
     static const char JSON_TYPE[] = "application/json";
@@ -16,7 +18,8 @@ static tb_err check_type(struct tb_exchange *x)
     if (type.n >= n && strncasecmp(type.at, JSON_TYPE, n) == 0 &&
         (type.n == n || type.at[n] == ';' || type.at[n] == ' '))
         return NULL;
-    return tb_fail(&x->run.req, TB_E_MEDIA_TYPE, "the body must be application/json");
+    return tb_fail_at(&x->run.req, TB_E_MEDIA_TYPE,
+                      "content-type:", "the body must be application/json");
 }
 
 static tb_err check_size(struct tb_exchange *x)
@@ -31,6 +34,38 @@ static tb_err check_size(struct tb_exchange *x)
                    x->in.body.n, cap);
 }
 
+/* A number as it was written, as far as it is shown. */
+static int number_at(struct tb_str body, size_t offset)
+{
+    size_t n = 0;
+    while (n < NUMBER_SHOWN && offset + n < body.n &&
+           strchr("+-.0123456789eE", body.at[offset + n]) != NULL && body.at[offset + n] != '\0')
+        n++;
+    return (int)n;
+}
+
+static bool is_amount(const char *pointer)
+{
+    static const char name[] = "/amount";
+    size_t n = strlen(pointer), name_n = sizeof(name) - 1;
+    return n >= name_n && strcmp(pointer + n - name_n, name) == 0;
+}
+
+/* What is wrong with a body that is no JSON of ours. An amount beyond all integers is one beyond
+ * the allowed, and is refused as such. */
+static tb_err refuse_json(struct tb_exchange *x, tb_err err, const struct tb_json_error *where)
+{
+    struct tb_str body = x->in.body;
+    if (where->beyond && is_amount(where->pointer))
+        err = TB_E_AMOUNT_RANGE;
+    if (where->beyond || tb_is(err, TB_E_BAD_NUMBER))
+        return tb_fail_at(&x->run.req, err, where->pointer, "%.*s: %s, at line %u, column %u",
+                          number_at(body, where->offset), body.at + where->offset, where->reason,
+                          where->line, where->column);
+    return tb_fail_at(&x->run.req, err, where->pointer, "%s at line %u, column %u", where->reason,
+                      where->line, where->column);
+}
+
 tb_err tb_stage_body(struct tb_exchange *x)
 {
     bool takes_body = x->match.operation->body_schema != NULL;
@@ -40,9 +75,13 @@ tb_err tb_stage_body(struct tb_exchange *x)
     if (!takes_body) {
         if (x->in.body.n == 0)
             return NULL;
-        return tb_fail(&x->run.req, TB_E_BAD_REQUEST, "%s takes no body", x->match.operation->key);
+        return tb_fail_at(&x->run.req, TB_E_BAD_REQUEST, "", "%s takes no body",
+                          x->match.operation->key);
     }
     TB_TRY(check_size(x));
+    if (x->in.body.n == 0)
+        return tb_fail_at(&x->run.req, TB_E_BODY_MISSING, "", "%s takes a JSON body and got none",
+                          x->match.operation->key);
     TB_TRY(check_type(x));
     const struct tb_config *config = tb_gateway_parts(x->gateway)->config;
     const struct tb_json_limits limits = {
@@ -52,10 +91,7 @@ tb_err tb_stage_body(struct tb_exchange *x)
     };
     struct tb_json_error where;
     tb_err err = tb_json_parse(x->run.arena, x->in.body, &limits, &x->json, &where);
-    if (err == NULL)
-        return NULL;
-    return tb_fail_at(&x->run.req, err, where.pointer, "%s at line %u, column %u", where.reason,
-                      where.line, where.column);
+    return err == NULL ? NULL : refuse_json(x, err, &where);
 }
 
 static void note_places(struct tb_exchange *x, const struct tb_schema_error *errors, size_t n,

@@ -13,7 +13,7 @@ static tb_err read_proof(struct tb_exchange *x, struct tb_str *out_jkt)
     const struct tb_dpop_want want = {.token = x->token, .nonce = tb_dpop_asks()};
     tb_err err = tb_dpop_check(&x->run.req, &want, out_jkt);
     if (err == NULL && out_jkt->at == NULL)
-        return tb_fail(&x->run.req, TB_E_DPOP_PROOF, "there is no DPoP header");
+        return tb_fail_at(&x->run.req, TB_E_DPOP_PROOF, "dpop:", "there is no DPoP header");
     if (tb_is(err, TB_E_INVALID_DPOP_PROOF))
         return TB_E_DPOP_PROOF;
     return tb_is(err, TB_E_USE_DPOP_NONCE) ? TB_E_DPOP_NONCE : err;
@@ -35,6 +35,8 @@ tb_err tb_stage_constrain(struct tb_exchange *x)
         return NULL;
     x->run.caller.cause = cause;
     if (tb_gateway_parts(x->gateway)->config->sandbox)
-        return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "the access token is %s", cause);
-    return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "%s", TB_E_TOKEN_INVALID->title);
+        return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID,
+                          "authorization:", "the access token is %s", cause);
+    return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID, "authorization:", "%s",
+                      TB_E_TOKEN_INVALID->title);
 }

@@ -8,6 +8,8 @@
 
 enum { MAC_BYTES = 16, CURSOR_MAX = 512, PAGE_DEFAULT = 20 };
 
+#define NOT_OURS "the cursor was not made by this list with these filters"
+
 /* Everything a cursor is bound to: partner, book, route and every filter, in the route's order. */
 static struct tb_str scope_of(struct tb_exchange *x)
 {
@@ -47,33 +49,25 @@ static bool decode(struct tb_arena *arena, struct tb_str text, struct tb_str *ou
     return true;
 }
 
-static tb_err refuse(struct tb_exchange *x)
-{
-    return tb_fail(&x->run.req, TB_E_BAD_CURSOR,
-                   "the cursor was not made by this list with these filters");
-}
-
-/* Split "v1.place.mac" and check the MAC. */
-static tb_err open_cursor(struct tb_exchange *x, struct tb_str cursor, struct tb_str scope,
-                          struct tb_str *out_place)
+/* Split "v1.place.mac" and check the MAC. False when it is not ours, or not for this. */
+static bool open_cursor(struct tb_exchange *x, struct tb_str cursor, struct tb_str scope,
+                        struct tb_str *out_place)
 {
     struct tb_arena *arena = x->run.arena;
     if (cursor.n < 4 || cursor.n > CURSOR_MAX || memcmp(cursor.at, "v1.", 3) != 0)
-        return refuse(x);
+        return false;
     struct tb_str rest = {cursor.at + 3, cursor.n - 3};
     const char *dot = memchr(rest.at, '.', rest.n);
     if (dot == NULL)
-        return refuse(x);
+        return false;
     struct tb_str left = {rest.at, (size_t)(dot - rest.at)};
     struct tb_str right = {dot + 1, rest.n - left.n - 1};
     struct tb_str mac;
     unsigned char want[TB_SHA256_BYTES];
     if (!decode(arena, left, out_place) || !decode(arena, right, &mac))
-        return refuse(x);
+        return false;
     sign(x, scope, *out_place, want);
-    if (!tb_same_secret(mac, TB_BYTES(want, MAC_BYTES)))
-        return refuse(x);
-    return NULL;
+    return tb_same_secret(mac, TB_BYTES(want, MAC_BYTES));
 }
 
 tb_err tb_exchange_page(struct tb_req *req, struct tb_page *out_page)
@@ -91,11 +85,12 @@ tb_err tb_exchange_page(struct tb_req *req, struct tb_page *out_page)
             out_page->limit = out_page->limit * 10 + (limit.at[i] - '0');
     }
     if (after.at != NULL && before.at != NULL)
-        return tb_fail(req, TB_E_BAD_PARAMETER, "send starting_after or ending_before, not both");
-    if (after.at != NULL)
-        return open_cursor(x, after, out_page->scope, &out_page->after);
-    if (before.at != NULL)
-        return open_cursor(x, before, out_page->scope, &out_page->before);
+        return tb_fail_at(req, TB_E_BAD_PARAMETER, "?ending_before",
+                          "send starting_after or ending_before, not both");
+    if (after.at != NULL && !open_cursor(x, after, out_page->scope, &out_page->after))
+        return tb_fail_at(req, TB_E_BAD_CURSOR, "?starting_after", NOT_OURS);
+    if (before.at != NULL && !open_cursor(x, before, out_page->scope, &out_page->before))
+        return tb_fail_at(req, TB_E_BAD_CURSOR, "?ending_before", NOT_OURS);
     return NULL;
 }
 
@@ -117,6 +112,10 @@ tb_err tb_exchange_reply_page(struct tb_req *req, const struct tb_page *page,
                               const struct tb_rows *rows)
 {
     struct tb_exchange *x = tb_exchange_of(req);
+    if (rows->n == 0)
+        return tb_fail_at(req, TB_E_BAD_CURSOR,
+                          page->before.at != NULL ? "?ending_before" : "?starting_after",
+                          "what the cursor stands at is no longer there");
     bool more = tb_str_eq(tb_cell(rows, 0, 1), TB_STR("t"));
     struct tb_text text;
     tb_text_init(&text, x->run.arena);

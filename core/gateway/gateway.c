@@ -189,8 +189,9 @@ tb_err tb_stage_admit(struct tb_exchange *x)
 {
     if (x->gateway->parts.quarantined(x->gateway->parts.owner, x))
         return tb_fail(&x->run.req, TB_E_QUARANTINED, "this request has twice ended a worker");
-    if (x->in.refused > 0)
-        return tb_fail(&x->run.req, TB_E_BAD_REQUEST,
-                       "a header field that must be single was sent more than once");
+    if (x->in.repeated != NULL)
+        return tb_fail_at(&x->run.req, TB_E_BAD_REQUEST,
+                          tb_arena_format(x->run.arena, "%s:", x->in.repeated).at,
+                          "the header field %s is sent more than once", x->in.repeated);
     return NULL;
 }

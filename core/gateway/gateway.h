@@ -8,6 +8,7 @@
 #define TB_GATEWAY_GATEWAY_H
 
 #include "base/config.h"
+#include "base/error_words.h"
 #include "gateway/exchange.h"
 
 struct tb_apps;
@@ -44,6 +45,7 @@ struct tb_gateway_parts {
     struct tb_traces *traces;
     struct tb_hmac *cursor_key;
     tb_err (*error_by_code)(struct tb_str code); /**< NULL when there is no such error */
+    const struct tb_error_words *(*error_words)(const char *code, enum tb_lang lang);
     bool (*quarantined)(void *owner,
                         const struct tb_exchange *x); /**< twice brought a worker down */
     void *owner;

@@ -52,10 +52,10 @@ tb_err tb_exchange_key(struct tb_exchange *x)
     if (!quoted)
         x->key = raw;
     if (!good || x->key.n == 0 || x->key.n > TB_KEY_MAX)
-        return tb_fail(&x->run.req, TB_E_KEY_INVALID,
-                       "Idempotency-Key must be 1 to %d visible ASCII characters, bare or as a "
-                       "quoted string",
-                       TB_KEY_MAX);
+        return tb_fail_at(&x->run.req, TB_E_KEY_INVALID, "idempotency-key:",
+                          "Idempotency-Key must be 1 to %d visible ASCII characters, bare or as a "
+                          "quoted string",
+                          TB_KEY_MAX);
     return NULL;
 }
 
@@ -102,8 +102,9 @@ tb_err tb_stage_idempotency(struct tb_exchange *x)
     if (!wanted)
         return NULL;
     if (x->in.idempotency_key.at == NULL)
-        return tb_fail(&x->run.req, TB_E_KEY_MISSING, "%s needs an Idempotency-Key",
-                       x->match.operation->key);
+        return tb_fail_at(&x->run.req, TB_E_KEY_MISSING,
+                          "idempotency-key:", "%s needs an Idempotency-Key",
+                          x->match.operation->key);
     TB_TRY(tb_exchange_key(x));
     return fingerprint(x);
 }

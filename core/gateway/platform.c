@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "gateway/gateway.h"
 #include "gateway/limit.h"
+#include "gateway/problem_page.h"
 #include "gateway/trace_ring.h"
 #include "http/guard_metrics.h"
 #include "http/network.h"
@@ -76,21 +77,6 @@ static tb_err metrics(struct tb_req *req)
     write_limiter(&text, tb_gateway_parts(x->gateway)->limiter);
     tb_guard_metrics_write(&text, tb_gateway_parts(x->gateway)->guard);
     return tb_exchange_reply(x, 200, TB_STR("text/plain; version=0.0.4"), tb_text_end(&text));
-}
-
-/* GET /problems/{code}: what the `type` of a problem leads to */
-static tb_err get_problem(struct tb_req *req)
-{
-    struct tb_exchange *x = tb_exchange_of(req);
-    struct tb_str code = tb_path(req, "code");
-    tb_err err = tb_gateway_parts(x->gateway)->error_by_code(code);
-    if (err == NULL)
-        return tb_fail(req, TB_E_NOT_FOUND, "there is no problem of this name");
-    return tb_reply_json(req, 200,
-                         json_pack("{s:s, s:s, s:i, s:s, s:b, s:s}", "object", "problem_type",
-                                   "code", err->code, "status", (int)err->status, "title",
-                                   err->title, "retryable", (int)err->retryable, "remedy",
-                                   err->remedy));
 }
 
 /* ---- decision traces ---- */
@@ -216,7 +202,8 @@ static const struct tb_route platform_routes[] = {
     {.method = "GET",
      .path = "/problems/{code}",
      .level = TB_A1,
-     .handler = get_problem,
+     .query = tb_problem_page_query,
+     .handler = tb_problem_page,
      .summary = "What a problem means and what to do about it."},
 };
 

@@ -1,11 +1,16 @@
-/* Stage "query": the parameters behind the "?" are those the route declares, each of its type. An
- * unknown one is refused rather than ignored: a misspelt filter must not widen a list. Routes with
+/* Stage "query": the parameters of the path and those behind the "?" are of the type the route
+ * declares. An unknown one is refused rather than ignored: a misspelt filter must not widen a list.
+ * A time reaches the handler in one form, so that no database reads another into it. Routes with
  * TB_R_RAW read theirs themselves, by the rules of another standard. */
 #include "base/id.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "base/time.h"
 #include "gateway/gateway.h"
 #include "oauth/form.h"
+#include <stdio.h>
+
+enum { VALUE_SHOWN = 40 /* bytes */ };
 
 static const struct tb_query_param PAGE_PARAMS[] = {
     {"limit", TB_Q_INT, 1, 0, NULL,
@@ -38,6 +43,25 @@ static const struct tb_query_param *declared(const struct tb_route *route, struc
     return NULL;
 }
 
+/* An unknown name, and the one that may have been meant. */
+static tb_err refuse_unknown(struct tb_exchange *x, struct tb_str name)
+{
+    const struct tb_route *route = x->match.operation->route;
+    struct tb_nearest nearest = {.word = name};
+    for (const struct tb_query_param *p = route->query; p != NULL && p->name != NULL; p++)
+        tb_nearest_try(&nearest, tb_str(p->name));
+    if ((route->flags & TB_R_PAGE) != 0)
+        for (const struct tb_query_param *p = PAGE_PARAMS; p->name != NULL; p++)
+            tb_nearest_try(&nearest, tb_str(p->name));
+    if (nearest.name.at == NULL)
+        return refuse(x, name, "is not a parameter of this operation");
+    return refuse(x, name,
+                  tb_arena_format(x->run.arena,
+                                  "is not a parameter of this operation; did you mean %.*s?",
+                                  (int)nearest.name.n, nearest.name.at)
+                      .at);
+}
+
 static bool one_of(struct tb_str value, const char *values)
 {
     for (const char *at = values; *at != '\0';) {
@@ -55,10 +79,20 @@ static int64_t largest(struct tb_exchange *x, const struct tb_query_param *param
     return param == PAGE_PARAMS ? tb_gateway_parts(x->gateway)->config->limits_page : param->max;
 }
 
-/* NULL when the value fits the declaration, otherwise what it must be. */
-static const char *wrong(struct tb_exchange *x, const struct tb_query_param *param,
-                         struct tb_str value)
+/* The time `ms` in the form of the answers. */
+static struct tb_str canonical(struct tb_exchange *x, int64_t ms)
 {
+    char text[TB_TIME_CHARS + 1];
+    tb_time_format(ms, text);
+    return (struct tb_str){tb_arena_text(x->run.arena, text, TB_TIME_CHARS), TB_TIME_CHARS};
+}
+
+/* NULL when the value fits the declaration, otherwise what it must be. A time is made canonical. */
+static const char *wrong(struct tb_exchange *x, const struct tb_query_param *param,
+                         struct tb_str *inout_value)
+{
+    struct tb_str value = *inout_value;
+    struct tb_date date;
     int64_t number;
     switch (param->kind) {
     case TB_Q_INT:
@@ -68,7 +102,12 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
                                (long long)param->min, (long long)largest(x, param))
             .at;
     case TB_Q_TIME:
-        return tb_time_parse(value, &number) ? NULL : "must be an RFC 3339 time";
+        if (!tb_time_parse(value, &number))
+            return "must be an RFC 3339 time such as 2026-02-28T09:30:00Z";
+        *inout_value = canonical(x, number);
+        return inout_value->at == NULL ? "needs too much memory" : NULL;
+    case TB_Q_DATE:
+        return tb_date_parse(value, &date) ? NULL : "must be a date that exists, as 2026-02-28";
     case TB_Q_ENUM:
         if (one_of(value, param->values))
             return NULL;
@@ -76,7 +115,8 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     case TB_Q_ID:
         if (tb_id_check(value, param->values))
             return NULL;
-        return tb_arena_format(x->run.arena, "must be an id that begins with %s_", param->values)
+        return tb_arena_format(x->run.arena, "must be an id: %s_ and %d characters", param->values,
+                               TB_ID_DIGITS)
             .at;
     case TB_Q_TEXT:
         if (value.n >= (size_t)param->min && value.n <= (size_t)param->max)
@@ -99,14 +139,14 @@ static tb_err take(struct tb_exchange *x, struct tb_str pair)
     if (!tb_form_decode(&x->run.req, raw_name, &name) ||
         !tb_form_decode(&x->run.req, raw_value, &value))
         return tb_fail(&x->run.req, TB_E_BAD_PARAMETER,
-                       "the query is not valid percent-encoded UTF-8");
+                       "the query is not percent-encoded UTF-8 without NUL");
     const struct tb_query_param *param = declared(x->match.operation->route, name);
     if (param == NULL)
-        return refuse(x, name, "is not a parameter of this operation");
+        return refuse_unknown(x, name);
     for (size_t i = 0; i < x->query_n; i++)
         if (tb_str_eq(x->query[i].name, name))
             return refuse(x, name, "is given twice");
-    const char *why = wrong(x, param, value);
+    const char *why = wrong(x, param, &value);
     if (why != NULL)
         return refuse(x, name, why);
     if (x->query_n == TB_QUERY_MAX)
@@ -116,9 +156,31 @@ static tb_err take(struct tb_exchange *x, struct tb_str pair)
     return NULL;
 }
 
+/* A parameter of the path that is no id of its type names nothing: 404, as for an id unknown. */
+static tb_err check_path(struct tb_exchange *x)
+{
+    char what[TB_ROUTE_KEY_BYTES], where[TB_ROUTE_KEY_BYTES];
+    if (x->match.wrong == NULL)
+        return NULL;
+    struct tb_str value = tb_path(&x->run.req, x->match.wrong);
+    size_t n = value.n < VALUE_SHOWN ? value.n : VALUE_SHOWN;
+    while (n < value.n && n > 0 && ((unsigned char)value.at[n] & 0xc0) == 0x80)
+        n--;
+    snprintf(where, sizeof(where), "?%s", x->match.wrong);
+    snprintf(what, sizeof(what), "%s", x->match.wrong);
+    for (char *c = what; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' '; /* payment_id: a payment id */
+    return tb_fail_at(&x->run.req, TB_E_NOT_FOUND, where,
+                      "%.*s%s is not %s %s: %s_ and %d characters", (int)n, value.at,
+                      n < value.n ? "..." : "", strchr("aeiou", what[0]) != NULL ? "an" : "a", what,
+                      x->match.wrong_prefix, TB_ID_DIGITS);
+}
+
 tb_err tb_stage_query(struct tb_exchange *x)
 {
     struct tb_str rest = x->in.raw_query;
+    TB_TRY(check_path(x));
     if ((x->match.flags & TB_R_RAW) != 0)
         return NULL;
     while (rest.n > 0) {

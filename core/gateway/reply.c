@@ -83,16 +83,32 @@ static uint32_t shape_of(const struct tb_exchange *x)
     return tb_router_find(router, x->in.method, x->in.path, &match) ? match.flags : 0;
 }
 
+/* In the language the client prefers of those there are; clients that name none are programs, whose
+ * authors read English. */
+static enum tb_lang lang_of(const struct tb_exchange *x)
+{
+    enum tb_lang lang = TB_LANG_EN;
+    return tb_lang_choose(tb_http_header(&x->in, TB_STR("accept-language")), &lang) ? lang
+                                                                                    : TB_LANG_EN;
+}
+
 static struct tb_str problem_document(struct tb_exchange *x, tb_err err)
 {
     struct tb_text text;
+    const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
+    const struct tb_error_words *words = parts->error_words(err->code, lang_of(x));
+    tb_exchange_header(x, TB_STR("content-language"),
+                       tb_lang_tag(words == NULL ? TB_LANG_EN : TB_LANG_ZH));
+    tb_exchange_header(x, TB_STR("vary"), TB_STR("accept-language"));
     struct tb_problem_of of = {
         .err = err,
+        .words = words,
+        .owner = x->grant != NULL && x->grant->env == TB_ENV_SANDBOX,
         .problem = &x->run.problem,
         .request_id = {x->request_id, TB_UUID_CHARS},
         .trace = {x->trace_id, TB_UUID_CHARS},
         .type = registered_type(err),
-        .base = tb_str(tb_gateway_parts(x->gateway)->config->problem_base),
+        .base = tb_str(parts->config->problem_base),
     };
     tb_text_init(&text, x->run.arena);
     tb_problem_write(&text, &of);

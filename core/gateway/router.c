@@ -174,18 +174,26 @@ static bool takes(const struct node *node, struct tb_str segment)
     return segment.n > 0;
 }
 
+/* The child that takes the segment; else the first that would if it were an id, noted as wrong. */
 static const struct node *step(const struct node *node, struct tb_str segment,
                                struct tb_match *match)
 {
-    for (const struct node *child = node->child; child != NULL; child = child->sibling) {
-        if (!takes(child, segment))
-            continue;
-        if (child->is_param)
-            match->params[match->params_n++] = (struct tb_path_param){.name = child->text,
-                                                                      .value = segment};
-        return child;
+    const struct node *found = NULL;
+    bool fits = false;
+    for (const struct node *child = node->child; child != NULL && !fits; child = child->sibling) {
+        fits = takes(child, segment);
+        if (fits || (found == NULL && child->is_param && segment.n > 0))
+            found = child;
     }
-    return NULL;
+    if (found == NULL || !found->is_param)
+        return found;
+    if (!fits && match->wrong == NULL) {
+        match->wrong = found->text;
+        match->wrong_prefix = found->prefix;
+    }
+    match->params[match->params_n++] = (struct tb_path_param){.name = found->text,
+                                                              .value = segment};
+    return found;
 }
 
 bool tb_router_find(const struct tb_router *router, struct tb_str method, struct tb_str path,
@@ -195,6 +203,7 @@ bool tb_router_find(const struct tb_router *router, struct tb_str method, struct
     const char *at = path.at, *end = path.at + path.n;
     out_match->params_n = 0;
     out_match->operation = NULL;
+    out_match->wrong = NULL;
     if (path.n < 2 || *at != '/')
         return false;
     if (tb_str_eq(method, TB_STR("HEAD")))

@@ -35,7 +35,9 @@ struct tb_match {
     const struct tb_operation *operation; /**< NULL: the path is known, the method is not */
     struct tb_path_param params[TB_ROUTE_PARAMS_MAX]; /**< values point into the path looked up */
     size_t params_n;
-    const char *allow; /**< methods of the path, "GET, POST" */
+    const char *wrong;        /**< a parameter whose value is no id of its type; NULL: none is */
+    const char *wrong_prefix; /**< what that type's ids begin with */
+    const char *allow;        /**< methods of the path, "GET, POST" */
     uint32_t flags; /**< of the operation; of all the path's together when the method is unknown */
 };
 
@@ -47,7 +49,8 @@ void tb_router_free(struct tb_router *router);
  * bad template, too many parameters */
 const char *tb_router_add(struct tb_router *router, struct tb_operation *operation);
 
-/** Find the operation for a method and a path.
+/** Find the operation for a method and a path. A path with a parameter that is not of its type is
+ *  known, too, and out_match->wrong names the parameter: who asked is to learn that this is no id.
  *  @return true when the path is known; then *out_match is filled */
 bool tb_router_find(const struct tb_router *router, struct tb_str method, struct tb_str path,
                     struct tb_match *out_match);

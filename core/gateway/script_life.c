@@ -345,9 +345,21 @@ static const struct tb_error *const errors[] = {
     TB_E_NOTHING_BEFORE, TB_E_TABLE_QUOTA,     TB_E_ENTRY_TOO_LARGE,
 };
 
+static const struct tb_error_words words[] = {
+    {"script_invalid", "zh", "提交的文本不是脚本。",
+     "`detail` 指出行号；可用 `tongbao script test` 在本机试运行。"},
+    {"unknown_version", "zh", "脚本没有这个版本。", "请列出其版本。"},
+    {"review_by_author", "zh", "版本须由作者以外的人审核。",
+     "请用您的另一个应用审核，或请银行审核。"},
+    {"not_reviewed", "zh", "该版本没有通过审核。", "请提交审核；如被拒绝，请提交新的版本。"},
+    {"nothing_before", "zh", "没有可以返回的版本。", "请启用应当运行的版本，或停止脚本。"},
+    {"table_quota_exceeded", "zh", "数据表已满。", "最多 20 个表，合计 10,000 条；请删除一部分。"},
+    {"entry_too_large", "zh", "值过大。", "一个值作为 JSON 最多 4096 字节；请分存于多个键。"},
+};
+
 const struct tb_plugin tb_scripts_product = {
     TB_PLUGIN_HEAD,           .name = "scripts",
     .version = "1.0.0",       .title = "Partners' scripts",
     TB_TABLE(routes, routes), TB_TABLE(states, lives),
-    TB_TABLE(errors, errors),
+    TB_TABLE(errors, errors), TB_TABLE(words, words),
 };

@@ -44,9 +44,10 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     if (x->grant->cert.at == NULL && x->grant->dpop.at == NULL && !app.plain_tokens) {
         x->run.caller.cause = "bound to nobody, which the app's own setting does not allow";
         if (parts->config->sandbox)
-            return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "the access token is %s",
-                           x->run.caller.cause);
-        return tb_fail(&x->run.req, TB_E_TOKEN_INVALID, "%s", TB_E_TOKEN_INVALID->title);
+            return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID,
+                              "authorization:", "the access token is %s", x->run.caller.cause);
+        return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID, "authorization:", "%s",
+                          TB_E_TOKEN_INVALID->title);
     }
     if (!app.active)
         return tb_fail(&x->run.req, TB_E_STOPPED, "the app or its partner is suspended");

@@ -18,9 +18,8 @@ static void add_place(struct tb_text *out, const struct tb_place *place)
         struct tb_str lead;
         const char *value;
     } members[] = {
-        {TB_STR(",\"pointer\":"), place->pointer},
-        {TB_STR(",\"parameter\":"), place->parameter},
-        {TB_STR(",\"code\":"), place->code},
+        {TB_STR(",\"pointer\":"), place->pointer}, {TB_STR(",\"parameter\":"), place->parameter},
+        {TB_STR(",\"header\":"), place->header},   {TB_STR(",\"code\":"), place->code},
         {TB_STR(",\"detail\":"), place->detail},
     };
     bool first = true;
@@ -86,10 +85,12 @@ void tb_problem_write(struct tb_text *out, const struct tb_problem_of *of)
         member_joined(out, TB_STR("{\"type\":"), of->base, code);
     else
         tb_text_add(out, TB_STR("{\"type\":\"about:blank\""));
-    member(out, TB_STR(",\"title\":"), tb_str(of->err->title));
+    const struct tb_error_words *words = of->words;
+    member(out, TB_STR(",\"title\":"), tb_str(words == NULL ? of->err->title : words->title));
     tb_text_add(out, TB_STR(",\"status\":"));
     tb_text_add_int(out, of->err->status);
     member(out, TB_STR(",\"detail\":"), problem->detail);
+    member(out, TB_STR(",\"remedy\":"), tb_str(words == NULL ? of->err->remedy : words->remedy));
     if (of->request_id.at != NULL)
         member_joined(out, TB_STR(",\"instance\":"), TB_STR("urn:uuid:"), of->request_id);
     member(out, TB_STR(",\"code\":"), code);
@@ -104,6 +105,11 @@ void tb_problem_write(struct tb_text *out, const struct tb_problem_of *of)
     if (problem->retry_after_s > 0) {
         tb_text_add(out, TB_STR(",\"retry_after\":"));
         tb_text_add_int(out, problem->retry_after_s);
+    }
+    if (of->owner && problem->cause.at != NULL) {
+        member(out, TB_STR(",\"cause\":{\"sqlstate\":"), problem->sqlstate);
+        member(out, TB_STR(",\"message\":"), problem->cause);
+        tb_text_add_char(out, '}');
     }
     add_members(out, problem->extra);
     member(out, TB_STR(",\"trace\":"), of->trace);

@@ -145,20 +145,26 @@ static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const ch
     tb_traceparent_make(room->traceparent, sent(req, "traceparent"), room->request_id);
     struct tb_problem problem = {.detail = tb_str(why),
                                  .retry_after_s = err->status == 503 ? 1 : 0};
+    enum tb_lang lang = TB_LANG_EN;
+    if (!tb_lang_choose(sent(req, "accept-language"), &lang))
+        lang = TB_LANG_EN;
     struct tb_problem_of of = {.err = err,
+                               .words = tb_error_words(err->code, lang),
                                .problem = &problem,
                                .base = server->problem_base,
                                .request_id = tb_str(room->request_id)};
     struct tb_text text;
     tb_text_init_fixed(&text, room->problem, PROBLEM_BYTES);
     tb_problem_write(&text, &of);
-    struct tb_header headers[6] = {
+    struct tb_header headers[8] = {
         {TB_STR("content-type"), TB_PROBLEM_TYPE},
         {TB_STR("cache-control"), TB_STR("no-store")},
         {TB_STR("x-request-id"), of.request_id},
         {TB_STR("traceparent"), tb_str(room->traceparent)},
+        {TB_STR("content-language"), tb_lang_tag(lang)},
+        {TB_STR("vary"), TB_STR("accept-language")},
     };
-    size_t headers_n = 4;
+    size_t headers_n = 6;
     if (tb_interaction_id_fits(interaction_id))
         headers[headers_n++] = (struct tb_header){TB_STR("x-fapi-interaction-id"), interaction_id};
     if (err->status == 503)
@@ -203,13 +209,14 @@ static struct tb_str authority_of(struct tb_server *server, struct connection *c
     return TB_STR_NONE;
 }
 
-/* Remember a field that must be single. The first one counts; `refused` tells of the others. */
-static void take_single(struct tb_incoming *in, struct tb_str *field, struct tb_str value)
+/* Remember a field that must be single. The first one counts; `repeated` tells of the others. */
+static void take_single(struct tb_incoming *in, struct tb_str *field, const char *name,
+                        struct tb_str value)
 {
     if (field->at == NULL)
         *field = value;
-    else if (in->refused < UINT8_MAX)
-        in->refused++;
+    else
+        in->repeated = name;
 }
 
 /* Note the fields the gateway looks at in every request. */
@@ -223,21 +230,21 @@ static void take_usual(struct tb_incoming *in, const struct tb_header *header)
         break;
     case sizeof "content-type" - 1: /* and x-request-id */
         if (memcmp(name.at, "content-type", name.n) == 0)
-            take_single(in, &in->content_type, value);
+            take_single(in, &in->content_type, "content-type", value);
         else if (in->request_id.at == NULL && memcmp(name.at, "x-request-id", name.n) == 0)
             in->request_id = value;
         break;
     case sizeof "authorization" - 1:
         if (memcmp(name.at, "authorization", name.n) == 0)
-            take_single(in, &in->authorization, value);
+            take_single(in, &in->authorization, "authorization", value);
         break;
     case sizeof "idempotency-key" - 1:
         if (memcmp(name.at, "idempotency-key", name.n) == 0)
-            take_single(in, &in->idempotency_key, value);
+            take_single(in, &in->idempotency_key, "idempotency-key", value);
         break;
     case sizeof "x-idempotency-key" - 1:
         if (memcmp(name.at, "x-idempotency-key", name.n) == 0)
-            take_single(in, &in->idempotency_key, value);
+            take_single(in, &in->idempotency_key, "idempotency-key", value);
         break;
     case sizeof "x-fapi-interaction-id" - 1:
         if (in->interaction_id.at == NULL && memcmp(name.at, "x-fapi-interaction-id", name.n) == 0)

@@ -49,10 +49,10 @@ struct tb_incoming {
     bool client_verified;                 /**< it chains to the configured CA */
     char peer[48];                        /**< numeric address, no port */
     uint16_t http_version;                /**< 0x100, 0x101, 0x200 */
-    uint8_t refused; /**< how many fields came again although they must be single: authorization,
-                          content-type, idempotency-key (both names count as one) */
-    void *link;      /**< the server's side; NULL once gone */
-    void *work;      /**< the guard's count of backend work; NULL once done */
+    const char *repeated; /**< a field that came again although it must be single: authorization,
+                               content-type, idempotency-key (both names count as one); constant */
+    void *link;           /**< the server's side; NULL once gone */
+    void *work;           /**< the guard's count of backend work; NULL once done */
 };
 
 /** The owner's side. All are called on the loop, outside any fiber. */

@@ -26,6 +26,11 @@ tb_err tb_parts_error(struct tb_str code)
     return tb_registry_error(the_registry, code);
 }
 
+const struct tb_error_words *tb_parts_words(const char *code, enum tb_lang lang)
+{
+    return tb_registry_words(the_registry, code, lang);
+}
+
 void tb_parts_address(const struct tb_config *config, int64_t port, char out[TB_ADDRESS_ROOM])
 {
     bool v6 = strchr(config->listen_host, ':') != NULL;

@@ -31,6 +31,9 @@ struct tb_store *tb_parts_store(struct tb_loop *loop, const struct tb_config *co
  * products of the registry that tb_parts_store was given. */
 tb_err tb_parts_error(struct tb_str code);
 
+/** The words of an error of the core or of a product in a language; NULL for English. */
+const struct tb_error_words *tb_parts_words(const char *code, enum tb_lang lang);
+
 /** All sets of migrations in the order they apply. Returns their number, at most TB_SETS_MAX. */
 size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migration_set *out);
 

@@ -247,6 +247,7 @@ static void make_gateway(struct worker *w)
         .traces = w->traces,
         .cursor_key = w->cursor_key,
         .error_by_code = tb_parts_error,
+        .error_words = tb_parts_words,
         .quarantined = quarantined,
         .owner = w,
     };

@@ -10,9 +10,8 @@
 #ifndef TB_OAUTH_HTML_H
 #define TB_OAUTH_HTML_H
 
+#include "base/lang.h"
 #include "base/text.h"
-
-enum tb_lang { TB_LANG_ZH, TB_LANG_EN, TB_LANGS };
 
 enum tb_word {
 #define TB_WORD(name, zh, en) TB_W_##name,
@@ -48,13 +47,5 @@ struct tb_str tb_word_in(enum tb_lang lang, enum tb_word word);
 
 /** A sentence with its one `$` replaced by a value (not escaped yet): in the arena. */
 struct tb_str tb_word_with(const struct tb_html *html, enum tb_word word, struct tb_str value);
-
-/** The BCP 47 tag of the language: "zh-CN", "en". */
-struct tb_str tb_lang_tag(enum tb_lang lang);
-
-/** The first language of the list that we have: `tags` are separated by blanks (ui_locales) or
- *  commas (Accept-Language, whose weights count).
- *  @return false when we have none of them */
-bool tb_lang_choose(struct tb_str tags, enum tb_lang *out_lang);
 
 #endif

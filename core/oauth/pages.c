@@ -88,9 +88,13 @@ static const struct tb_route routes[] = {
 };
 
 static const struct tb_error *const errors[] = {TB_E_FORM_FOREIGN};
+static const struct tb_error_words words[] = {
+    {"form_not_accepted", "zh", "提交来自其他网站，或页面已失效。", "请返回重新开始。"},
+};
 
 const struct tb_plugin tb_oauth_pages_product = {
     TB_PLUGIN_HEAD,           .name = "oauth-pages",
     .version = "1.0.0",       .title = "Pages of the authorization server",
     TB_TABLE(routes, routes), TB_TABLE(errors, errors),
+    TB_TABLE(words, words),
 };

@@ -73,9 +73,16 @@ static const struct tb_error *const errors[] = {
 #include "oauth/oauth_errors.def"
 #undef TB_OAUTH_ERROR
 };
+static const struct tb_error_words words[] = {
+#define TB_OAUTH_ERROR_ZH(code_, title_, remedy_)                                                  \
+    {.code = (code_), .lang = "zh", .title = (title_), .remedy = (remedy_)},
+#include "oauth/oauth_errors_zh.def"
+#undef TB_OAUTH_ERROR_ZH
+};
 
 const struct tb_plugin tb_oauth_product = {
     TB_PLUGIN_HEAD,           .name = "oauth",
     .version = "1.0.0",       .title = "Authorization server",
     TB_TABLE(routes, routes), TB_TABLE(errors, errors),
+    TB_TABLE(words, words),
 };

@@ -88,7 +88,7 @@ static const char *check_query(const struct check *c, const struct tb_route *rou
 {
     for (const struct tb_query_param *q = route->query; q != NULL && q->name != NULL; q++) {
         bool needs_values = q->kind == TB_Q_ENUM || q->kind == TB_Q_ID;
-        if (q->kind > TB_Q_ID || (needs_values && (q->values == NULL || q->values[0] == '\0')))
+        if (q->kind > TB_Q_DATE || (needs_values && (q->values == NULL || q->values[0] == '\0')))
             return refuse(c, "%s: query parameter %s of %s lacks its values", c->plugin->name,
                           q->name, route->path);
         if (q->kind == TB_Q_TEXT && (q->max <= 0 || q->min > q->max))

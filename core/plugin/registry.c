@@ -12,7 +12,7 @@
 enum { WHY_BYTES = 640 };
 
 /* What version 1.0 of the struct had: a plugin with less was built against something else. */
-#define PLUGIN_SIZE_1_0 sizeof(struct tb_plugin)
+#define PLUGIN_SIZE_1_0 offsetof(struct tb_plugin, words)
 #define ROUTE_SIZE_1_0  offsetof(struct tb_route, consent)
 
 struct tb_registry {
@@ -146,6 +146,17 @@ tb_err tb_registry_error(const struct tb_registry *registry, struct tb_str code)
         err = find_error(registry->products[i].plugin->errors,
                          registry->products[i].plugin->errors_n, code);
     return err;
+}
+
+const struct tb_error_words *tb_registry_words(const struct tb_registry *registry, const char *code,
+                                               enum tb_lang lang)
+{
+    const struct tb_error_words *found = tb_error_words(code, lang);
+    for (size_t i = 0; found == NULL && i < registry->products_n; i++) {
+        const struct tb_plugin *plugin = registry->products[i].plugin;
+        found = tb_error_words_find(plugin->words, plugin->words_n, code, lang);
+    }
+    return found;
 }
 
 static bool check_unique(struct tb_registry *registry, const struct tb_plugin *plugin,

@@ -12,6 +12,7 @@
 #define TB_PLUGIN_REGISTRY_H
 
 #include "base/config.h"
+#include "base/error_words.h"
 #include "gateway/router.h"
 #include <tongbao/plugin.h>
 
@@ -57,6 +58,11 @@ struct tb_operation *const *tb_registry_operations(const struct tb_registry *reg
 
 /** The error with this code, of the core or of any product; NULL when there is none. */
 tb_err tb_registry_error(const struct tb_registry *registry, struct tb_str code);
+
+/** Title and remedy of an error of the core or of a product; NULL for English, and where the
+ * product has none in this language. */
+const struct tb_error_words *tb_registry_words(const struct tb_registry *registry, const char *code,
+                                               enum tb_lang lang);
 
 /** What is wrong with the tables of a plugin, NULL when nothing is. `why` gives the sentence room.
  *  `builtin` frees it from the rules about paths and scopes. */

@@ -13,19 +13,23 @@ void *tb_run_alloc(struct tb_req *req, size_t n)
     return tb_arena_alloc(tb_run_of(req)->arena, n);
 }
 
-static void add_place(struct tb_run *run, tb_err err, const char *pointer, struct tb_str detail)
+/* Of the body unless it says otherwise: "?name" is a parameter, "name:" a header field. */
+static void add_place(struct tb_run *run, tb_err err, const char *where, struct tb_str detail)
 {
     struct tb_problem *problem = &run->problem;
+    size_t n = strlen(where);
     problem->places_total++;
     if (problem->places_n == TB_RUN_ERRORS)
         return;
     struct tb_place *place = &problem->places[problem->places_n];
-    *place = (struct tb_place){
-        .pointer = tb_arena_text(run->arena, pointer, strlen(pointer)),
-        .code = err->code,
-        .detail = detail.at,
-    };
-    if (place->pointer != NULL)
+    *place = (struct tb_place){.code = err->code, .detail = detail.at};
+    if (n > 0 && where[0] == '?')
+        place->parameter = tb_arena_text(run->arena, where + 1, n - 1);
+    else if (n > 0 && where[0] != '/' && where[n - 1] == ':')
+        place->header = tb_arena_text(run->arena, where, n - 1);
+    else
+        place->pointer = tb_arena_text(run->arena, where, n);
+    if (place->pointer != NULL || place->parameter != NULL || place->header != NULL)
         problem->places_n++;
 }
 

@@ -14,8 +14,9 @@ enum { TB_RUN_ERRORS = 16 }; /**< most places a problem lists */
 
 /** One place in the request that is wrong. */
 struct tb_place {
-    const char *pointer; /**< RFC 6901, "" is the whole body */
-    const char *parameter;
+    const char *pointer;   /**< RFC 6901, "" is the whole body */
+    const char *parameter; /**< of the query or the path */
+    const char *header;    /**< a field's name in lower case */
     const char *code;
     const char *detail;
 };
@@ -28,6 +29,8 @@ struct tb_problem {
     struct tb_str link;    /**< path of a related resource for a Link header, or absent */
     int64_t retry_after_s; /**< 0: none */
     const char *decline_code;
+    struct tb_str sqlstate, cause; /**< what PostgreSQL said of a statement it failed, or absent:
+                                        for who owns the world, in a sandbox */
     struct tb_str extra; /**< JSON object with members to add to the document, or absent */
     bool replayed;       /**< this is what the same key was refused with before */
 };
@@ -68,7 +71,8 @@ extern const struct tb_host tb_run_host;
 /** From the run's arena. */
 void *tb_run_alloc(struct tb_req *req, size_t n);
 
-/** Record the problem: the first detail stays, each `pointer` adds a place.
+/** Record the problem: the first detail stays, each `pointer` adds a place (tb_fail_at has its
+ * forms).
  *  @return `err`; TB_E_INTERNAL when the arena is used up, for then nothing said of the request can
  *  be trusted to be whole */
 tb_err tb_run_fail(struct tb_req *req, tb_err err, const char *pointer, const char *format,

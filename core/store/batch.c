@@ -133,6 +133,8 @@ static void fail_alone(struct tb_batch *batch)
         tb_log_with(TB_LOG_ERROR, "call_raised", TB_F_CSTR("function", batch->function->name),
                     TB_F_INT("book", batch->book), TB_F_CSTR("sqlstate", op->sqlstate),
                     TB_F_CSTR("message", op->message));
+        if (batch->calls[0]->req != NULL)
+            tb_op_note(batch->calls[0]->req, op);
     }
     fail_batch(batch, err);
 }

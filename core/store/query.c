@@ -98,6 +98,16 @@ tb_err tb_store_unavailable(struct tb_req *req, tb_err err)
     return err;
 }
 
+void tb_op_note(struct tb_req *req, const struct tb_op *op)
+{
+    struct tb_run *run = tb_run_of(req);
+    run->problem.sqlstate = tb_arena_format(run->arena, "%s", op->sqlstate);
+    size_t n = strlen(op->message); /* the room it came in may have cut a character */
+    while (n > 0 && !tb_utf8_valid((struct tb_str){op->message, n}))
+        n--;
+    run->problem.cause = (struct tb_str){tb_arena_text(run->arena, op->message, n), n};
+}
+
 static tb_err raised(struct tb_req *req, const struct tb_op *op)
 {
     const char *state = op->sqlstate;
@@ -108,6 +118,7 @@ static tb_err raised(struct tb_req *req, const struct tb_op *op)
     tb_log_with(TB_LOG_ERROR, "statement_failed", TB_F_CSTR("run", tb_run_of(req)->label),
                 TB_F_CSTR("sqlstate", state), TB_F_CSTR("message", op->message),
                 TB_F_TEXT("statement", ((struct tb_str){op->sql, strnlen(op->sql, 120)})));
+    tb_op_note(req, op);
     return TB_E_INTERNAL;
 }
 

@@ -216,6 +216,9 @@ tb_err TB_NODISCARD tb_rows_copy(struct tb_req *req, const struct pg_result *res
 /** Say why a read or a statement of a transaction gave nothing. */
 tb_err tb_op_failure(struct tb_req *req, const struct tb_op *op);
 
+/** Keep what the server said of a statement it failed, for the request's problem. */
+void tb_op_note(struct tb_req *req, const struct tb_op *op);
+
 /** The error for "no connection", with its Retry-After. */
 tb_err tb_store_unavailable(struct tb_req *req, tb_err err);
 

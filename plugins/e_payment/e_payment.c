@@ -112,7 +112,8 @@ static tb_err TB_SUSPENDS list_refunds(struct tb_req *req)
     TB_TRY(tb_query(req, &rows, SQL_REFUNDS, TB_BOOK(req), TB_PARTNER(req),
                     TB_PATH(req, "payment_id"), TB_TEXT(page.after), TB_TEXT(page.before),
                     TB_INT(page.limit)));
-    return rows->n == 0 ? no_payment(req) : tb_reply_page(req, &page, rows);
+    bool from_start = page.after.at == NULL && page.before.at == NULL;
+    return rows->n == 0 && from_start ? no_payment(req) : tb_reply_page(req, &page, rows);
 }
 
 /* ---- tables ---- */
@@ -204,6 +205,14 @@ TB_ERROR_DEFINE(CURRENCY, 422, "currency_mismatch", false,
                 "Refund in the currency of the payment.")
 TB_ERROR_DEFINE(SAME_ACCOUNT, 422, "same_account", false,
                 "Debtor and creditor are the same account.", "Pay another account.")
+static const struct tb_error_words words[] = {
+    {"payment_not_refundable", "zh", "付款当前的状态不能退款。",
+     "只有状态为 succeeded 的付款可以退款。"},
+    {"refund_exceeds_payment", "zh", "退款金额超过付款的剩余金额。",
+     "`remaining` 是剩余金额；不填金额则退还全部剩余金额。"},
+    {"currency_mismatch", "zh", "金额的货币与付款的货币不同。", "请以付款的货币退款。"},
+    {"same_account", "zh", "付款账户与收款账户相同。", "请付款至另一个账户。"},
+};
 static const struct tb_error *const errors[] = {
     TB_E_NOT_REFUNDABLE,
     TB_E_REFUND_EXCEEDS,
@@ -221,9 +230,15 @@ static const struct tb_event_type events[] = {
 static const struct tb_call *const calls[] = {&PAY, &REFUND};
 
 TB_PLUGIN = {
-    TB_PLUGIN_HEAD,           .name = "e-payment",
-    .version = "1.0.0",       .title = "Corporate payments",
-    TB_TABLE(routes, routes), TB_TABLE(states, lives),
-    TB_TABLE(errors, errors), TB_TABLE(events, events),
-    TB_TABLE(calls, calls),   .migrations = tb_migrations,
+    TB_PLUGIN_HEAD,
+    .name = "e-payment",
+    .version = "1.0.0",
+    .title = "Corporate payments",
+    TB_TABLE(routes, routes),
+    TB_TABLE(states, lives),
+    TB_TABLE(errors, errors),
+    TB_TABLE(events, events),
+    TB_TABLE(calls, calls),
+    TB_TABLE(words, words),
+    .migrations = tb_migrations,
 };

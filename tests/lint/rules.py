@@ -1,6 +1,7 @@
 """The rules. Each takes the files of a tree and yields `path:line: what is wrong`. A rule's docstring is
 what it promises; `bad` is the smallest tree that breaks it, so that test_lint.py can show it goes red."""
 
+import json
 import os
 import re
 import subprocess
@@ -385,3 +386,47 @@ def the_tree_speaks_of_itself_alone(files):
     for file in files:
         for match in marks.finditer(file.text):
             yield at(file, match.start(), match.group(0))
+
+
+# ---- words for people ----
+
+@rule(bad={"core/include/tongbao/errors.def": 'TB_ERROR(X, 400, "x", false, "No.", "Yes.")\n',
+           "core/oauth/oauth_errors.def": 'TB_OAUTH_ERROR(Y, 400, "y", false, "No.", "Yes.")\n',
+           "plugins/p/p.c": 'TB_ERROR_DEFINE(Z, 400, "z", false, "No.", "Yes.")\n'})
+def errors_have_words_in_chinese(files):
+    """Every error has a row with its title and remedy in Chinese: errors_zh.def for errors.def, oauth_errors_zh.def for
+    oauth_errors.def, a table of struct tb_error_words in the product that defines it."""
+    texts = {file.path: file.text for file in files}
+    errors = {"core/include/tongbao/errors.def": r"^TB_ERROR\((\w+)", "core/oauth/oauth_errors.def": r'^TB_OAUTH_ERROR\(\w+, \d+, ("\w+")'}
+    words = "".join(file.text for file in files if file.path.startswith(("core/", "plugins/")) and file.is_c)
+    for file in files:
+        known = texts.get(file.path.replace(".def", "_zh.def"), "")
+        for match in re.finditer(errors.get(file.path, r"(?!)"), file.text, re.M):
+            if not re.search(rf"_ZH\({match[1]},", known):
+                yield at(file, match.start(), f"{match[1]} has no row in {os.path.basename(file.path).replace('.def', '_zh.def')}")
+        if file.in_service and file.is_c:
+            for match in re.finditer(r'^TB_ERROR_DEFINE\(\w+, \d+, ("\w+")', file.text, re.M):
+                if not re.search(rf'{{{match[1]}, "zh", ', words):
+                    yield at(file, match.start(), f"{match[1]} has no row in a table of struct tb_error_words")
+
+
+def subschemas(value, path=""):
+    if isinstance(value, dict):
+        yield path, value
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from subschemas(inner, f"{path}/{key}")
+
+
+@rule(bad={"schemas/x/a.json": '{"type": "string", "pattern": "^a$"}', "schemas/x/b.json": '{"pattern": "^a$", "description": "Only a."}'})
+def patterns_speak_in_words(files):
+    """Beside each `pattern` of a schema stands a `description` that completes the sentence "must be ...": what a client reads that
+    does not meet it. What the value means stands in `title`."""
+    for file in files:
+        if not re.match(r"schemas/.*\.json", file.path):
+            continue
+        for path, schema in subschemas(json.loads(file.text)):
+            if not isinstance(schema.get("pattern"), str):
+                continue
+            words = schema.get("description", "")
+            if not re.match(r"[a-z`0-9]|an? [A-Z]", words) or words.endswith("."):
+                yield f"{file.path}:1: {path}: its description does not say what it must be"

@@ -19,6 +19,15 @@ struct tb_error {
 
 typedef const struct tb_error *tb_err;
 
+/** Title and remedy of an error in another language than English. A product lists those of its own
+ *  errors in its table `words` (since 1.2). */
+struct tb_error_words {
+    const char *code;
+    const char *lang; /**< "zh": a primary subtag of RFC 5646 */
+    const char *title;
+    const char *remedy;
+};
+
 #define TB_NODISCARD               __attribute__((warn_unused_result))
 #define TB_PRINTF(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
 #define TB_UNUSED                  __attribute__((unused))

@@ -6,7 +6,8 @@
  *   1.0  first version.
  *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
  * and TB_R_HTML, for products that are built in.
- *   1.2  tb_host: details. */
+ *   1.2  tb_host: details. tb_plugin: words. TB_Q_DATE; places of tb_fail_at that are parameters and
+ * header fields. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
@@ -19,7 +20,16 @@
  *  (JR/T 0185-2020). */
 enum tb_level { TB_A1 = 1, TB_A2 = 2 };
 
-enum tb_query_kind { TB_Q_TEXT, TB_Q_INT, TB_Q_TIME, TB_Q_ENUM, TB_Q_ID };
+/** What a parameter is. A time reaches the handler as "2026-02-28T09:30:00.000Z", whatever its
+ * offset was; a date exists in the calendar. */
+enum tb_query_kind {
+    TB_Q_TEXT,
+    TB_Q_INT,
+    TB_Q_TIME,
+    TB_Q_ENUM,
+    TB_Q_ID,
+    TB_Q_DATE /* since 1.2 */
+};
 
 /** A query parameter a route takes. Any other is refused. */
 struct tb_query_param {
@@ -143,6 +153,10 @@ struct tb_plugin {
     tb_err (*health)(
         const struct tb_setup *setup); /**< may be NULL; an error makes /readyz say so */
     void (*fini)(void);                /**< may be NULL */
+
+    /* since 1.2 */
+    const struct tb_error_words *words; /**< of its errors, in other languages */
+    size_t words_n;
 };
 
 /** What must agree between a plugin's build and the host's. */

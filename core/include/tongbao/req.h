@@ -119,7 +119,8 @@ static inline tb_err TB_PRINTF(3, 4) TB_NODISCARD
     return out;
 }
 
-/** As tb_fail, for one place in the body: `pointer` is an RFC 6901 JSON pointer such as "/amount".
+/** As tb_fail, for one place in the request: `pointer` is an RFC 6901 JSON pointer into the body
+ * such as "/amount"; "?limit" is a parameter of the query or the path, "if-match:" a header field.
  */
 static inline tb_err TB_PRINTF(4, 5) TB_NODISCARD
     tb_fail_at(struct tb_req *req, tb_err err, const char *pointer, const char *format, ...)
@@ -285,8 +286,11 @@ static inline tb_err TB_NODISCARD TB_SUSPENDS tb_call(struct tb_req *req,
     return req->host->call(req, out_answer, call);
 }
 
+/** A cell; absent where there is no such row or column. */
 static inline struct tb_str tb_cell(const struct tb_rows *rows, size_t row, size_t column)
 {
+    if (row >= rows->n || column >= rows->columns)
+        return TB_STR_NONE;
     return rows->cells[row * rows->columns + column];
 }
 
@@ -376,7 +380,8 @@ static inline tb_err TB_NODISCARD tb_reply_row(struct tb_req *req, int status,
 }
 
 /** Answer with a list. `rows` is what a SQL function returning tb.page gave, one row: the objects
- * as a JSON array, whether there are more, and the places of the first and the last of them. */
+ * as a JSON array, whether there are more, and the places of the first and the last of them. No row
+ * means that what the cursor stands at is no longer there: TB_E_BAD_CURSOR. */
 static inline tb_err TB_NODISCARD tb_reply_page(struct tb_req *req, const struct tb_page *page,
                                                 const struct tb_rows *rows)
 {

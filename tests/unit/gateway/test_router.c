@@ -93,7 +93,7 @@ static void finds_operations_and_tells_404_from_405(void **state)
         {"POST", "/e-payment/v1/payments/%s/refunds", 4},
         {"GET", "/e-payment/v1/payments/%s/", -1},
         {"GET", "/e-payment/v1/payments/", -1},
-        {"GET", "/e-payment/v1/payments/pay_1", -1},
+        {"GET", "/e-payment/v1/payments/pay_1/nothing", -1},
         {"GET", "/e-payment/v1", -1},
         {"GET", "/", -1},
         {"GET", "", -1},
@@ -114,6 +114,30 @@ static void finds_operations_and_tells_404_from_405(void **state)
         else if (cases[i].operation == -2)
             assert_null(match.operation);
     }
+    tb_router_free(router);
+}
+
+/* What is no id of its type leads to the operation all the same, which says so. */
+static void names_a_parameter_that_is_no_id_of_its_type(void **state)
+{
+    (void)state;
+    struct tb_operation operations[TB_COUNT(routes)];
+    struct tb_router *router = filled(operations);
+    struct tb_match match;
+    char id[TB_ID_ROOM], path[128];
+    tb_id_make(id, "pay", 7, 1768464000000);
+    snprintf(path, sizeof(path), "/e-payment/v1/payments/%s", id);
+    assert_true(tb_router_find(router, TB_STR("GET"), tb_str(path), &match));
+    assert_null(match.wrong);
+    assert_true(tb_router_find(router, TB_STR("POST"),
+                               TB_STR("/e-payment/v1/payments/acc_1/refunds"), &match));
+    assert_ptr_equal(match.operation, &operations[4]);
+    assert_string_equal(match.wrong, "payment_id");
+    assert_string_equal(match.wrong_prefix, "pay");
+    assert_int_equal(match.params_n, 1);
+    assert_true(tb_str_eq(match.params[0].value, TB_STR("acc_1")));
+    assert_true(tb_router_find(router, TB_STR("GET"), TB_STR("/notes/v1/1/x"), &match));
+    assert_null(match.wrong);
     tb_router_free(router);
 }
 
@@ -162,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_operations_and_tells_404_from_405),
         cmocka_unit_test(tells_the_flags_of_an_operation_and_of_a_path),
+        cmocka_unit_test(names_a_parameter_that_is_no_id_of_its_type),
         cmocka_unit_test(gives_the_parameters_and_the_methods_allowed),
         cmocka_unit_test(refuses_routes_that_cannot_be_served),
     };

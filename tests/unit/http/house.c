@@ -110,9 +110,9 @@ static void echo(struct exchange *x)
     line(&out, "body", in->body);
     line(&out, "x-own", tb_http_header(in, TB_STR("x-own")));
     line(&out, "peer", tb_str(in->peer));
-    tb_text_add_format(&out, "version=%x\nrefused=%u\ncertificate=%zu verified=%d\n",
-                       in->http_version, in->refused, in->client_certificate.n,
-                       in->client_verified);
+    line(&out, "repeated", tb_str(in->repeated));
+    tb_text_add_format(&out, "version=%x\ncertificate=%zu verified=%d\n", in->http_version,
+                       in->client_certificate.n, in->client_verified);
     reply(x, 200, tb_text_end(&out));
     end(x);
 }

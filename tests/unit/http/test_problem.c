@@ -45,8 +45,9 @@ static void says_all_it_knows(void **state)
         .detail = TB_STR("the amount is too large"),
         .places = {{.pointer = "/amount/amount", .code = "range", .detail = "at most 9"},
                    {.pointer = ""},
-                   {.parameter = "limit", .detail = "at most 100"}},
-        .places_n = 3,
+                   {.parameter = "limit", .detail = "at most 100"},
+                   {.header = "if-match"}},
+        .places_n = 4,
         .places_total = 20,
         .retry_after_s = 7,
         .decline_code = "limit_exceeded",
@@ -72,7 +73,8 @@ static void says_all_it_knows(void **state)
     assert_int_equal(json_integer_value(json_object_get(json, "retry_after")), 7);
     assert_int_equal(json_integer_value(json_object_get(json, "errors_total")), 20);
     json_t *errors = json_object_get(json, "errors");
-    assert_int_equal(json_array_size(errors), 3);
+    assert_int_equal(json_array_size(errors), 4);
+    assert_string_equal(text_of(json_array_get(errors, 3), "header"), "if-match");
     assert_string_equal(text_of(json_array_get(errors, 0), "pointer"), "/amount/amount");
     assert_string_equal(text_of(json_array_get(errors, 0), "code"), "range");
     assert_string_equal(text_of(json_array_get(errors, 0), "detail"), "at most 9");
@@ -86,11 +88,47 @@ static void leaves_out_what_it_does_not_know(void **state)
 {
     (void)state;
     json_t *json = written(&(struct tb_problem_of){.err = TB_E_NOT_FOUND});
-    assert_int_equal(json_object_size(json), 5);
+    assert_int_equal(json_object_size(json), 6);
     assert_string_equal(text_of(json, "type"), "about:blank");
     assert_string_equal(text_of(json, "code"), "not_found");
     assert_true(json_is_false(json_object_get(json, "retryable")));
     json_decref(json);
+}
+
+static void says_what_to_do_in_the_language_of_the_reader(void **state)
+{
+    (void)state;
+    json_t *json = written(&(struct tb_problem_of){.err = TB_E_NOT_FOUND});
+    assert_string_equal(text_of(json, "title"), TB_E_NOT_FOUND->title);
+    assert_string_equal(text_of(json, "remedy"), TB_E_NOT_FOUND->remedy);
+    json_decref(json);
+    const struct tb_error_words *words = tb_error_words("not_found", TB_LANG_ZH);
+    json = written(&(struct tb_problem_of){.err = TB_E_NOT_FOUND, .words = words});
+    assert_string_equal(text_of(json, "title"), words->title);
+    assert_string_equal(text_of(json, "remedy"), words->remedy);
+    json_decref(json);
+}
+
+/* What the database said is for who owns the world it said it in. */
+static void tells_the_cause_to_the_owner_alone(void **state)
+{
+    (void)state;
+    const struct tb_problem problem = {
+        .sqlstate = TB_STR("22009"),
+        .cause = TB_STR("time zone displacement out of range: \"+23:59\""),
+    };
+    for (int owner = 0; owner < 2; owner++) {
+        json_t *json = written(&(struct tb_problem_of){
+            .err = TB_E_INTERNAL, .problem = &problem, .owner = owner != 0});
+        const json_t *cause = json_object_get(json, "cause");
+        if (owner != 0) {
+            assert_string_equal(text_of(cause, "sqlstate"), "22009");
+            assert_true(strncmp(text_of(cause, "message"), "time zone", 9) == 0);
+        } else {
+            assert_null(cause);
+        }
+        json_decref(json);
+    }
 }
 
 static void prefers_a_registered_type(void **state)
@@ -117,7 +155,7 @@ static void adds_the_members_an_operation_brings(void **state)
     assert_true(json_is_object(json_object_get(json, "left")));
     json_decref(json);
     json = written(&(struct tb_problem_of){.err = TB_E_CONFLICT, .problem = &nothing});
-    assert_int_equal(json_object_size(json), 5);
+    assert_int_equal(json_object_size(json), 6);
     json_decref(json);
 }
 
@@ -159,6 +197,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_all_it_knows),
         cmocka_unit_test(leaves_out_what_it_does_not_know),
+        cmocka_unit_test(says_what_to_do_in_the_language_of_the_reader),
+        cmocka_unit_test(tells_the_cause_to_the_owner_alone),
         cmocka_unit_test(prefers_a_registered_type),
         cmocka_unit_test(adds_the_members_an_operation_brings),
         cmocka_unit_test(escapes_whatever_a_client_can_bring_in),
