@@ -162,7 +162,7 @@ for member, value, pointer, says in [
     ("amount", {"amount": 100, "currency": "CNY", "curency": "CNY"}, "/amount/curency", "did you mean currency?"),
     ("purpose", "", "/purpose", "must have at least 1 characters"),
     ("purpose", "x" * 141, "/purpose", "must have at most 140 characters"),
-    ("purpose", "a\tb", "/purpose", "must be text without control characters"),
+    ("purpose", "a\tb", "/purpose", "must be one line without control characters"),
     ("purpose", 1, "/purpose", "must be a string"),
     ("metadata", [], "/metadata", "must be an object"),
     ("metadata", {"a": 1}, "/metadata/a", "must be a string"),

@@ -6,8 +6,8 @@
  *   1.0  first version.
  *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
  * and TB_R_HTML, for products that are built in.
- *   1.2  tb_host: details. tb_plugin: words. TB_Q_DATE; places of tb_fail_at that are parameters and
- * header fields. */
+ *   1.2  tb_host: details. tb_plugin: words. TB_Q_DATE; places of tb_fail_at that are parameters
+ * and header fields. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
