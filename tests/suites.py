@@ -88,6 +88,7 @@ def suite_build(options):
     suite = Suite("build")
     for name in ("release", "asan", "clang"):
         build(suite, name)
+    build(suite, "fuzz", fuzz_targets())
     return suite.end()
 
 
@@ -243,12 +244,16 @@ def fuzz(name, seconds):
     return code, said
 
 
+def fuzz_targets():
+    """Not all that can be built: clang's sanitizers do not come as libraries, so a shared object cannot be linked without
+    undefined symbols."""
+    return sorted(os.path.basename(source)[:-2] for source in glob.glob(os.path.join(TESTS, "fuzz/fuzz_*.c")))
+
+
 def suite_fuzz(options):
     """As many targets at a time as there are processors: each uses one."""
     suite, wanted = Suite("fuzz"), options.tests["fuzz"]
-    # Not all: clang's sanitizers do not come as libraries, so a shared object cannot be linked without undefined symbols.
-    names = sorted(os.path.basename(source)[:-2] for source in glob.glob(os.path.join(TESTS, "fuzz/fuzz_*.c")))
-    names = [name for name in names if not wanted or name.removeprefix("fuzz_") in wanted]
+    names = [name for name in fuzz_targets() if not wanted or name.removeprefix("fuzz_") in wanted]
     if not build(suite, "fuzz", names):
         return suite.end()
     seconds = FUZZ_LONG_S if options.long else FUZZ_S

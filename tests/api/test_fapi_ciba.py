@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from yardstick import slowness
 
 from harness import Sandbox
 from harness.browser import Browser
@@ -409,7 +410,7 @@ def pings(client, endpoint, answer):
     token = token_of()
     waiting, message = start(client, {"client_notification_token": token})
     decide(client, message)
-    path, fields, body = endpoint.told.get(timeout=10)
+    path, fields, body = endpoint.told.get(timeout=10 * slowness())
     assert path == "/notified" and fields["Authorization"] == f"Bearer {token}" and waiting["auth_req_id"].encode() in body
     assert fields["Content-Type"].startswith("application/json"), fields
     granted(client.poll(waiting["auth_req_id"]))
@@ -450,7 +451,7 @@ def test_ping_tells_the_client_of_a_refusal_too(pinged, endpoint):
     endpoint.answer = (204, {}, b"")
     waiting, message = start(pinged)
     decide(pinged, message, approve=False)
-    endpoint.told.get(timeout=10)
+    endpoint.told.get(timeout=10 * slowness())
     refused(pinged.poll(waiting["auth_req_id"]), 400, "access_denied")
 
 

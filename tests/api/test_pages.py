@@ -483,7 +483,7 @@ def test_one_address_cannot_try_many_logins(browser, shop):
 def test_a_login_nobody_has_takes_as_long(browser, user, shop, patience):
     url = shop.push().url()
     least = {}
-    for _ in range(6):
+    for tries in range(24):  # the least of some; what else the machine does only adds, and may fall on one of the two
         for login in (user.login, "nobody@w1"):
             patience()
             form = only(browser.open(url))
@@ -491,8 +491,10 @@ def test_a_login_nobody_has_takes_as_long(browser, user, shop, patience):
             began = time.perf_counter()
             post(browser, "/oauth/login", pairs)
             least[login] = min(least.get(login, 9), time.perf_counter() - began)
-    known, unknown = least.values()
-    assert abs(known - unknown) < 0.5 * known, least
+        known, unknown = least.values()
+        if tries >= 5 and abs(known - unknown) < 0.5 * known:
+            return
+    raise AssertionError(least)
 
 
 def test_a_locked_user_is_out_at_once(logged_in, user, fapi, sandbox):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+from yardstick import slowness
 
 from harness.sandbox import ROOT, free_ports
 
@@ -38,7 +39,7 @@ def test_every_command_of_the_guide_works_in_order(tree):
     port, mtls_port = free_ports(2)
     script = "set -euo pipefail\n" + "\n".join(blocks("sh")).replace("sandbox/up -d",
                                                                     f"sandbox/up -d --port {port} --mtls-port {mtls_port}")
-    done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=580, check=False,
+    done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=580 * slowness(), check=False,
                           stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if not k.startswith("TB_")})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     shown = [line for block in blocks("") for line in block.splitlines() if line]

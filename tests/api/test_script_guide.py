@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 
 import pytest
+from yardstick import slowness
 
 from harness.sandbox import ROOT, free_ports
 
@@ -42,7 +43,7 @@ def test_every_command_of_the_guide_works_in_order(tree):
     port, mtls_port = free_ports(2)
     script = "set -euo pipefail\n" + "\n".join(blocks("sh")).replace(
         "sandbox/up -d", f"sandbox/up -d --no-build --port {port} --mtls-port {mtls_port}")
-    done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=300, check=False,
+    done = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, timeout=300 * slowness(), check=False,
                           stdin=subprocess.DEVNULL, env=plain_environment())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     said, missing = done.stdout, []

@@ -5,6 +5,7 @@ import time
 import uuid
 
 import pytest
+from yardstick import slowness
 
 from harness import Sandbox
 from harness.client import assert_problem
@@ -103,7 +104,7 @@ def test_a_payment_that_takes_too_long_happens_once_or_never(narrow, client):
         cursor.execute("rollback")
     lock.close()
     assert answer.status_code in (503, 504) and answer.json()["retryable"] is True, answer.text
-    until = time.monotonic() + 10
+    until = time.monotonic() + 10 * slowness()
     while (again := client.post(PAYMENTS, body, key=key)).status_code in (409, 503, 504) and time.monotonic() < until:
         time.sleep(0.1)
     assert again.status_code == 201 and again.json()["state"] == "succeeded", again.text
@@ -112,7 +113,7 @@ def test_a_payment_that_takes_too_long_happens_once_or_never(narrow, client):
 
 def test_the_log_has_a_line_for_every_request_and_no_secret(narrow, client):
     names = [client.get(PING).headers["x-request-id"] for _ in range(3)]
-    until = time.monotonic() + 5
+    until = time.monotonic() + 5 * slowness()
     while not all(name in narrow.log() for name in names) and time.monotonic() < until:
         time.sleep(0.05)
     lines = [json.loads(line) for line in narrow.log().splitlines() if names[0] in line]

@@ -7,6 +7,7 @@ import platform
 import subprocess
 
 from harness.sandbox import ROOT
+from yardstick import slowness
 
 CLIENTS = os.path.dirname(os.path.abspath(__file__))
 MODULES = os.path.join(CLIENTS, "node_modules")
@@ -24,7 +25,7 @@ def install():
 
 
 def npm_ci(done):
-    said = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=CLIENTS, timeout=INSTALL_TIMEOUT_S, text=True,
+    said = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=CLIENTS, timeout=INSTALL_TIMEOUT_S * slowness(), text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert said.returncode == 0, f"npm ci failed; it needs a registry or a full cache\n{said.stdout}"
     os.utime(done)
@@ -32,7 +33,7 @@ def npm_ci(done):
 
 def run(command, lines=(), env=None):
     text = "".join(line + "\n" for line in lines)
-    said = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, env={**os.environ, **(env or {})}, check=False)
+    said = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT_S * slowness(), env={**os.environ, **(env or {})}, check=False)
     assert said.returncode == 0, f"{' '.join(command)}: exit code {said.returncode}\n{said.stderr[-4000:]}"
     return said.stdout.splitlines()
 

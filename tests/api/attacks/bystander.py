@@ -13,10 +13,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from yardstick import slowness
+
 from .wire import DATA, END_STREAM, HEADERS, Target, Wire
 
 FLOOR_MS = 5.0
-"""A p99 below this is as good as any: on a busy machine it is the scheduler's."""
+"""A p99 below this is as good as any: it is the scheduler's, and longer on a busy machine."""
 
 
 class Sample(list):
@@ -27,8 +29,9 @@ class Sample(list):
         return sorted(self)[max(0, int(len(self) * 0.99) - 1)] if self else float("inf")
 
 
-def ratio(calm, hit, floor_ms=FLOOR_MS):
+def ratio(calm, hit):
     """How many times slower the slowest hundredth was."""
+    floor_ms = FLOOR_MS * slowness()
     return max(hit.p99, floor_ms) / max(calm.p99, floor_ms)
 
 

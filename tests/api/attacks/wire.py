@@ -8,6 +8,8 @@ import struct
 import time
 from dataclasses import dataclass, field
 
+from yardstick import slowness
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -215,8 +217,8 @@ class Wire:
         return not self.out.closed
 
     def listen(self, seconds, until=None):
-        """Read for a while, or until the peer closed, or `until(self)` holds."""
-        end = time.monotonic() + seconds
+        """Read for a while, or until the peer closed, or `until(self)` holds, for which a busy machine has longer."""
+        end = time.monotonic() + seconds * (slowness() if until else 1)
         while not self.out.closed and (left := end - time.monotonic()) > 0:
             if until is not None and until(self):
                 return True

@@ -17,6 +17,7 @@ import time
 import urllib.parse
 
 import httpx
+from yardstick import slowness
 
 STEP_S = 30
 REFUSING = re.compile(r"refuse|reject|deny|decline|cancel|拒绝", re.I)
@@ -183,7 +184,7 @@ class Browser:
 
     def __init__(self, server, language="en"):
         self.origin = server.url
-        self.http = httpx.Client(verify=server.ca, http1=False, http2=True, timeout=20.0, follow_redirects=False,
+        self.http = httpx.Client(verify=server.ca, http1=False, http2=True, timeout=20.0 * slowness(), follow_redirects=False,
                                  headers={"Accept": "text/html", "Accept-Language": language})
 
     def close(self):

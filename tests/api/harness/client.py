@@ -5,6 +5,7 @@ import uuid
 
 import httpcore
 import httpx
+from yardstick import slowness
 
 
 class Prompt(httpcore.backends.sync.SyncBackend):
@@ -22,7 +23,7 @@ class Client:
 
     def __init__(self, url, ca, token=None, http2=True, timeout=15.0, **options):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(base_url=url, verify=ca, http1=not http2, http2=http2, headers=headers, timeout=timeout,
+        self.http = httpx.Client(base_url=url, verify=ca, http1=not http2, http2=http2, headers=headers, timeout=timeout * slowness(),
                                  **options)
         self.http._transport._pool._network_backend = Prompt()
 

@@ -18,6 +18,7 @@ import time
 import urllib.parse
 
 import httpx
+from yardstick import slowness
 
 from .browser import Browser, Landing, User
 from .client import Prompt
@@ -76,7 +77,7 @@ class Server:
         """An HTTP/2 client; with a certificate, to show it where it is asked for."""
         if certificate not in self.clients:
             cert = certificate.files if certificate else None
-            http = httpx.Client(base_url=self.url, verify=self.ca, cert=cert, http1=False, http2=True, timeout=20.0)
+            http = httpx.Client(base_url=self.url, verify=self.ca, cert=cert, http1=False, http2=True, timeout=20.0 * slowness())
             http._transport._pool._network_backend = Prompt()
             self.clients[certificate] = http
         return self.clients[certificate]

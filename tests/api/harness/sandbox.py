@@ -96,7 +96,7 @@ class Sandbox:
         done = subprocess.run([os.path.join(ROOT, "sandbox/up"), "-d", "--no-build", "--port", str(self.port),
                                "--mtls-port", str(self.mtls_port)],
                               env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, timeout=START_TIMEOUT_S, check=False)
+                              text=True, timeout=START_TIMEOUT_S * slowness(), check=False)
         assert done.returncode == 0, done.stdout
         self.said = done.stdout
         self.read_env()
@@ -112,7 +112,7 @@ class Sandbox:
 
     def down(self, wipe=False):
         done = subprocess.run([os.path.join(ROOT, "sandbox/down"), *(["--wipe"] if wipe else [])], env=self.environment(),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * slowness(), check=False)
         assert done.returncode == 0, done.stderr
 
     def remove(self):
@@ -144,7 +144,7 @@ class Sandbox:
     def cli(self, *arguments, exit_code=0):
         """Run `tongbao …` against this sandbox and return what it printed."""
         done = subprocess.run([os.path.join(self.build, "tongbao"), *arguments], env={**self.environment(),
-                              "TB_CONFIG": self.env["TB_CONFIG"]}, capture_output=True, text=True, timeout=120, check=False)
+                              "TB_CONFIG": self.env["TB_CONFIG"]}, capture_output=True, text=True, timeout=120 * slowness(), check=False)
         assert done.returncode == exit_code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
