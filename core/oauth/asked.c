@@ -113,6 +113,8 @@ tb_err TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct tb_str digest
     out->created_s = tb_cell_int(rows, 0, 0);
     out->partner_name = tb_cell(rows, 0, 1);
     TB_TRY(tb_oauth_client_find(req, tb_cell(rows, 0, 2), &out->client));
+    if (!tb_asked_of_world(out, user))
+        return tb_fail(req, TB_E_INVALID_REQUEST_URI, "nothing of this name waits for a decision");
     TB_TRY(tb_json_parse(tb_run_of(req)->arena, tb_cell(rows, 0, 3), &tb_json_limits, &out->params,
                          NULL));
     out->lost = tb_standing_request(out->client, out->params, TB_CIBA_GRANT_TYPE);
@@ -133,6 +135,11 @@ void tb_asked_fields(struct tb_html *html, const struct tb_asked *asked)
 }
 
 /* ---- judging ---- */
+
+bool tb_asked_of_world(const struct tb_asked *asked, const struct tb_user *user)
+{
+    return tb_str_eq(user->world, asked->client->world);
+}
 
 /* Whether this user is the one the request is for, where it is for one: by the ID token that came
  * with it, or by a value of the claim `sub`. */
@@ -160,8 +167,9 @@ enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_
                                   int64_t now_s, tb_err *out_err)
 {
     bool silent = tb_str_eq(tb_json_str(asked->params, "prompt"), TB_STR("none"));
-    bool known = session->whole && !too_old(asked, session, now_s);
-    bool stranger = session->user != NULL && !is_for(asked, session->user);
+    bool foreign = session->user != NULL && !tb_asked_of_world(asked, session->user);
+    bool known = session->whole && !foreign && !too_old(asked, session, now_s);
+    bool stranger = session->user != NULL && !foreign && !is_for(asked, session->user);
     bool came_for_it = session->auth_time_s >= asked->created_s;
     *out_err = asked->lost;
     if (asked->lost == NULL && silent)
@@ -174,5 +182,5 @@ enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_
         return TB_ASKED_LOGIN;
     if (known)
         return TB_ASKED_DECIDE;
-    return session->half ? TB_ASKED_CODE : TB_ASKED_LOGIN;
+    return session->half && !foreign ? TB_ASKED_CODE : TB_ASKED_LOGIN;
 }

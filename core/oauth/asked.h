@@ -44,6 +44,10 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct 
                                                      const struct tb_user *user,
                                                      struct tb_asked *out);
 
+/** Whether a user is one whom this client may ask anything: of its own world. To everybody else its
+ *  requests are shown as to a browser in which nobody is logged in. */
+bool tb_asked_of_world(const struct tb_asked *asked, const struct tb_user *user);
+
 /** The hidden fields by which a form names the request. */
 void tb_asked_fields(struct tb_html *html, const struct tb_asked *asked);
 

@@ -33,7 +33,8 @@ static tb_err TB_SUSPENDS approve(struct tb_req *req, const struct tb_asked *ask
 static tb_err TB_SUSPENDS refuse(struct tb_req *req, const struct tb_asked *asked,
                                  const struct tb_session *session)
 {
-    struct tb_decision decision = {.asked = asked, .session = session->whole ? session : NULL};
+    bool theirs = session->whole && tb_asked_of_world(asked, session->user);
+    struct tb_decision decision = {.asked = asked, .session = theirs ? session : NULL};
     TB_TRY(tb_decide(req, &decision));
     return tb_answer_error(req, asked, TB_E_ACCESS_DENIED);
 }

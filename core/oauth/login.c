@@ -1,5 +1,6 @@
-/* Failures say the same whatever was wrong, and cost the same whether the login exists or not. The
- * fields are called `login`, `password` and `code`. */
+/* Failures say the same whatever was wrong, and cost the same whether the login exists or not. A
+ * login of another world than the app's is one of them. The fields are called `login`, `password`
+ * and `code`. */
 #include "oauth/login.h"
 #include "oauth/server.h"
 #include "oauth/throttle.h"
@@ -126,7 +127,7 @@ static tb_err TB_SUSPENDS take_password(struct tb_req *req, struct tb_login *log
     if (login->wait_s > 0)
         return tb_login_reply(req, login);
     TB_TRY(tb_user_login(req, login->login, password, &user));
-    if (user == NULL) {
+    if (user == NULL || (login->asked != NULL && !tb_asked_of_world(login->asked, user))) {
         login->failed = true;
         return tb_login_reply(req, login);
     }
@@ -183,9 +184,10 @@ tb_err TB_SUSPENDS tb_login_post(struct tb_req *req)
     TB_TRY(read_form(req, &form, &session, &asked, &login));
     if (tb_form_get(&form, "login").at != NULL)
         return take_password(req, &login, &form, &session);
-    if (session.half)
+    if (session.half && (login.asked == NULL || tb_asked_of_world(login.asked, session.user)))
         return take_code(req, &login, &form, &session);
-    return tb_login_go_on(req, &login); /* the code came too late, or nothing was filled in */
+    /* The code came too late or for somebody of another world, or nothing was filled in. */
+    return tb_login_go_on(req, &login);
 }
 
 tb_err TB_SUSPENDS tb_logout_post(struct tb_req *req)

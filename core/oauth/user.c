@@ -147,6 +147,7 @@ tb_err tb_user_of_row(struct tb_req *req, const struct tb_rows *rows, size_t col
         .world_offset_ms = tb_cell_int(rows, 0, column + 7),
         .factor = tb_second_factor(tb_cell(rows, 0, column + 8)),
         .sealed = tb_cell(rows, 0, column + 9),
+        .world = tb_cell(rows, 0, column + 10),
     };
     if (user->factor == NULL)
         return tb_fail(req, TB_E_INTERNAL, "a user has a second factor that is not built in");

@@ -63,6 +63,7 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_user_reset(struct tb_req *req, struct tb_tx *
 struct tb_user {
     struct tb_str id, login, name, role;
     struct tb_str company, company_name; /**< party of the book */
+    struct tb_str world;                 /**< that of the book */
     int32_t book;
     int64_t world_offset_ms; /**< the world's clock minus the wall clock */
     const struct tb_second_factor *factor;
@@ -87,11 +88,11 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_user_factor(struct tb_req *req, const struct 
 /** Columns of a user in the statements of this room, and the user they make. */
 #define TB_USER_COLUMNS                                                                            \
     "u.id, u.login, u.name, u.role, u.company, p.name, u.book, w.clock_offset_ms, "                \
-    "u.second_factor, u.secret"
+    "u.second_factor, u.secret, w.id"
 #define TB_USER_TABLES                                                                             \
     "oauth.user_account u join bank.party p on p.book = u.book and p.id = u.company "              \
     "join bank.book b on b.book = u.book join bank.world w on w.id = b.world"
-enum { TB_USER_COLUMNS_N = 10 };
+enum { TB_USER_COLUMNS_N = 11 };
 
 /** @param column  where TB_USER_COLUMNS begin */
 tb_err TB_NODISCARD tb_user_of_row(struct tb_req *req, const struct tb_rows *rows, size_t column,

@@ -53,9 +53,12 @@ class Owner:
 
     def consent(self, book):
         """A consent that a customer is still to give."""
-        consent, company = new_id("cns", book), self.partner.one("select party from bank.account where book = %s limit 1", book)
+        consent, user = new_id("cns", book), new_id("usr", book)
+        company = self.partner.one("select party from bank.account where book = %s limit 1", book)
+        self.partner.run("insert into oauth.user_account (id, book, login, name, company, role, password, secret, created_at)"
+                         " values (%s, %s, %s, 'Test', %s, 'approver', '-', '-', now())", user, book, user, company)
         self.partner.run("select consent.open(%s, %s, %s, %s, %s, %s, %s, 'accounts:read', null, now())", book, consent,
-                         self.partner.id, self.partner.app, company, new_id("usr", book),
+                         self.partner.id, self.partner.app, company, user,
                          json.dumps([{"type": "account_information", "permissions": ["balances"]}]))
         return consent
 

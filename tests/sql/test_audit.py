@@ -132,6 +132,11 @@ CONSENT_CASES = {
         {"consent_access"}),
     "an account that should be open": ("delete from bank.consent_access where consent = '{reading}'", {"consent_access"}),
     "a grant that lives on": ("update oauth.grants set ended_at = null", {"consent_grants"}),
+    "an app that went to another world": ("alter table bank.app drop constraint app_id_world_key cascade;"
+        " insert into bank.world values ('wld_2', 'other', 'sandbox', 'Asia/Shanghai', 0, now()); update bank.app set world = 'wld_2'",
+        {"consent_world"}),
+    "a user that is gone": ("alter table oauth.user_account drop constraint user_account_id_book_key cascade;"
+        " delete from oauth.user_account", {"consent_world"}),
     "a receipt removed": ("delete from consent.receipt where consent = '{mandate}' and amount = 40",
         {"consent_spent", "payment_consent"}),
     "a payment moved to another consent": ("update e_payment.payment set consent = '{once}' where consent = '{mandate}'",

@@ -18,6 +18,9 @@ class Grants:
         self.books = books
         for app in (CLIENT, OTHER):
             books.query("insert into bank.app (id, partner, world, name, created_at) values (%s, %s, 'wld_1', 'app', %s)", app, PARTNER, NOW)
+        books.query("insert into oauth.user_account (id, book, login, name, company, role, password, secret, created_at)"
+                    " values ('usr_1', 1, 'u', 'Name', 'pty_1', 'approver', 'p', 's', %s)", NOW)
+        books.query("select consent.open(1, 'cns_1', %s, %s, 'pty_1', 'usr_1', null, 'openid', null, %s)", PARTNER, CLIENT, NOW)
 
     def at(self, seconds):
         return self.books.one("select %s::timestamptz + %s * interval '1 s'", NOW, seconds)

@@ -21,6 +21,9 @@ class Requests:
     def __init__(self, books):
         self.books = books
         books.query("insert into bank.app values (%s, %s, 'wld_1', 'Shop', 'active', false, %s)", APP, PARTNER, NOW)
+        for user in (USER, "usr_other", *(f"usr_{n}" for n in range(1, 21))):
+            books.query("insert into oauth.user_account (id, book, login, name, company, role, password, secret, created_at)"
+                        " values (%s, 1, %s, 'Name', 'pty_1', 'approver', 'p', 's', %s)", user, user[4:9], NOW)
 
     def open(self, n=1, user=USER, life=300, notification=None, most=8, db=None):
         return self.books.one(

@@ -37,7 +37,8 @@ create table bank.world (
 create table bank.book (
     book  int  primary key check (book between 1 and 65535),
     world text collate "C" not null references bank.world,
-    block int  not null default 1 check (block > 0)
+    block int  not null default 1 check (block > 0),
+    unique (book, world)    -- for what is of a book and of an app: both must be of one world
 );
 
 create table bank.partner (
@@ -55,7 +56,8 @@ create table bank.app (
     name         text        not null,
     state        text        not null default 'active' check (state in ('pending', 'active', 'suspended', 'revoked')),
     plain_tokens boolean     not null default false,    -- may use tokens bound to nobody; counts in a sandbox only
-    created_at   timestamptz not null
+    created_at   timestamptz not null,
+    unique (id, world)
 );
 create index on bank.app (partner);
 

@@ -19,8 +19,9 @@ create index on oauth.pushed_request (expires_at);
 -- nothing to send, and it is written with the decision, so no crash loses it.
 create table oauth.backchannel (
     digest       text        collate "C" primary key check (length(digest) = 43),   -- of the auth_req_id
-    client       text        collate "C" not null references bank.app,
-    book         int         not null references bank.book,
+    client       text        collate "C" not null,
+    book         int         not null,
+    world        text        collate "C" not null,      -- the client's and the user's
     user_id      text        collate "C" not null,
     params       jsonb       not null check (jsonb_typeof(params) = 'object'),
     state        text        not null default 'pending' check (state in ('pending', 'approved', 'denied', 'used')),
@@ -32,7 +33,9 @@ create table oauth.backchannel (
     decided_at   timestamptz check ((decided_at is null) = (state = 'pending')),
     notification text,
     notify_at    timestamptz check (notify_at is null or notification is not null),
-    notified_n   int         not null default 0
+    notified_n   int         not null default 0,
+    foreign key (client, world) references bank.app (id, world),
+    foreign key (book, world) references bank.book (book, world)
 );
 create index on oauth.backchannel (expires_at);
 create index on oauth.backchannel (user_id) where state = 'pending';
@@ -53,8 +56,9 @@ begin
         return false;
     end if;
     insert into oauth.backchannel
-           (digest, client, book, user_id, params, interval_s, notification, created_at, expires_at)
-    values (p_digest, p_client, p_book, p_user, p_params, p_interval_s, p_notification, p_at, p_expires_at);
+           (digest, client, book, world, user_id, params, interval_s, notification, created_at, expires_at)
+    values (p_digest, p_client, p_book, (select b.world from bank.book b where b.book = p_book), p_user, p_params,
+            p_interval_s, p_notification, p_at, p_expires_at);
     return true;
 end $$;
 

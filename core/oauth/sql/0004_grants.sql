@@ -7,7 +7,8 @@
 create table oauth.grants (
     id         text        collate "C" primary key,     -- "grn_…"; the claim `grant` of its tokens
     book       int         not null,
-    client     text        collate "C" not null references bank.app,
+    world      text        collate "C" not null,        -- the client's and the user's
+    client     text        collate "C" not null,
     partner    text        collate "C" not null references bank.partner,
     subject    text        collate "C" not null,        -- the user who consented, "usr_…"
     scope      text        not null,
@@ -19,7 +20,9 @@ create table oauth.grants (
     auth_time  timestamptz,
     created_at timestamptz not null,
     ended_at   timestamptz,
-    ended_by   text
+    ended_by   text,
+    foreign key (client, world) references bank.app (id, world),
+    foreign key (book, world) references bank.book (book, world)
 );
 create index on oauth.grants (client, created_at);
 create index on oauth.grants (consent) where consent is not null;
@@ -53,11 +56,11 @@ create function oauth.open_grant(
     nonce text, acr text, auth_time timestamptz, at timestamptz) returns void
 language sql security invoker
 begin atomic
-    insert into oauth.grants (id, book, client, partner, subject, scope, details, consent, claims, nonce, acr, auth_time,
-                              created_at)
-    values (open_grant.id, open_grant.book, open_grant.client, open_grant.partner, open_grant.subject, open_grant.scope,
-            open_grant.details, open_grant.consent, open_grant.claims, open_grant.nonce, open_grant.acr,
-            open_grant.auth_time, open_grant.at);
+    insert into oauth.grants (id, book, world, client, partner, subject, scope, details, consent, claims, nonce, acr,
+                              auth_time, created_at)
+    values (open_grant.id, open_grant.book, (select b.world from bank.book b where b.book = open_grant.book),
+            open_grant.client, open_grant.partner, open_grant.subject, open_grant.scope, open_grant.details,
+            open_grant.consent, open_grant.claims, open_grant.nonce, open_grant.acr, open_grant.auth_time, open_grant.at);
 end;
 
 -- End a grant: its refresh token is gone. Its access tokens are not looked at here: see oauth.end_grant. Returns whether it

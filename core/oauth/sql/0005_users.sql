@@ -15,9 +15,14 @@ create table oauth.user_account (
     factor_step   bigint      not null default 0,   -- the last time step whose code was used: each counts once
     state         text        not null default 'active' check (state in ('active', 'locked')),
     created_at    timestamptz not null,
-    foreign key (book, company) references bank.party
+    foreign key (book, company) references bank.party,
+    unique (id, book)
 );
 create index on oauth.user_account (book, company);
+
+-- Whom a request waits for, and who granted something, is of the same book as that.
+alter table oauth.backchannel add foreign key (user_id, book) references oauth.user_account (id, book);
+alter table oauth.grants add foreign key (subject, book) references oauth.user_account (id, book);
 
 -- A browser that has shown a password ('half': the second factor is still missing) or both ('whole'). The id in the
 -- cookie is kept as a digest only. A session ends with the first of idle_until, expires_at and its deletion.

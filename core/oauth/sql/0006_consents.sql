@@ -52,8 +52,9 @@ create table consent.consent (
     book          int         not null,
     version       int         not null default 1 check (version > 0),
     id            text        collate "C" not null check (id like 'cns\_%'),
+    world         text        collate "C" not null,     -- the app's, and that of the company and its users
     partner       text        collate "C" not null references bank.partner,
-    app           text        collate "C" not null references bank.app,
+    app           text        collate "C" not null,
     company       text        collate "C" not null,
     subject       text        collate "C" not null,     -- the user who was asked
     type          text        collate "C" not null
@@ -78,8 +79,12 @@ create table consent.consent (
     ended_at      timestamptz,
     ended_by      text,                                 -- kind and who
     primary key (book, id),
-    foreign key (book, company) references bank.party
+    foreign key (app, world) references bank.app (id, world),
+    foreign key (book, world) references bank.book (book, world),
+    foreign key (book, company) references bank.party,
+    foreign key (subject, book) references oauth.user_account (id, book)
 ) with (fillfactor = 80);
+alter table oauth.grants add foreign key (book, consent) references consent.consent;
 create index on consent.consent (book, partner, id);
 create index on consent.consent (book, company, id);
 create index on consent.consent (book, ends_at) where status in ('AWAU', 'AWAF', 'AUTH');
@@ -306,11 +311,12 @@ begin
     t := consent.terms(d);
     last := least(valid_to, t.valid_to, 'infinity');
     insert into consent.consent
-           (book, id, partner, app, company, subject, type, scope, details, debtor, creditors, currency, amount,
+           (book, world, id, partner, app, company, subject, type, scope, details, debtor, creditors, currency, amount,
             hour_from, hour_to, frequency, counted, valid_from, valid_to, ends_at, created_at, updated_at)
-    values (open.book, open.id, open.partner, open.app, open.company, open.user_id, coalesce(d->>'type', 'identity'),
-            open.scope, d, t.debtor, t.creditors, t.currency, t.amount, t.hour_from, t.hour_to, t.frequency,
-            t.frequency is not null, coalesce(t.valid_from, at), last, least(last, at + interval '1 hour'), at, at);
+    values (open.book, (select b.world from bank.book b where b.book = open.book), open.id, open.partner, open.app,
+            open.company, open.user_id, coalesce(d->>'type', 'identity'), open.scope, d, t.debtor, t.creditors, t.currency,
+            t.amount, t.hour_from, t.hour_to, t.frequency, t.frequency is not null, coalesce(t.valid_from, at), last,
+            least(last, at + interval '1 hour'), at, at);
     insert into consent.allowance (book, n, consent, period_type, alignment, amount)
     select open.book, 0, open.id, 'Once', 'Consent', (d->'amount'->'amount')::bigint where d->>'type' = 'payment'
     union all

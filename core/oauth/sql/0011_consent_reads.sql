@@ -221,6 +221,16 @@ begin atomic
         on o.id = x.consent and o.account = x.account
      where x.consent is null or o.id is null
     union all
+    -- app and user of a consent, and of what was given under it, are of the world of its book
+    select 'consent_world', o.id, concat('app ', o.app, ' or user ', o.subject, ' is of another world')
+      from (select c.book, c.id, c.app, c.subject from consent.consent c where c.book = audit.book
+            union all
+            select g.book, g.id, g.client, g.subject from oauth.grants g where g.book = audit.book) o
+      join bank.book b on b.book = o.book
+      left join bank.app a on a.id = o.app and a.world = b.world
+      left join oauth.user_account u on u.id = o.subject and u.book = o.book
+     where a.id is null or u.id is null
+    union all
     -- nothing that was given under a consent outlives it
     select 'consent_grants', c.id, concat('status ', c.status, ' and grant ', g.id, ' has not ended')
       from consent.consent c
