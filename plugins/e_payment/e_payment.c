@@ -16,12 +16,12 @@ static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3, $4,
 static const char SQL_PAYMENTS[] =
     "select data, has_more, first, last from e_payment.list_payments($1, $2, $3, $4, $5, $6, $7, "
     "$8, $9, $10, $11)";
-static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4)";
+static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4, $5, $6)";
 static const char SQL_REFUNDS[] =
-    "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6)";
+    "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6, $7, $8)";
 
-/* The consent that the token stands for, whose payments alone it may see, as far as the token's own
- * details go; NULL for all of the partner's. */
+/* The consent that the token stands for, whose payments and refunds alone it may see, as far as the
+ * token's own details go; NULL for all of the partner's. */
 #define CONSENT(req) TB_TEXT(tb_consent(req)), TB_TEXT(tb_details(req))
 
 static tb_err no_payment(struct tb_req *req)
@@ -86,7 +86,7 @@ static tb_err TB_SUSPENDS create_refund(struct tb_req *req)
     TB_TRY(tb_call(req, &answer, &REFUND));
     if (!answer.replayed || !tb_prefers_current(req))
         return tb_reply_answer(req, &answer);
-    TB_TRY(tb_query(req, &now, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req),
+    TB_TRY(tb_query(req, &now, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
                     TB_PATH(req, "payment_id"), TB_TEXT(tb_last_segment(answer.location))));
     return reply_replayed(req, &answer, now);
 }
@@ -95,7 +95,7 @@ static tb_err TB_SUSPENDS create_refund(struct tb_req *req)
 static tb_err TB_SUSPENDS get_refund(struct tb_req *req)
 {
     struct tb_rows *rows;
-    TB_TRY(tb_query(req, &rows, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req),
+    TB_TRY(tb_query(req, &rows, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
                     TB_PATH(req, "payment_id"), TB_PATH(req, "refund_id")));
     struct tb_str id = tb_path(req, "refund_id");
     if (rows->n == 0)
@@ -109,7 +109,7 @@ static tb_err TB_SUSPENDS list_refunds(struct tb_req *req)
     struct tb_rows *rows;
     struct tb_page page;
     TB_TRY(tb_page(req, &page));
-    TB_TRY(tb_query(req, &rows, SQL_REFUNDS, TB_BOOK(req), TB_PARTNER(req),
+    TB_TRY(tb_query(req, &rows, SQL_REFUNDS, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
                     TB_PATH(req, "payment_id"), TB_TEXT(page.after), TB_TEXT(page.before),
                     TB_INT(page.limit)));
     bool from_start = page.after.at == NULL && page.before.at == NULL;
@@ -164,7 +164,8 @@ static const struct tb_route routes[] = {
      .reply_schema = "refund",
      .flags = TB_R_KEY | TB_R_FINISH,
      .handler = create_refund,
-     .summary = "Give a payment back, in part or whole."},
+     .summary = "Give a payment back, in part or whole.",
+     .consent = "payment|mandate"},
     {.method = "GET",
      .path = "/e-payment/v1/payments/{payment_id:pay}/refunds",
      .scope = "e-payment:read",
@@ -172,14 +173,16 @@ static const struct tb_route routes[] = {
      .reply_schema = "refunds",
      .flags = TB_R_PAGE,
      .handler = list_refunds,
-     .summary = "The refunds of a payment, newest first."},
+     .summary = "The refunds of a payment, newest first.",
+     .consent = "payment|mandate"},
     {.method = "GET",
      .path = "/e-payment/v1/payments/{payment_id:pay}/refunds/{refund_id:rfd}",
      .scope = "e-payment:read",
      .level = TB_A2,
      .reply_schema = "refund",
      .handler = get_refund,
-     .summary = "One refund."},
+     .summary = "One refund.",
+     .consent = "payment|mandate"},
 };
 
 static const char *const states[] = {"processing", "succeeded", "failed", NULL};
@@ -200,9 +203,11 @@ TB_ERROR_DEFINE(NOT_REFUNDABLE, 409, "payment_not_refundable", false,
 TB_ERROR_DEFINE(REFUND_EXCEEDS, 409, "refund_exceeds_payment", false,
                 "The refund is larger than what is left of the payment.",
                 "`remaining` says what is left; leave the amount out to refund all of it.")
-TB_ERROR_DEFINE(CURRENCY, 422, "currency_mismatch", false,
-                "The amount is in another currency than the payment.",
-                "Refund in the currency of the payment.")
+TB_ERROR_DEFINE(
+    NOT_AUTHORISED, 409, "refund_not_authorised", false,
+    "The refund would debit an account that you have no right to debit.",
+    "Ask the account's owner for an agreement about refunds, or for a consent to debit the "
+    "account; `detail` says what is missing.")
 TB_ERROR_DEFINE(SAME_ACCOUNT, 422, "same_account", false,
                 "Debtor and creditor are the same account.", "Pay another account.")
 static const struct tb_error_words words[] = {
@@ -216,7 +221,7 @@ static const struct tb_error_words words[] = {
 static const struct tb_error *const errors[] = {
     TB_E_NOT_REFUNDABLE,
     TB_E_REFUND_EXCEEDS,
-    TB_E_CURRENCY,
+    TB_E_NOT_AUTHORISED,
     TB_E_SAME_ACCOUNT,
 };
 

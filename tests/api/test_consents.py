@@ -115,12 +115,36 @@ def test_a_customers_token_sees_the_payments_of_its_consent_alone(customer):
     assert {p["id"] for p in customer.get(PAYMENTS)["data"]} >= set(ids)
 
 
-def test_a_refund_is_the_partners_own_affair(customer):
+def refund(customer, by, payment, amount, key=None):
+    path = f"{PAYMENTS}/{payment['id']}/refunds"
+    return customer.client.fetch(by, path, "POST", json={"amount": money(amount)}, headers={"Idempotency-Key": key or uuid.uuid4().hex})
+
+
+def test_a_refund_is_no_part_of_the_consent_that_paid(customer):
     token, _, _ = customer.consent({"type": "payment", "creditor_account": customer.payee, "amount": money(30)})
-    path = f"{PAYMENTS}/{customer.pay(token, 30).json()['id']}/refunds"
-    give_back = lambda by: customer.client.fetch(by, path, "POST", json={}, headers={"Idempotency-Key": uuid.uuid4().hex})
-    refused(give_back(token), 403, "consent_mismatch")
-    assert give_back(customer.own).status_code == 201
+    payment = customer.pay(token, 30).json()
+    refused(refund(customer, token, payment, 30), 404, "not_found")     # nothing was paid to the consent's account
+    assert refund(customer, customer.own, payment, 30).status_code == 201
+
+
+def test_a_mandate_of_the_payee_covers_refunds_and_is_drawn_on(customer):
+    payer, payee = customer.accounts[0], customer.accounts[1]
+    body = {"reference": f"T-{uuid.uuid4()}", "debtor_account": payer, "creditor_account": payee, "amount": money(90)}
+    paid = customer.client.fetch(customer.own, PAYMENTS, "POST", json=body, headers={"Idempotency-Key": uuid.uuid4().hex}).json()
+    token, _, id = customer.consent({"type": "mandate", "debtor_account": payee, "creditor_accounts": [payer], "maximum_individual_amount": money(50),
+                                     "periodic_limits": [{"period_type": "Day", "period_alignment": "Calendar", "amount": money(60)}]})
+    refused(refund(customer, token, paid, 51), 403, "consent_limit_exceeded")
+    made = refund(customer, token, paid, 50, "k-mandate")
+    assert (made.status_code, made.json()["state"], made.json()["consent"]) == (201, "succeeded", id)
+    refused(refund(customer, token, paid, 11), 403, "consent_limit_exceeded")
+    own = refund(customer, customer.own, paid, 1).json()       # by the partner's own access: not the consent's
+    assert "consent" not in own
+    path = f"{PAYMENTS}/{paid['id']}/refunds"
+    assert [r["id"] for r in customer.get(path, token)["data"]] == [made.json()["id"]]
+    assert customer.get(made.headers["location"], token)["id"] == made.json()["id"]
+    refused(customer.client.fetch(token, f"{path}/{own['id']}"), 404, "not_found")
+    receipts = customer.get(f"{CONSENTS}/{id}/receipts")["data"]
+    assert [(r["refund"], r["amount"]) for r in receipts if "refund" in r] == [(made.json()["id"], money(50))]
 
 
 def test_a_declined_payment_does_not_use_the_consent_up(customer):

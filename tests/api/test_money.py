@@ -163,8 +163,11 @@ def test_an_account_holds_no_more_than_it_may(client, partner):
 
 
 @pytest.mark.parametrize("debtor, creditor, currency", [("CNY", "CNY", "USD"), ("USD", "CNY", "CNY"), ("CNY", "USD", "CNY")])
-def test_a_currency_that_is_not_the_accounts_is_declined(client, partner, debtor, creditor, currency):
-    decline(client, partner.account(debtor), partner.account(creditor), 1, "currency_mismatch", currency)
+def test_a_currency_that_is_not_the_accounts_is_refused_and_leaves_the_reference(client, partner, debtor, creditor, currency):
+    pair, reference = (partner.account(debtor), partner.account(creditor)), f"T-{uuid.uuid4()}"
+    problem = assert_problem(client.pay(*pair, 1, currency, reference=reference), 422, "currency_mismatch")
+    assert problem["errors"][0]["pointer"] == "/amount/currency"
+    assert client.pay(pair[0], partner.account(debtor), 1, debtor, reference=reference).json()["state"] == "succeeded"
 
 
 def test_a_declined_payment_is_replayed_as_it_was_though_funds_came_since(client, partner):

@@ -3,7 +3,7 @@ would have stopped it, and exactly the invariants named that the damage breaks."
 import re
 
 import pytest
-from conftest import NOW, PARTNER, acc
+from conftest import NOW, PARTNER, acc, stem
 from consents import Consents, mandate, payment, reading
 from script_damage import DAMAGE as SCRIPT_DAMAGE
 
@@ -50,6 +50,26 @@ def consented(books):
     c.use(books.reading, 1)
     c.grant(books.revoked)
     c.revoke(books.revoked)
+    assert books.violations() == []
+    return books
+
+
+@pytest.fixture
+def agreed(books):
+    """A refund under an agreement of the payee's owner, one by the partner's own access, and one under a mandate of the owner."""
+    c = books.consents = Consents(books)
+    books.query("insert into bank.account_access values (1, true, %s, %s, %s), (1, true, %s, %s, %s)", NOW, PARTNER, acc(1), NOW, PARTNER, acc(4))
+    calls = [books.call(books.payment(1, n, 100)) for n in (2, 4, 3)]
+    books.pay(*calls)
+    books.agreement = "agr_" + stem(1)
+    books.query("insert into bank.agreement values (60, 90, %s, 'infinity', null, 1, 365, %s, %s, 'refund', %s, 'Whole', null,"
+                " 'bank test', null)", NOW, books.agreement, acc(2), PARTNER)
+    books.given = c.given(mandate(), accounts=(3,))
+    refunds = [books.refund(p["id"], 40) for p in calls]
+    refunds[2]["consent"] = books.given
+    answers = books.run("e_payment.refund", *refunds)
+    assert [a["status"] for a in answers] == [201] * 3
+    books.by_agreement, books.by_access, books.by_consent = ("rfd_" + r["id"][4:] for r in refunds)
     assert books.violations() == []
     return books
 
@@ -153,6 +173,37 @@ def test_sees_of_consents(consented, case):
     assert set(consented.violations()) == invariants
 
 
+AGREEMENT_CASES = {
+    "counted less than was taken": ("update bank.agreement_use set amount = 39", {"agreement_used"}),
+    "counted a use too many": ("update bank.agreement_use set uses_n = 2", {"agreement_used"}),
+    "a count removed": ("delete from bank.agreement_use", {"agreement_used"}),
+    "more taken than agreed each": ("update bank.agreement set max_each = 39", {"agreement_limits"}),
+    "more taken than agreed in all": ("update bank.agreement set max_period = 39", {"agreement_limits"}),
+    "an agreement with another partner": ("update bank.agreement set partner = 'ptr_bbbbbbbbbbbbbbbbbbbbbbbbbb'", {"refund_right"}),
+    "an agreement about another account": ("update bank.agreement set account = '{a4}'", {"refund_right"}),
+    "an agreement about an account that is not": ("update bank.agreement set account = 'acc_x'", {"refund_right", "agreement_owner"}),
+    "an agreement that had run out": ("update bank.agreement set valid_to = created_at", {"refund_right"}),
+    "an agreement that had ended": ("update bank.agreement set ended_at = created_at - interval '1 s', ended_by = 'bank x'", {"refund_right"}),
+    "a payment too old for the agreement": ("update e_payment.payment set created_at = created_at - interval '1 year'"
+        " where creditor_account = '{a2}'", {"refund_right"}),
+    "a refund that names no right": ("update e_payment.refund set agreement = null where id = '{by_agreement}'",
+        {"refund_right", "agreement_used"}),
+    "access that never was": ("delete from bank.account_access where account = '{a4}'", {"refund_right"}),
+    "a refund moved to another consent": ("update e_payment.refund set consent = 'cns_x' where id = '{by_consent}'", {"refund_consent"}),
+    "a refund without the consent it drew on": ("update e_payment.refund set consent = null where id = '{by_consent}'",
+        {"refund_consent", "refund_right"}),
+}
+
+
+@pytest.mark.corrupts
+@pytest.mark.parametrize("case", AGREEMENT_CASES)
+def test_sees_of_agreements(agreed, case):
+    damage, invariants = AGREEMENT_CASES[case]
+    agreed.query("alter table bank.agreement drop constraint agreement_book_account_fkey")
+    agreed.query(damage.format(by_agreement=agreed.by_agreement, by_consent=agreed.by_consent, **{f"a{n}": acc(n) for n in range(1, 6)}))
+    assert set(agreed.violations()) == invariants
+
+
 @pytest.mark.corrupts
 @pytest.mark.parametrize("case", CASES)
 def test_sees(b, case):
@@ -167,5 +218,5 @@ def test_every_invariant_has_a_case_that_breaks_it(b):
     sources = b.query("select pg_get_function_sqlbody(p.oid) as body from pg_proc p"
                       " where p.prorettype = 'bank.violation'::regtype and p.pronargs = 1")
     names = {n for s in sources for n in re.findall(r"'([a-z]+_[a-z]+)'::text", s["body"])}
-    seen = {i for _, broken in (CASES | CONSENT_CASES).values() for i in broken} | {i for _, i in SCRIPT_DAMAGE}
+    seen = {i for _, broken in (CASES | CONSENT_CASES | AGREEMENT_CASES).values() for i in broken} | {i for _, i in SCRIPT_DAMAGE}
     assert seen == names

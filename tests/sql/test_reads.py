@@ -109,7 +109,7 @@ def test_refunds_of_a_payment(b):
     call = b.call(b.payment(1, 3, 100))
     b.pay(call)
     b.run("e_payment.refund", *[b.refund(call["id"], n) for n in (1, 2, 3, 4, 5)])
-    amounts = walk(b, "e_payment.list_refunds", lambda o: o["amount"]["amount"], 1, PARTNER, call["id"])
+    amounts = walk(b, "e_payment.list_refunds", lambda o: o["amount"]["amount"], 1, PARTNER, None, None, call["id"])
     assert amounts == [5, 4, 3, 2, 1]
-    assert page(b, "e_payment.list_refunds", 1, OTHER, call["id"], None, None, 5) is None
-    assert page(b, "e_payment.list_refunds", 1, PARTNER, call["id"], "rfd_x", None, 5) is None
+    assert page(b, "e_payment.list_refunds", 1, OTHER, None, None, call["id"], None, None, 5) is None
+    assert page(b, "e_payment.list_refunds", 1, PARTNER, None, None, call["id"], "rfd_x", None, 5) is None

@@ -146,3 +146,42 @@ create table bank.consent_access (
     primary key (book, consent, account),
     foreign key (book, account) references bank.account
 );
+
+-- What the owner of an account has agreed to: a partner that may not debit the account takes from it what the kind says,
+-- within the limits here, and nothing else. Kind `refund`: money goes back to whoever paid it, at most what the payment
+-- brought, within `days` of the payment. A kind is added to the check by whatever product takes money by it.
+create table bank.agreement (
+    max_each   bigint      check (max_each > 0),        -- largest single debit; null: the kind's own bound
+    max_period bigint      check (max_period > 0),      -- sum of the debits of one period; null: none
+    created_at timestamptz not null,
+    valid_to   timestamptz not null default 'infinity',
+    ended_at   timestamptz,
+    book       int         not null,
+    days       int         not null default 365 check (days between 1 and 365),
+    id         text        collate "C" not null check (id like 'agr\_%'),
+    account    text        collate "C" not null,
+    kind       text        collate "C" not null check (kind in ('refund')),
+    partner    text        collate "C" not null references bank.partner,    -- who may take
+    period     text        collate "C" not null default 'Whole'             -- of the world's calendar, or all of its life
+                           check (period in ('Day', 'Week', 'Month', 'Year', 'Whole')),
+    document   text,                                                        -- the paper it stands on
+    made_by    text        collate "C" not null,                            -- kind and who: 'customer usr_…', 'partner ptr_…',
+    ended_by   text        collate "C",                                     -- 'bank operator:…', 'time clock'
+    primary key (book, id),
+    foreign key (book, account) references bank.account,
+    check ((ended_at is null) = (ended_by is null))
+) with (fillfactor = 80);
+create unique index agreement_in_force on bank.agreement (book, account, partner, kind) where ended_at is null;
+create index agreement_account on bank.agreement (book, account, id);
+
+-- What was taken under an agreement, by period. Exact, because whoever changes a row holds the agreement's.
+create table bank.agreement_use (
+    amount    bigint      not null check (amount >= 0),
+    last_at   timestamptz not null,
+    book      int         not null,
+    uses_n    int         not null check (uses_n >= 0),
+    period    date        not null,     -- its first day
+    agreement text        collate "C" not null,
+    primary key (book, agreement, period),
+    foreign key (book, agreement) references bank.agreement
+);

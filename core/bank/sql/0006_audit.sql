@@ -128,11 +128,34 @@ begin atomic
            and not exists (select from bank.seal s where s.book = audit_seals.book and s.block = f.block);
 end;
 
+-- That no agreement gave more than it says. What used it is proven by the products.
+create function bank.audit_agreements(book int) returns setof bank.violation
+language sql stable strict security invoker
+set enable_nestloop = off
+set work_mem = '64MB'
+begin atomic
+    select 'agreement_limits', u.agreement,
+           concat('took ', u.amount, ' by ', u.uses_n, ' debits in the ', lower(a.period), ' from ', u.period, ', of ', a.max_period,
+                  ' and ', a.max_each, ' each')
+      from bank.agreement_use u
+      left join bank.agreement a on a.book = u.book and a.id = u.agreement
+     where u.book = audit_agreements.book
+       and (a.id is null or u.amount > a.max_period or u.amount::numeric > a.max_each::numeric * u.uses_n
+            or (u.uses_n = 0) <> (u.amount = 0))
+    union all
+    select 'agreement_owner', a.id, concat('account ', a.account, ' does not exist, or the agreement is with ', coalesce(p.id, 'nobody'))
+      from bank.agreement a
+      left join bank.account b on b.book = a.book and b.id = a.account
+      left join bank.partner p on p.id = a.partner
+     where a.book = audit_agreements.book and (b.id is null or p.id is null);
+end;
+
 create function bank.audit(book int) returns setof bank.violation
 language sql stable strict security invoker
 begin atomic
     select * from bank.audit_entries(audit.book)
     union all select * from bank.audit_accounts(audit.book)
     union all select * from bank.audit_holds(audit.book)
+    union all select * from bank.audit_agreements(audit.book)
     union all select * from bank.audit_seals(audit.book);
 end;

@@ -35,7 +35,8 @@ begin
 end
 $$;
 
--- A partner's exit: all of its apps end with everything they hold, and it loses its access to accounts.
+-- A partner's exit: all of its apps end with everything they hold, and it loses its access to accounts. Agreements end, those
+-- for it and those it made for accounts' owners, who can make them again.
 create function oauth.end_partner(partner text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
@@ -60,6 +61,10 @@ begin
     end loop;
     delete from bank.account_access x where x.partner = end_partner.partner;
     get diagnostics access_n = row_count;
+    perform bank.end_agreement(a.book, a.id, 'bank ' || end_partner.who, consent.world_time(a.book, end_partner.at))
+       from (select k.book, k.id from bank.agreement k
+              where k.ended_at is null and (k.partner = end_partner.partner or k.made_by = 'partner ' || end_partner.partner)
+              order by k.book, k.id) a;
     perform oauth.record_act(end_partner.who, 'partner.revoke', end_partner.partner, jsonb_build_object('state', was),
                              jsonb_build_object('state', 'revoked', 'apps', apps_n, 'grants', grants_n,
                                                 'accounts', access_n), end_partner.at);

@@ -31,7 +31,8 @@ language sql stable security invoker
 return concat(
     '{"id":"', (r).id, '","object":"receipt","consent":"', (r).consent, '","version":', (r).version, ',"app":"', (r).app,
     '","operation":', to_json((r).operation), ',"outcome":"', (r).outcome, '"',
-    ',"account":"' || (r).account || '"', ',"payment":"' || (r).object || '"',
+    ',"account":"' || (r).account || '"',
+    case when (r).object like 'rfd\_%' then ',"refund":"' else ',"payment":"' end || (r).object || '"',
     ',"amount":' || case when (r).amount is not null then tb.money((r).amount, (r).currency) end,
     ',"request_id":' || to_json((r).request_id)::text,
     ',"created_at":"', tb.rfc3339((r).at), '"}');

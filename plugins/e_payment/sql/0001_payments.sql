@@ -42,6 +42,8 @@ create index payment_list on e_payment.payment (book, partner, created_at, id);
 alter table e_payment.payment add primary key (book, id);
 alter table e_payment.payment add constraint payment_reference unique (book, reference, partner);
 
+-- A refund debits the payment's creditor, so whoever asks for it needs a right to: `consent` or `agreement` say which one it
+-- used; with neither the partner's own access to the account. `purpose` is `reason` on the wire.
 create table e_payment.refund (
     amount     bigint      not null check (amount > 0),
     created_at timestamptz not null,
@@ -54,12 +56,19 @@ create table e_payment.refund (
     currency   text        collate "C" not null,
     state      text        collate "C" not null check (state in ('processing', 'succeeded', 'failed')),
     failure    text        collate "C",
-    reason     text,
+    reference  text        collate "C",     -- the partner's own name for it; null: none
+    purpose    text,
     metadata   jsonb,
-    primary key (book, id),
-    check ((state = 'failed') = (failure is not null))
+    consent    text        collate "C",
+    agreement  text        collate "C",
+    check ((state = 'failed') = (failure is not null)),
+    check (consent is null or agreement is null)
 );
 create index refund_payment on e_payment.refund (book, payment, created_at, id);
+create index refund_agreement on e_payment.refund (book, agreement) where agreement is not null;
+-- As with payments: of indexes that look equally good the planner takes the youngest.
+alter table e_payment.refund add primary key (book, id);
+alter table e_payment.refund add constraint refund_reference unique (book, reference, partner);
 
 -- What a ledger refusal is called when a payment or refund fails for it. A refund runs the other way, so its debit side
 -- is the payment's creditor.
@@ -68,8 +77,6 @@ language sql immutable parallel safe security invoker
 return case code
     when 'debit_account_closed'     then case when refund then 'creditor_account_closed' else 'debtor_account_closed' end
     when 'credit_account_closed'    then case when refund then 'debtor_account_closed' else 'creditor_account_closed' end
-    when 'debit_currency_mismatch'  then 'currency_mismatch'
-    when 'credit_currency_mismatch' then 'currency_mismatch'
     when 'ceiling_exceeded'         then 'balance_limit_exceeded'
     when 'balance_overflow'         then 'balance_limit_exceeded'
     else code end;
@@ -80,9 +87,8 @@ return '{"code":"' || code || '","detail":"' || case code
     when 'insufficient_funds'      then 'the account to be debited has less available than the amount'
     when 'debtor_account_closed'   then 'the debtor account is closed'
     when 'creditor_account_closed' then 'the creditor account is closed'
-    when 'currency_mismatch'       then 'an account is not in the currency of the amount'
-    when 'single_limit_exceeded'   then 'the amount is above the limit of the debtor account for one payment'
-    when 'day_limit_exceeded'      then 'the limit of the debtor account for the day would be exceeded'
+    when 'single_limit_exceeded'   then 'the amount is above the limit of the account to be debited for one debit'
+    when 'day_limit_exceeded'      then 'the limit of the account to be debited for the day would be exceeded'
     when 'balance_limit_exceeded'  then 'the account to be credited cannot hold that much'
     else 'the bank declined' end || '"}';
 
@@ -104,10 +110,13 @@ return concat(
 create function e_payment.refund_json(r e_payment.refund) returns text
 language sql stable parallel safe security invoker
 return concat(
-    '{"id":"', r.id, '","object":"refund","state":"', r.state, '","payment":"', r.payment,
-    '","amount":', tb.money(r.amount, r.currency),
-    ',"reason":' || to_json(r.reason)::text,
+    '{"id":"', r.id, '","object":"refund","state":"', r.state, '","payment":"', r.payment, '"',
+    ',"reference":' || to_json(r.reference)::text,
+    ',"amount":', tb.money(r.amount, r.currency),
+    ',"reason":' || to_json(r.purpose)::text,
     ',"metadata":' || tb.compact(r.metadata),
+    ',"consent":"' || r.consent || '"',
+    ',"agreement":"' || r.agreement || '"',
     ',"created_at":"', tb.rfc3339(r.created_at), '","updated_at":"', tb.rfc3339(r.updated_at), '"',
     ',"failure":' || e_payment.failure_json(r.failure), '}');
 

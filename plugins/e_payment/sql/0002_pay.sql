@@ -7,15 +7,28 @@ return case code
         '/e-payment/v1/payments/' || taken_by, null, jsonb_build_object('payment', taken_by), false)::tb.answer
     when 'amount_out_of_range' then e_payment.refuse(n, 422, code, 'the amount must be above zero', '/amount/amount', null)
     when 'unknown_currency' then e_payment.refuse(n, 422, code, 'no such currency', '/amount/currency', null)
+    when 'currency_mismatch' then e_payment.refuse(n, 422, code, 'an account is not in the currency of the amount',
+        '/amount/currency', null)
     when 'same_account' then e_payment.refuse(n, 422, code, 'debtor and creditor are the same account',
         '/creditor_account', null)
     when 'unknown_creditor' then e_payment.refuse(n, 422, 'unknown_account', 'no such account', '/creditor_account', null)
     else e_payment.refuse(n, 422, code, 'no such account that you may debit', '/debtor_account', null) end;
 
+-- Whether one of the accounts is in another currency.
+create function e_payment.differs_in_currency(book int, debtor text, creditor text, currency text) returns boolean
+language sql stable strict security invoker
+begin atomic
+    select exists (select from bank.account a
+                    where a.book = differs_in_currency.book
+                      and a.id in (differs_in_currency.debtor, differs_in_currency.creditor)
+                      and a.currency <> differs_in_currency.currency);
+end;
+
 -- Pays. Invariants: a payment in state succeeded has its transfer, one in state failed has none; a reference is used
 -- once per partner, whatever became of it; payment, transfer, event and answer commit together. A request that names
--- what the partner cannot name leaves no trace and gets a 4xx; everything the bank declines is a failed payment (201).
--- A currency is looked up only when something is wrong, because an account that was debited has a known one.
+-- what the partner cannot name, or a currency that an account does not have, leaves no trace and gets a 4xx; everything the
+-- bank declines is a failed payment (201). Currencies are looked at only when something is wrong, because accounts between
+-- which money moved have the right one.
 -- `admitted`: consents have been drawn on for the calls that are bound to one; for these the debtor is the consent's.
 -- Locks: references by hash, then accounts by id (in bank.post).
 create function e_payment.pay(book int, calls tb.call[], admitted boolean default false) returns setof tb.answer
@@ -57,10 +70,12 @@ begin
             when t.currency <> all (array(select u.code from bank.currency u)) then 'unknown_currency'
             when t.debtor = t.creditor      then 'same_account'
             when t.can_debit is not true    then 'unknown_account'
-            -- bank.post() finds an unknown creditor; but of twins, the first that is in order gets the reference
+            -- bank.post() finds these; but of twins, the first that is in order gets the reference
             when t.twin and not exists (select from bank.account b
                                          where b.book = pay.book and b.id = t.creditor)
-                                            then 'unknown_creditor' end as code
+                                            then 'unknown_creditor'
+            when t.twin and e_payment.differs_in_currency(pay.book, t.debtor, t.creditor, t.currency)
+                                            then 'currency_mismatch' end as code
           from (select a.*,
                        doubled is not null
                        and tb.key_lock(pay.book, a.partner, 'e_payment.reference', a.reference) = any (doubled) as twin,
@@ -96,7 +111,9 @@ begin
     for o in select * from unnest(outcomes) t where t.code is not null loop
         refusal := case when not exists (select from bank.currency u where u.code = asked[o.n].currency)
                             then 'unknown_currency'
-                        when o.code = 'credit_account_not_found' then 'unknown_creditor' end;
+                        when o.code = 'credit_account_not_found' then 'unknown_creditor'
+                        when e_payment.differs_in_currency(pay.book, asked[o.n].debtor_account, asked[o.n].creditor_account,
+                                                           asked[o.n].currency) then 'currency_mismatch' end;
         if refusal is not null then
             refused := refused || (select e_payment.refuse_payment(c.n, refusal, null)
                                      from unnest(calls) c where 'pay_' || c.stem = asked[o.n].id);

@@ -1,5 +1,5 @@
--- What a partner reads: its own payments and refunds, nobody else's; by a consent (null: none) only what was paid under
--- it and its token could have paid, by its own details. Pages run by (created_at, id), newest first.
+-- What a partner reads: its own payments and refunds, nobody else's; by a consent (null: none) only what was paid or refunded
+-- under it and its token could have, by its own details. Pages run by (created_at, id), newest first.
 
 -- GET /e-payment/v1/payments/{payment_id}: no row = not found.
 create function e_payment.read_payment(book int, partner text, consent text, details jsonb, id text) returns setof text
@@ -12,13 +12,26 @@ begin atomic
            and consent.shows(read_payment.details, p.debtor_account, p.creditor_account, p.amount, p.currency, p.reference));
 end;
 
+-- Whether a refund is one that was made under a consent and that its token could have made. Without a consent any is.
+create function e_payment.shows_refund(consent text, details jsonb, r e_payment.refund) returns boolean
+language sql stable security invoker
+begin atomic
+    select shows_refund.consent is null
+        or (r).consent = shows_refund.consent
+       and exists (select from e_payment.payment p
+                    where p.book = (r).book and p.id = (r).payment
+                      and consent.shows(shows_refund.details, p.creditor_account, p.debtor_account, (r).amount, (r).currency,
+                                        coalesce((r).reference, '')));
+end;
+
 -- GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id}: no row = not found.
-create function e_payment.read_refund(book int, partner text, payment text, id text) returns setof text
-language sql stable strict security invoker
+create function e_payment.read_refund(book int, partner text, consent text, details jsonb, payment text, id text)
+returns setof text
+language sql stable security invoker
 begin atomic
     select e_payment.refund_json(r) from e_payment.refund r
      where r.book = read_refund.book and r.id = read_refund.id and r.partner = read_refund.partner
-       and r.payment = read_refund.payment;
+       and r.payment = read_refund.payment and e_payment.shows_refund(read_refund.consent, read_refund.details, r);
 end;
 
 -- The payments made under a consent. They are few, so one sort serves both directions.
@@ -131,10 +144,10 @@ begin
 end
 $$;
 
--- GET /e-payment/v1/payments/{payment_id}/refunds, newest first. No row when the payment is not found or the place does
--- not exist.
-create function e_payment.list_refunds(book int, partner text, payment text, after text, before text, rows_n int)
-returns setof tb.page
+-- GET /e-payment/v1/payments/{payment_id}/refunds, newest first; by a consent those made under it. No row when the payment is
+-- not found, or has none under the consent, or the place does not exist.
+create function e_payment.list_refunds(book int, partner text, consent text, details jsonb, payment text, after text,
+                                       before text, rows_n int) returns setof tb.page
 language plpgsql stable security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -148,13 +161,20 @@ declare
     bodies    text[];
 begin
     perform from e_payment.payment p
-      where p.book = list_refunds.book and p.partner = list_refunds.partner and p.id = list_refunds.payment;
+      where p.book = list_refunds.book and p.partner = list_refunds.partner and p.id = list_refunds.payment
+        and (list_refunds.consent is null
+             or p.consent = list_refunds.consent
+                and consent.shows(list_refunds.details, p.debtor_account, p.creditor_account, p.amount, p.currency, p.reference)
+             or exists (select from e_payment.refund r
+                         where r.book = p.book and r.payment = p.id
+                           and e_payment.shows_refund(list_refunds.consent, list_refunds.details, r)));
     if not found then
         return;
     end if;
     if cursor_id is not null then
         select r.created_at into cursor_at from e_payment.refund r
-         where r.book = list_refunds.book and r.payment = list_refunds.payment and r.id = cursor_id;
+         where r.book = list_refunds.book and r.payment = list_refunds.payment and r.id = cursor_id
+           and e_payment.shows_refund(list_refunds.consent, list_refunds.details, r);
         if not found then
             return;
         end if;
@@ -168,6 +188,7 @@ begin
                                                r.created_at desc, r.id desc) as turn
               from e_payment.refund r
              where r.book = list_refunds.book and r.payment = list_refunds.payment
+               and e_payment.shows_refund(list_refunds.consent, list_refunds.details, r)
                and case when cursor_id is null then true
                         when backwards then (r.created_at, r.id) > (cursor_at, cursor_id)
                         else (r.created_at, r.id) < (cursor_at, cursor_id) end) l

@@ -23,6 +23,42 @@ begin atomic
      where (p.consent, p.state, p.amount, p.currency, p.debtor_account)
            is distinct from (r.consent, r.outcome, r.amount, r.currency, r.account)
     union all
+    -- a refund under a consent and its receipt, too
+    select 'refund_consent', coalesce(r.id, x.object), concat('consent ', coalesce(r.consent, x.consent), ', refund ',
+                                                              coalesce(r.state, 'none'), ', receipt ', coalesce(x.outcome, 'none'))
+      from (select r.*, p.creditor_account from e_payment.refund r
+              join e_payment.payment p on p.book = r.book and p.id = r.payment
+             where r.book = audit.book and r.consent is not null) r
+      full join (select x.* from consent.receipt x where x.book = audit.book and x.object like 'rfd\_%') x on x.object = r.id
+     where (r.consent, r.state, r.amount, r.currency, r.creditor_account)
+           is distinct from (x.consent, x.outcome, x.amount, x.currency, x.account)
+    union all
+    -- each refund had a right to debit the payee's account: a consent (see above), an agreement with this partner that stood
+    -- then, or the partner's access, which no one takes away but the end of the partner
+    select 'refund_right', r.id, concat('debited ', p.creditor_account, ' by ', coalesce(r.agreement, 'access of ' || r.partner))
+      from e_payment.refund r
+      join e_payment.payment p on p.book = r.book and p.id = r.payment
+      left join bank.agreement a on a.book = r.book and a.id = r.agreement
+      left join bank.account_access x on x.book = r.book and x.partner = r.partner and x.account = p.creditor_account and x.can_debit
+      left join bank.partner w on w.id = r.partner
+     where r.book = audit.book and r.consent is null
+       and case when r.agreement is not null
+           then (a.account, a.partner, a.kind) is distinct from (p.creditor_account, r.partner, 'refund')
+                or r.created_at >= a.valid_to or r.created_at > a.ended_at
+                or r.created_at >= p.created_at + a.days * interval '1 day'
+           else x.account is null and w.state is distinct from 'revoked' end
+    union all
+    -- an agreement counted exactly what was refunded under it
+    select 'agreement_used', coalesce(u.agreement, r.agreement),
+           concat('counted ', coalesce(u.amount, 0), ' in ', coalesce(u.uses_n, 0), ', its refunds give ', coalesce(r.amount, 0), ' in ',
+                  coalesce(r.refunds_n, 0))
+      from (select u.agreement, sum(u.amount) as amount, sum(u.uses_n) as uses_n from bank.agreement_use u
+             where u.book = audit.book group by u.agreement) u
+      full join (select r.agreement, sum(r.amount) as amount, count(*) as refunds_n from e_payment.refund r
+                  where r.book = audit.book and r.state = 'succeeded' and r.agreement is not null group by r.agreement) r
+        on r.agreement = u.agreement
+     where (u.amount, u.uses_n) is distinct from (r.amount, r.refunds_n)
+    union all
     select 'refund_transfer', r.id, concat('state ', r.state, ' and transfer ', coalesce(t.id, 'none'))
       from e_payment.refund r
       left join e_payment.payment p on p.book = r.book and p.id = r.payment
