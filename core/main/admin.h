@@ -21,7 +21,7 @@ enum tb_admin_kind {
     TB_ADMIN_ACT,  /**< one text; null: there is nothing of that id, exit code 1 */
 };
 
-enum { TB_ADMIN_PARAMS_MAX = 6 };
+enum { TB_ADMIN_PARAMS_MAX = 12 };
 
 /** Where a parameter of the statement comes from. */
 struct tb_admin_from {

@@ -16,7 +16,7 @@ COMMANDS = ["serve", "reload", "status", "plugin check", "plugin doc", "plugin n
             "keys list", "keys rotate", "partner list", "partner create", "partner suspend", "partner resume", "partner revoke",
             "app list", "app create", "app show", "app suspend", "app resume", "app revoke", "app secret", "app server", "entitlement list",
             "entitlement grant", "entitlement withdraw", "interface list", "interface stop", "interface start", "grant list",
-            "grant revoke", "consent list", "consent show", "consent revoke", "act list", "user list", "user add", "user reset",
+            "grant revoke", "consent list", "consent show", "consent revoke", "agreement list", "agreement add", "agreement end", "act list", "user list", "user add", "user reset",
             "user lock", "user unlock", "script list", "script show", "script push", "script review", "script activate",
             "script rollback", "script stop", "script record", "script dry-run", "script test", "table list", "table get",
             "table put", "table delete", "audit", "config"]

@@ -141,12 +141,12 @@ class Sandbox:
         connection.autocommit = True
         return connection
 
-    def cli(self, *arguments, exit_code=0):
-        """Run `tongbao …` against this sandbox and return what it printed."""
+    def cli(self, *arguments, exit_code=0, errors=False):
+        """Run `tongbao …` against this sandbox and return what it printed; `errors`: on standard error."""
         done = subprocess.run([os.path.join(self.build, "tongbao"), *arguments], env={**self.environment(),
                               "TB_CONFIG": self.env["TB_CONFIG"]}, capture_output=True, text=True, timeout=120 * slowness(), check=False)
         assert done.returncode == exit_code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return done.stderr if errors else done.stdout
 
     def metric(self, name):
         """What `/metrics` has for it now; a whole number without labels."""
