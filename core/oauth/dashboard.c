@@ -237,7 +237,9 @@ static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_sessio
     if (note->has_problem)
         tb_page_problem(&html, tb_word(&html, note->problem), TB_STR_NONE);
     add_done(&html, note->done);
-    tb_html(&html, "<p>$</p>\n", tb_word(&html, TB_W_DASHBOARD_TEXT));
+    tb_html(&html, "<p>$</p>\n<p><a href=\"/oauth/dashboard/agreements?lang=$\">$</a></p>\n",
+            tb_word(&html, TB_W_DASHBOARD_TEXT), tb_lang_tag(lang),
+            tb_word(&html, TB_W_AGREEMENTS_TITLE));
     add_pending(&html, &lists);
     add_given(&html, &lists);
     return tb_page_reply(req, note->has_problem ? 400 : 200, &html, TB_STR_NONE);
@@ -295,17 +297,6 @@ static tb_err reply_done(struct tb_req *req, enum tb_lang lang, const char *done
                                                  tb_lang_tag(lang).at));
 }
 
-/* A form of ours; whether its sender is still logged in, the session says. */
-static tb_err TB_SUSPENDS read_form(struct tb_req *req, struct tb_form *form,
-                                    struct tb_session *session, enum tb_lang *out_lang)
-{
-    TB_TRY(tb_form_read(req, form));
-    TB_TRY(tb_session_find(req, session));
-    TB_TRY(tb_session_check(req, session, form));
-    *out_lang = tb_page_lang(req, tb_form_get(form, "lang"), TB_STR_NONE);
-    return NULL;
-}
-
 struct colleague {
     const struct tb_user *user;
     struct tb_str consent, status, refusal;
@@ -335,7 +326,7 @@ tb_err TB_SUSPENDS tb_dashboard_decide(struct tb_req *req)
     struct tb_form form;
     struct tb_session session;
     enum tb_lang lang;
-    TB_TRY(read_form(req, &form, &session, &lang));
+    TB_TRY(tb_page_form(req, &form, &session, &lang));
     if (!session.whole)
         return tb_login_go_on(req, &(struct tb_login){.lang = lang});
     struct tb_str choice = tb_form_get(&form, "decision");
@@ -357,7 +348,7 @@ tb_err TB_SUSPENDS tb_dashboard_revoke(struct tb_req *req)
     struct tb_form form;
     struct tb_session session;
     enum tb_lang lang;
-    TB_TRY(read_form(req, &form, &session, &lang));
+    TB_TRY(tb_page_form(req, &form, &session, &lang));
     if (!session.whole)
         return tb_login_go_on(req, &(struct tb_login){.lang = lang});
     TB_TRY(tb_consent_revoke(req, session.user->book, tb_form_get(&form, "consent"), "customer",
@@ -372,7 +363,7 @@ tb_err TB_SUSPENDS tb_dashboard_request(struct tb_req *req)
     struct tb_asked asked;
     enum tb_lang lang;
     tb_err refusal;
-    TB_TRY(read_form(req, &form, &session, &lang));
+    TB_TRY(tb_page_form(req, &form, &session, &lang));
     if (!session.whole)
         return tb_login_go_on(req, &(struct tb_login){.lang = lang});
     TB_TRY(tb_asked_backchannel(req, tb_form_get(&form, "request"), session.user, &asked));

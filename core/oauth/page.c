@@ -96,6 +96,16 @@ void tb_page_form_fields(struct tb_html *html, const struct tb_session *session)
             tb_session_token(html->text.arena, session), tb_lang_tag(html->lang));
 }
 
+tb_err TB_SUSPENDS tb_page_form(struct tb_req *req, struct tb_form *out_form,
+                                struct tb_session *out_session, enum tb_lang *out_lang)
+{
+    TB_TRY(tb_form_read(req, out_form));
+    TB_TRY(tb_session_find(req, out_session));
+    TB_TRY(tb_session_check(req, out_session, out_form));
+    *out_lang = tb_page_lang(req, tb_form_get(out_form, "lang"), TB_STR_NONE);
+    return NULL;
+}
+
 static struct tb_str end(struct tb_html *html)
 {
     tb_html(html, "</main>\n<footer>\n<p>$</p>\n</footer>\n</body>\n</html>\n",

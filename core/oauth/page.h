@@ -1,7 +1,7 @@
 /* The bank's own pages: HTML without a script, in Chinese or English, under headers that let
  * nothing else in. Here is what they share, and the page of a failure, which the gateway answers
- * routes with TB_R_HTML by. The pages themselves are in authorize.c, login.c, decide.c and
- * dashboard.c.
+ * routes with TB_R_HTML by. The pages themselves are in authorize.c, login.c, decide.c,
+ * dashboard.c and agreements.c.
  *
  *     struct tb_html html;
  *     struct tb_page_head head = {.title = …, .here = …, .session = session};
@@ -61,6 +61,12 @@ void tb_page_problem(struct tb_html *html, struct tb_str sentence, struct tb_str
 /** The hidden fields every form of ours has: the token of the session and the language. */
 void tb_page_form_fields(struct tb_html *html, const struct tb_session *session);
 
+/** Read a form that a page of ours sent; whether its sender is still logged in, the session says.
+ *  @return NULL; errors of tb_form_read, tb_session_find and tb_session_check. Waits: yes. */
+tb_err TB_NODISCARD TB_SUSPENDS tb_page_form(struct tb_req *req, struct tb_form *out_form,
+                                             struct tb_session *out_session,
+                                             enum tb_lang *out_lang);
+
 /** End the page and answer with it.
  *  @param origin  where a form of the page may end up besides here ("https://shop.example"), since
  *                 browsers hold redirects of a form to its policy, too; absent: nowhere */
@@ -81,5 +87,8 @@ tb_err TB_SUSPENDS tb_dashboard_get(struct tb_req *req);
 tb_err TB_SUSPENDS tb_dashboard_decide(struct tb_req *req);
 tb_err TB_SUSPENDS tb_dashboard_revoke(struct tb_req *req);
 tb_err TB_SUSPENDS tb_dashboard_request(struct tb_req *req);
+tb_err TB_SUSPENDS tb_agreements_get(struct tb_req *req);
+tb_err TB_SUSPENDS tb_agreements_post(struct tb_req *req);
+tb_err TB_SUSPENDS tb_agreements_end(struct tb_req *req);
 
 #endif

@@ -11,6 +11,7 @@ import pytest
 from bridge import node
 from harness.browser import APPROVING, Browser
 from harness.fapi import DETAILS, FapiClient, Server
+from harness.partner import Partner
 from harness.sandbox import ROOT
 
 LEAST_RULES = 12
@@ -58,6 +59,17 @@ class Walk:
         self.browser.login(page, user)
         return url
 
+    def agree(self):
+        """The page of agreements: with none, with a form that is not accepted, with one, and with one that has ended."""
+        browser, end = self.browser, "/dashboard/agreements"
+        payer = Partner(self.bank.sandbox, "Payer & Co", book=self.shop.metadata["tongbao_sandbox"]["book"])
+        form = next(f for f in self.keep("no agreements", browser.open(f"{self.bank.url}/oauth{end}")).forms if f.action.endswith(end))
+        fill = {"account": self.shop.accounts[0], "partner": payer.id, "each": "1.00"}
+        self.keep("agreement not made", browser.submit(form, {**fill, "each": "x"}))
+        page = self.keep("agreement made", browser.submit(form, fill))
+        form = next(f for f in page.forms if f.action.endswith("/end"))
+        self.keep("agreement ended", browser.submit(form, button=form.buttons[0]))
+
     def all(self):
         user, browser = self.shop.users[0], self.browser
         url = self.login(user)
@@ -76,6 +88,7 @@ class Walk:
         page = browser.open(f"{self.bank.url}/oauth/dashboard")
         form = next(f for f in page.forms if f.action.endswith("/revoke"))
         self.keep("taken back", browser.submit(form, button=form.buttons[0]))
+        self.agree()
         self.keep("error", browser.open(f"{self.bank.url}/oauth/authorize"))
         self.keep("logged out", browser.submit(next(f for f in page.forms if f.action.endswith("/logout"))))
         self.keep("login to the dashboard", browser.open(f"{self.bank.url}/oauth/dashboard"))
@@ -112,7 +125,7 @@ def judge(pages):
 
 
 def test_axe_finds_nothing(pages):
-    assert len(pages) == 38
+    assert len(pages) == 46
     assert {name: found for name, found in judge(pages).items() if found} == {}
 
 
