@@ -184,12 +184,18 @@ TB_ERROR_DEFINE(UNKNOWN_PARTNER, 422, "unknown_partner", false,
 TB_ERROR_DEFINE(AGREEMENT_EXISTS, 409, "agreement_exists", false,
                 "An agreement of this kind with the partner is in force.",
                 "Follow the Link header to it; end it before you make another one.")
+static const struct tb_error_words words[] = {
+    {"unknown_partner", "zh", "没有可与之约定的这家机构。",
+     "请以 `ptr_…` 标识填写此环境中另一家有应用的机构。"},
+    {"agreement_exists", "zh", "与该机构的同类授权已经有效。",
+     "Link 响应头指向该授权；请先终止它，再设立新的。"},
+};
 static const struct tb_error *const errors[] = {
     TB_E_UNKNOWN_PARTNER,
     TB_E_AGREEMENT_EXISTS,
 };
 
 const struct tb_plugin tb_accounts_product = {
-    TB_PLUGIN_HEAD,      .name = "accounts",       .version = "1.0.0",
-    .title = "Accounts", TB_TABLE(routes, routes), TB_TABLE(errors, errors),
+    TB_PLUGIN_HEAD,           .name = "accounts",       .version = "1.0.0",     .title = "Accounts",
+    TB_TABLE(routes, routes), TB_TABLE(errors, errors), TB_TABLE(words, words),
 };

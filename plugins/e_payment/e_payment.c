@@ -215,7 +215,8 @@ static const struct tb_error_words words[] = {
      "只有状态为 succeeded 的付款可以退款。"},
     {"refund_exceeds_payment", "zh", "退款金额超过付款的剩余金额。",
      "`remaining` 是剩余金额；不填金额则退还全部剩余金额。"},
-    {"currency_mismatch", "zh", "金额的货币与付款的货币不同。", "请以付款的货币退款。"},
+    {"refund_not_authorised", "zh", "退款将扣划您无权扣划的账户。",
+     "请取得账户所有人的退款授权，或其扣款授权；`detail` 说明缺少什么。"},
     {"same_account", "zh", "付款账户与收款账户相同。", "请付款至另一个账户。"},
 };
 static const struct tb_error *const errors[] = {
