@@ -44,8 +44,10 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     if (x->grant->cert.at == NULL && x->grant->dpop.at == NULL && !app.plain_tokens) {
         x->run.caller.cause = "bound to nobody, which the app's own setting does not allow";
         if (parts->config->sandbox)
-            return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID,
-                              "authorization:", "the access token is %s", x->run.caller.cause);
+            return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID, "authorization:",
+                              "the access token is %s: register with plain_bearer_tokens: true, or "
+                              "bind tokens to a key or certificate",
+                              x->run.caller.cause);
         return tb_fail_at(&x->run.req, TB_E_TOKEN_INVALID, "authorization:", "%s",
                           TB_E_TOKEN_INVALID->title);
     }

@@ -11,6 +11,8 @@ import uuid
 
 import pytest
 
+from harness.sandbox import ROOT
+
 PAYMENTS = "/e-payment/v1/payments"
 PING = "/example/v1/ping"
 
@@ -48,11 +50,44 @@ def test_curl_pays(sandbox, protocol, version, tls):
     assert (got, status, json.loads(text)) == (version, 200, paid)
 
 
-def test_the_curl_that_up_prints_moves_money(sandbox):
-    printed = re.search(r"^curl -sS -i --http2 .*?'$", sandbox.said, re.M | re.S)
-    assert printed and re.search(r"^HTTP/2 201", sandbox.said, re.M)
-    again = subprocess.run(["bash", "-c", printed[0]], capture_output=True, text=True, check=True).stdout
-    assert again.startswith("HTTP/2 201") and "idempotency-replayed: true" in again
+def programs_of_the_readme():
+    with open(f"{ROOT}/README.md", encoding="utf-8") as opened:
+        return re.findall(r"^```sh\n(.*?)^```$", opened.read(), re.M | re.S)
+
+
+def bash(sandbox, text, cwd):
+    """What the lines print where `sandbox/run` is this sandbox's."""
+    os.makedirs(f"{cwd}/sandbox", exist_ok=True)
+    if not os.path.exists(f"{cwd}/sandbox/run"):
+        os.symlink(sandbox.run_dir, f"{cwd}/sandbox/run")
+    return subprocess.run(["bash", "-euc", text], cwd=cwd, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_the_request_that_up_prints_is_the_readmes_and_moves_money(sandbox, tmp_path):
+    first = programs_of_the_readme()[0]
+    assert first in sandbox.said.replace(sandbox.run_dir, "sandbox/run"), sandbox.said
+    assert re.search(r"^HTTP/2 201", sandbox.said, re.M)
+    again = first[first.index("curl"):]
+    answers = bash(sandbox, first + "\n" + again, tmp_path).split("HTTP/2 ")[1:]
+    assert [answer[:3] for answer in answers] == ["201", "201"]
+    assert "idempotency-replayed" not in answers[0] and "idempotency-replayed: true" in answers[1]
+    assert answers[0].split("\n\n")[1] == answers[1].split("\n\n")[1], "the same bytes"
+
+
+def test_three_lines_of_the_readme_lead_a_stranger_to_a_payment(sandbox, tmp_path):
+    first, stranger = programs_of_the_readme()
+    paid = json.loads(bash(sandbox, first.split("\n", 1)[0] + "\n" + stranger, tmp_path))
+    assert paid["state"] == "succeeded" and paid["amount"] == {"amount": 12345, "currency": "CNY"}
+    with open(f"{ROOT}/docs/fapi.md", encoding="utf-8") as opened:
+        assert stranger in opened.read(), "the guide shows the same lines"
+
+
+def test_who_registers_without_a_key_is_told_how_to_go_on(anyone):
+    client = anyone.http.post("/oauth/register", json={"client_name": "Trial"}).json()
+    refused = anyone.http.post("/oauth/token", data={"grant_type": "client_credentials"},
+                               auth=(client["client_id"], client["client_secret"]))
+    assert refused.status_code == 400 and refused.json()["error"] == "invalid_dpop_proof"
+    assert "plain_bearer_tokens: true" in refused.json()["error_description"]
 
 
 @pytest.mark.parametrize("options", [["--tls-max", "1.1"], ["--tls-max", "1.2", "--ciphers", "AES128-SHA"],

@@ -36,11 +36,12 @@ def script():
         yield opened
 
 
-def test_the_commands_answer(environment):
+def test_the_commands_answer(environment, tmp_path):
     done = subprocess.run(["bash", "-c", "\n".join(programs("sh"))], env=environment, capture_output=True, text=True,
-                          timeout=TIMEOUT_S, check=False)
-    metadata, token = [json.loads(text) for text in re.findall(r"\{.*?\}(?=\{|\s*$)", done.stdout, re.S)]
+                          timeout=TIMEOUT_S, check=False, cwd=tmp_path)
+    metadata, token, paid = [json.loads(text) for text in re.findall(r"\{.*?\}(?=\{|\s*$)", done.stdout, re.S)]
     assert metadata["issuer"] == environment["TB_URL"] and token["scope"] == "accounts:read"
+    assert paid["state"] == "succeeded"
 
 
 def test_openid_client_takes_the_whole_way(environment, script):
