@@ -1,7 +1,9 @@
 """Problems as people read them: in their language, behind a link that explains them, and in a sandbox with what PostgreSQL said."""
 
 import contextlib
+import json
 import re
+import subprocess
 import uuid
 
 import pytest
@@ -157,3 +159,31 @@ def test_a_cursor_whose_object_is_gone_is_refused(sandbox, db, direction):
                 problem = assert_problem(client.get(path, params={direction: cursor_of}), 400, "bad_cursor")
             assert problem["errors"][0]["parameter"] == direction
             assert problem["detail"] == "what the cursor stands at is no longer there"
+
+
+# ---- the page for partners ----
+
+def test_the_partners_page_shows_what_the_wire_says(sandbox):
+    with open(f"{ROOT}/docs/partners.md", encoding="utf-8") as opened:
+        page = opened.read()
+    shown = json.loads(re.search(r"^```json\n(.*?)^```$", page, re.M | re.S)[1])
+    command = re.search(r"^```sh\n(.*?)^```$", page, re.M | re.S)[1]
+    done = subprocess.run(["bash", "-euc", f". {sandbox.run_dir}/env\n{command}"], capture_output=True, text=True, timeout=30, check=True)
+    told = json.loads(done.stdout)
+    assert list(told) == list(shown)
+    unlike = {name for name in told if told[name] != shown[name]}
+    assert unlike <= {"type", "instance", "request_id", "doc_url", "trace"}, unlike
+
+
+def test_the_partners_page_names_codes_and_settings_that_there_are():
+    with open(f"{ROOT}/docs/partners.md", encoding="utf-8") as opened:
+        page = opened.read()
+    with open(f"{ROOT}/docs/errors.md", encoding="utf-8") as opened:
+        known = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", opened.read(), re.M))
+    named = re.findall(r"\b(\d{3}) `(\w+)`", page)
+    assert len(named) >= 8 and all(known.get(code) == status for status, code in named), named
+    with open(f"{ROOT}/docs/configuration.md", encoding="utf-8") as opened:
+        rows = dict(re.findall(r"^\| `([\w.]+)` \|.*\| `([^`]*)` \| \w+ \|$", opened.read(), re.M))
+    settings = {"limits.body": "64KiB", "limits.header_fields": "100", "limits.header_bytes": "32KiB", "limits.stream_concurrency": "32",
+                "limits.request_deadline": "10s", "limits.page": "100", "limits.json_depth": "32", "limits.json_members": "1000"}
+    assert {name: rows[name] for name in settings} == settings, "docs/partners.md says these numbers"

@@ -325,3 +325,7 @@ row("books", "more than was paid", "POST", f"{PAYMENTS}/{{payment}}/refunds", 40
 row("books", "back in another currency", "POST", f"{PAYMENTS}/{{payment}}/refunds", 422, "currency_mismatch", None, "",
     {"amount": {"amount": 1, "currency": "USD"}})
 row("books", "back of what failed", "POST", f"{PAYMENTS}/{{failed}}/refunds", 409, "payment_not_refundable", None, "", {})
+
+# ---- too much ----
+
+row("size", "a body", "POST", PAYMENTS, 413, "body_too_large", None, "", b'{"reference": "' + b"x" * 70_000 + b'"}')
