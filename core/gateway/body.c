@@ -3,12 +3,16 @@
  * stages sees a body that was not checked, but for the handlers of routes with TB_R_RAW, which read
  * forms and tokens. */
 #include "base/json.h"
+#include "base/media.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
 #include "gateway/scripts.h"
 #include "schema/schema.h"
 
-enum { NUMBER_SHOWN = 32 /* bytes */ };
+enum {
+    NUMBER_SHOWN = 32, /* bytes */
+    SHOWN = 40,        /* bytes of a client's word in our sentence */
+};
 
 static tb_err check_type(struct tb_exchange *x)
 {
@@ -20,6 +24,29 @@ static tb_err check_type(struct tb_exchange *x)
         return NULL;
     return tb_fail_at(&x->run.req, TB_E_MEDIA_TYPE,
                       "content-type:", "the body must be application/json");
+}
+
+/* RFC 9110 §15.5.16: the answer says which codings would do. What is coded has a size of its own,
+ * and nothing here unpacks what a client has packed. */
+static tb_err check_coding(struct tb_exchange *x)
+{
+    struct tb_str coding = x->in.content_encoding;
+    if (coding.at == NULL || x->in.body.n == 0)
+        return NULL;
+    tb_exchange_header(x, TB_STR("accept-encoding"), TB_STR("identity"));
+    return tb_fail_at(&x->run.req, TB_E_CONTENT_CODING,
+                      "content-encoding:", "the body has the content coding %.*s",
+                      coding.n < SHOWN ? (int)coding.n : SHOWN, coding.at);
+}
+
+static tb_err check_charset(struct tb_exchange *x)
+{
+    struct tb_str charset;
+    if (tb_media_charset(x->in.content_type, &charset) || x->in.body.n == 0)
+        return NULL;
+    return tb_fail_at(&x->run.req, TB_E_MEDIA_TYPE,
+                      "content-type:", "the body has the charset %.*s; it must be UTF-8",
+                      charset.n < SHOWN ? (int)charset.n : SHOWN, charset.at);
 }
 
 static tb_err check_size(struct tb_exchange *x)
@@ -70,6 +97,8 @@ tb_err tb_stage_body(struct tb_exchange *x)
 {
     bool takes_body = x->match.operation->body_schema != NULL;
     x->body = x->in.body;
+    TB_TRY(check_coding(x));
+    TB_TRY(check_charset(x));
     if ((x->match.flags & TB_R_RAW) != 0)
         return check_size(x);
     if (!takes_body) {

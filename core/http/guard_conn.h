@@ -11,6 +11,7 @@
 enum guard_refusal {
     GUARD_REFUSE_SYNTAX,
     GUARD_REFUSE_CHARACTERS,
+    GUARD_REFUSE_MALFORMED,
     GUARD_REFUSE_CHUNKS,
     GUARD_REFUSE_SLOW_BODY,
     GUARD_REFUSE_BODY,
@@ -81,6 +82,7 @@ struct guarded {
     uint64_t cut_ms;                 /* when to cut the connection; or 0 */
     bool spoke, executed;            /* had a frame; what it is condemned for was done */
     bool lingers; /* HTTP/1: it has refused a request that may still be arriving */
+    bool careful; /* its dynamic table may hold `host` or `content-length` */
     bool tainted; /* its dynamic table may hold a field that was not judged, or is malformed */
     enum tb_guard_kind_index condemned; /* why it must go; TB_GUARD_KIND_N: it need not */
 };

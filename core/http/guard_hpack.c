@@ -27,6 +27,9 @@ enum {
     STATIC_METHOD = 3,
     STATIC_PATH = 4,
     STATIC_AUTHORIZATION = 23,
+    STATIC_LENGTH = 28,
+    STATIC_HOST = 38,
+    STATIC_TRANSFER_ENCODING = 57,
     STATIC_LARGEST_BYTES = 60, /* accept-encoding: gzip, deflate */
     INTEGER_OCTETS = 4,        /* behind the prefix, as in the decoder: below 2^28 */
 };
@@ -50,7 +53,7 @@ enum { LONGEST_CODE_BITS = 30 };
 struct walk {
     const uint8_t *from, *at, *end;
     bool exact;
-    unsigned fresh;
+    unsigned fresh, lengths;
     size_t token_at;
     const h2o_hpack_header_table_t *table;
     size_t old_n; /* entries of the table that are still there */
@@ -198,6 +201,10 @@ static unsigned fresh_by_name(int32_t index)
 {
     if (index == STATIC_PATH)
         return 0;
+    if (index == STATIC_HOST || index == STATIC_TRANSFER_ENCODING)
+        return GUARD_FRESH_FIELDS | GUARD_FRESH_NAME;
+    if (index == 0)
+        return GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS | GUARD_FRESH_NAME;
     if (index > STATIC_METHOD && index <= STATIC_N)
         return GUARD_FRESH_FIELDS;
     return index > 0 && index <= STATIC_METHOD ? GUARD_FRESH_NAMES
@@ -213,6 +220,8 @@ static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size
     if (index < 0)
         return false;
     w->fresh |= fresh_by_name(index);
+    if (index == STATIC_LENGTH && (indexing || ++w->lengths > 1))
+        w->fresh |= GUARD_FRESH_NAME;
     if (index > 0) {
         if (!find_entry(w, (size_t)index, out))
             return false;
@@ -301,7 +310,7 @@ static void begin_walk(struct walk *w, const h2o_hpack_header_table_t *table, co
     w->from = w->at = src;
     w->end = src + len;
     w->exact = exact;
-    w->fresh = 0;
+    w->fresh = w->lengths = 0;
     w->token_at = 0;
     w->table = table;
     w->old_n = table->num_entries;
@@ -347,6 +356,74 @@ size_t tb_guard_hpack_piece(const h2o_hpack_header_table_t *table, const uint8_t
     return (size_t)(w.at - src);
 }
 
+static enum guard_hpack_name name_of_index(const struct walk *w, size_t index)
+{
+    if (index <= STATIC_N)
+        return index == STATIC_HOST     ? GUARD_NAME_HOST
+               : index == STATIC_LENGTH ? GUARD_NAME_LENGTH
+                                        : GUARD_NAME_OTHER;
+    const h2o_iovec_t *name = table_entry(w->table, index - STATIC_N - 1)->name;
+    if (h2o_memis(name->base, name->len, H2O_STRLIT("host")))
+        return GUARD_NAME_HOST;
+    return h2o_memis(name->base, name->len, H2O_STRLIT("content-length")) ? GUARD_NAME_LENGTH
+                                                                          : GUARD_NAME_OTHER;
+}
+
+/* A name in full, as it is or in the one Huffman coding that it has. */
+static enum guard_hpack_name name_of_literal(const uint8_t *at, size_t n)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        enum guard_hpack_name name;
+    } known[] = {
+        {H2O_STRLIT("\x04host"), GUARD_NAME_HOST},
+        {H2O_STRLIT("\x83\x9c\xe8\x4f"), GUARD_NAME_HOST},
+        {H2O_STRLIT("\x0e"
+                    "content-length"),
+         GUARD_NAME_LENGTH},
+        {H2O_STRLIT("\x8a\x21\xea\x49\x6a\x4a\xd4\x16\xa9\x93\x3f"), GUARD_NAME_LENGTH},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (h2o_memis(at, n, known[i].bytes, known[i].n))
+            return known[i].name;
+    return GUARD_NAME_OTHER;
+}
+
+bool tb_guard_hpack_field(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                          struct guard_hpack_field *out)
+{
+    struct walk whole, part;
+    *out = (struct guard_hpack_field){0};
+    begin_walk(&whole, table, src, len, true);
+    if (!read_updates(&whole) || whole.at == whole.end)
+        return false;
+    part.from = part.at = whole.at;
+    part.end = whole.end;
+    part.table = table;
+    size_t kept = whole.old_n;
+    if (read_field(&whole) == 0)
+        return false;
+    out->n = (size_t)(whole.at - src);
+    uint8_t first = *part.at;
+    int32_t index = read_integer(&part, first & 0x80 ? 7 : first & 0x40 ? 6 : 4);
+    out->indexing = (first & 0xc0) == 0x40;
+    if (index > STATIC_N && (size_t)index - STATIC_N > kept)
+        return false;
+    if (index > 0) {
+        out->name = name_of_index(&part, (size_t)index);
+    } else {
+        const uint8_t *name = part.at;
+        (void)read_string(&part, false);
+        out->name = name_of_literal(name, (size_t)(part.at - name));
+    }
+    if ((first & 0x80) == 0)
+        out->value_at = (size_t)(part.at - src);
+    else if (index > STATIC_N)
+        out->value = table_entry(table, (size_t)index - STATIC_N - 1)->value;
+    return true;
+}
+
 /* Length of the string at *at, which is moved behind it; SIZE_MAX when that is not simple. */
 static size_t skip_string(const uint8_t **at, const uint8_t *end)
 {
@@ -372,7 +449,7 @@ bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *s
 {
     const uint8_t *at = src, *end = src + len;
     size_t fields = 0, literal_bytes = 0, token_at = 0;
-    unsigned fresh = 0;
+    unsigned fresh = 0, lengths = 0;
     for (; at != end; fields++) {
         uint8_t first = *at++;
         if (first > (0x80 | STATIC_AUTHORITY) && first != 0xff)
@@ -391,8 +468,11 @@ bool tb_guard_hpack_fits(const h2o_hpack_header_table_t *table, const uint8_t *s
         if (value == SIZE_MAX)
             return false;
         literal_bytes += value;
+        lengths += name == STATIC_LENGTH;
         fresh |= fresh_by_name((int32_t)name);
     }
+    if (lengths > 1)
+        fresh |= GUARD_FRESH_NAME;
     *out_brief = (struct guard_hpack_brief){fresh, token_at};
     size_t largest = table->hpack_size > STATIC_LARGEST_BYTES ? table->hpack_size
                                                               : STATIC_LARGEST_BYTES;

@@ -24,6 +24,7 @@ enum guard_hpack_verdict {
 enum {
     GUARD_FRESH_NAMES = 1,  /**< :method or :authority; an empty :authority counts too */
     GUARD_FRESH_FIELDS = 2, /**< any other field */
+    GUARD_FRESH_NAME = 4,   /**< a name in full, or of a field that must be looked at by itself */
 };
 
 struct guard_hpack_size {
@@ -50,6 +51,21 @@ enum guard_hpack_verdict tb_guard_hpack_measure(const h2o_hpack_header_table_t *
  *  @return bytes of the block; 0 when it is broken */
 size_t tb_guard_hpack_piece(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
                             struct guard_hpack_limits limits, struct guard_hpack_size *out_size);
+
+enum guard_hpack_name { GUARD_NAME_OTHER, GUARD_NAME_HOST, GUARD_NAME_LENGTH };
+
+/** One field of a block, with the table size updates in front of it. */
+struct guard_hpack_field {
+    size_t n; /**< bytes of the block */
+    enum guard_hpack_name name;
+    bool indexing;            /**< it enters the table */
+    size_t value_at;          /**< offset of the value's string literal; 0: it is `value` */
+    const h2o_iovec_t *value; /**< of the table; NULL: empty */
+};
+
+/** Read the first field of a block, all before it having been decoded. @return false when broken */
+bool tb_guard_hpack_field(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
+                          struct guard_hpack_field *out);
 
 /** What the quick look at a block saw. */
 struct guard_hpack_brief {

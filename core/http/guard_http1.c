@@ -115,15 +115,49 @@ static bool is_blank(const char *buf, size_t len)
     return len <= 4;
 }
 
+static bool begins(h2o_iovec_t text, const char *head, size_t n)
+{
+    return text.len > n && strncasecmp(text.base, head, n) == 0;
+}
+
+/* A target in absolute form (RFC 9112 3.2.2): its authority counts, whatever Host says. Without a
+ * path the slash takes the place of the octet in front of the query, and the authority moves. */
+static void split_absolute(h2o_iovec_t *target, struct phr_header *headers, size_t n)
+{
+    size_t scheme = begins(*target, H2O_STRLIT("https://"))  ? 8
+                    : begins(*target, H2O_STRLIT("http://")) ? 7
+                                                             : 0;
+    if (scheme == 0)
+        return;
+    char *authority = target->base + scheme, *end = target->base + target->len, *path = authority;
+    while (path != end && *path != '/' && *path != '?')
+        path++;
+    size_t authority_n = (size_t)(path - authority);
+    if (path == end) {
+        *target = h2o_iovec_init(H2O_STRLIT("/"));
+    } else {
+        if (*path == '?') {
+            memmove(authority - 1, authority, authority_n);
+            authority--;
+            *--path = '/';
+        }
+        *target = h2o_iovec_init(path, (size_t)(end - path));
+    }
+    for (size_t i = 0; i < n; i++)
+        if (headers[i].name != NULL && is_named(&headers[i], H2O_STRLIT("host"))) {
+            headers[i].value = authority;
+            headers[i].value_len = authority_n;
+        }
+}
+
 /* Why a complete head is refused; GUARD_REFUSAL_N: it is not. */
-static enum guard_refusal judge_head(const char *buf, size_t head, h2o_iovec_t method,
-                                     h2o_iovec_t path, int minor_version,
+static enum guard_refusal judge_head(h2o_iovec_t method, h2o_iovec_t path, int minor_version,
                                      struct phr_header *headers, size_t n)
 {
     const struct tb_guard_limits *limits = &tb_guard_self.limits;
     struct head_sum sum;
-    if (has_bare_lf(buf, head) || !tb_guard_method_ok(method) ||
-        !tb_guard_target_ok(path, method) || !fields_are_sound(headers, n, minor_version, &sum))
+    if (!tb_guard_method_ok(method) || !tb_guard_target_ok(path, method) ||
+        !fields_are_sound(headers, n, minor_version, &sum))
         return GUARD_REFUSE_SYNTAX;
     if (n > limits->header_fields)
         return GUARD_REFUSE_FIELDS;
@@ -162,11 +196,17 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
         return ret;
     enum guard_refusal refusal = GUARD_REFUSAL_N;
     bool parsed = ret > 0;
-    if (parsed)
-        refusal = judge_head(buf, (size_t)ret, h2o_iovec_init(*method, *method_len),
-                             h2o_iovec_init(*path, *path_len), *minor_version, headers,
-                             *num_headers);
-    else if (ret == -1 && !is_preface(buf, len) && !is_blank(buf, len))
+    if (parsed) {
+        h2o_iovec_t target = h2o_iovec_init(*path, *path_len);
+        bool bare = has_bare_lf(buf, (size_t)ret);
+        split_absolute(&target, headers, *num_headers);
+        *path = target.base;
+        *path_len = target.len;
+        refusal = bare ? GUARD_REFUSE_SYNTAX
+                       : judge_head(h2o_iovec_init(*method, *method_len), target, *minor_version,
+                                    headers, *num_headers);
+    }
+    if (ret == -1 && !is_preface(buf, len) && !is_blank(buf, len))
         refusal = *num_headers == most ? GUARD_REFUSE_FIELDS : GUARD_REFUSE_SYNTAX;
     else if (ret == -2 && len > tb_guard_self.limits.header_block_bytes)
         refusal = GUARD_REFUSE_BYTES;

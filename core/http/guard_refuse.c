@@ -24,6 +24,7 @@ static struct refusal {
 static const enum tb_guard_kind_index kinds[GUARD_REFUSAL_N] = {
     [GUARD_REFUSE_SYNTAX] = TB_GUARD_HTTP1_REFUSED,
     [GUARD_REFUSE_CHARACTERS] = TB_GUARD_MALFORMED,
+    [GUARD_REFUSE_MALFORMED] = TB_GUARD_MALFORMED,
     [GUARD_REFUSE_CHUNKS] = TB_GUARD_CHUNKED_REFUSED,
     [GUARD_REFUSE_SLOW_BODY] = TB_GUARD_SLOW_BODY,
     [GUARD_REFUSE_BODY] = TB_GUARD_BODY_LIMIT,
@@ -43,6 +44,7 @@ void tb_guard_refusals_init(const struct guard *guard)
         [GUARD_REFUSE_SYNTAX] = {TB_E_BAD_REQUEST, "the head of the request is malformed"},
         [GUARD_REFUSE_CHARACTERS] = {TB_E_BAD_REQUEST,
                                      "a header field has a character that is not allowed"},
+        [GUARD_REFUSE_MALFORMED] = {TB_E_BAD_REQUEST, "the trailer section is malformed"},
         [GUARD_REFUSE_CHUNKS] = {TB_E_BAD_REQUEST, "the chunked coding of the body is malformed"},
         [GUARD_REFUSE_SLOW_BODY] = {TB_E_BODY_TIMEOUT, "the body did not arrive in time"},
         [GUARD_REFUSE_EXPECTATION] = {TB_E_EXPECTATION,

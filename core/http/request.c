@@ -133,16 +133,38 @@ static struct tb_str sent(const h2o_req_t *req, const char *name)
     return at < 0 ? TB_STR_NONE : str_of(req->headers.entries[at].value);
 }
 
+/* The names of an answer that no owner gives. */
+struct names {
+    char request_id[TB_UUID_CHARS + 1], traceparent[TB_TRACEPARENT_CHARS + 1];
+    char problem[PROBLEM_BYTES];
+};
+
+static struct names *make_names(h2o_req_t *req)
+{
+    struct names *names = h2o_mem_alloc_pool(&req->pool, sizeof *names);
+    struct tb_str id = sent(req, "x-request-id");
+    if (id.at == NULL)
+        id = sent(req, "x-fapi-interaction-id");
+    tb_request_id_make(names->request_id, id);
+    tb_traceparent_make(names->traceparent, sent(req, "traceparent"), names->request_id);
+    return names;
+}
+
+static size_t put_names(h2o_req_t *req, const struct names *names, struct tb_header *headers)
+{
+    size_t n = 0;
+    struct tb_str interaction_id = sent(req, "x-fapi-interaction-id");
+    headers[n++] = (struct tb_header){TB_STR("cache-control"), TB_STR("no-store")};
+    headers[n++] = (struct tb_header){TB_STR("x-request-id"), tb_str(names->request_id)};
+    headers[n++] = (struct tb_header){TB_STR("traceparent"), tb_str(names->traceparent)};
+    if (tb_interaction_id_fits(interaction_id))
+        headers[n++] = (struct tb_header){TB_STR("x-fapi-interaction-id"), interaction_id};
+    return n;
+}
+
 static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const char *why)
 {
-    struct rejection {
-        char request_id[TB_UUID_CHARS + 1], traceparent[TB_TRACEPARENT_CHARS + 1];
-        char problem[PROBLEM_BYTES];
-    } *room = h2o_mem_alloc_pool(&req->pool, sizeof *room);
-    struct tb_str id = sent(req, "x-request-id");
-    struct tb_str interaction_id = sent(req, "x-fapi-interaction-id");
-    tb_request_id_make(room->request_id, id.at == NULL ? interaction_id : id);
-    tb_traceparent_make(room->traceparent, sent(req, "traceparent"), room->request_id);
+    struct names *names = make_names(req);
     struct tb_problem problem = {.detail = tb_str(why),
                                  .retry_after_s = err->status == 503 ? 1 : 0};
     enum tb_lang lang = TB_LANG_EN;
@@ -152,25 +174,31 @@ static int reject(struct tb_server *server, h2o_req_t *req, tb_err err, const ch
                                .words = tb_error_words(err->code, lang),
                                .problem = &problem,
                                .base = server->problem_base,
-                               .request_id = tb_str(room->request_id)};
+                               .request_id = tb_str(names->request_id)};
     struct tb_text text;
-    tb_text_init_fixed(&text, room->problem, PROBLEM_BYTES);
+    tb_text_init_fixed(&text, names->problem, PROBLEM_BYTES);
     tb_problem_write(&text, &of);
-    struct tb_header headers[8] = {
-        {TB_STR("content-type"), TB_PROBLEM_TYPE},
-        {TB_STR("cache-control"), TB_STR("no-store")},
-        {TB_STR("x-request-id"), of.request_id},
-        {TB_STR("traceparent"), tb_str(room->traceparent)},
-        {TB_STR("content-language"), tb_lang_tag(lang)},
-        {TB_STR("vary"), TB_STR("accept-language")},
-    };
-    size_t headers_n = 6;
-    if (tb_interaction_id_fits(interaction_id))
-        headers[headers_n++] = (struct tb_header){TB_STR("x-fapi-interaction-id"), interaction_id};
+    struct tb_header headers[8];
+    size_t headers_n = put_names(req, names, headers);
+    headers[headers_n++] = (struct tb_header){TB_STR("content-type"), TB_PROBLEM_TYPE};
+    headers[headers_n++] = (struct tb_header){TB_STR("content-language"), tb_lang_tag(lang)};
+    headers[headers_n++] = (struct tb_header){TB_STR("vary"), TB_STR("accept-language")};
     if (err->status == 503)
         headers[headers_n++] = (struct tb_header){TB_STR("retry-after"), TB_STR("1")};
     server->stats.rejected++;
     send_answer(req, err->status, headers, headers_n, tb_text_end(&text));
+    return 0;
+}
+
+/* "OPTIONS *" is about the server (RFC 9110 §9.3.7): what is asked of it at all. */
+static int answer_for_server(h2o_req_t *req)
+{
+    struct tb_header headers[5];
+    size_t headers_n = put_names(req, make_names(req), headers);
+    headers[headers_n++] = (struct tb_header){TB_STR("allow"),
+                                              TB_STR("GET, HEAD, POST, PUT, PATCH, DELETE, "
+                                                     "OPTIONS")};
+    send_answer(req, 204, headers, headers_n, TB_STR_NONE);
     return 0;
 }
 
@@ -224,6 +252,11 @@ static void take_usual(struct tb_incoming *in, const struct tb_header *header)
 {
     struct tb_str name = header->name, value = header->value;
     switch (name.n) {
+    case sizeof "content-encoding" - 1:
+        if (in->content_encoding.at == NULL && memcmp(name.at, "content-encoding", name.n) == 0 &&
+            !h2o_lcstris(value.at, value.n, H2O_STRLIT("identity")))
+            in->content_encoding = value;
+        break;
     case sizeof "traceparent" - 1:
         if (in->traceparent.at == NULL && memcmp(name.at, "traceparent", name.n) == 0)
             in->traceparent = value;
@@ -296,8 +329,9 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
 {
     const h2o_headers_t *headers = &req->headers;
     struct tb_str method = method_of(req->method);
-    size_t bytes = target->path.n + target->query.n + req->entity.len + conn->certificate.n +
-                   sizeof conn->thumbprint + (method.at == NULL ? req->method.len : 0);
+    size_t bytes = (target->encoded ? 2 : 1) * target->path.n + target->query.n + req->entity.len +
+                   conn->certificate.n + sizeof conn->thumbprint +
+                   (method.at == NULL ? req->method.len : 0);
     for (size_t i = 0; i < headers->size; i++) {
         bytes += headers->entries[i].value.len;
         if (!h2o_iovec_is_token(headers->entries[i].name))
@@ -313,8 +347,9 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
     if (target->encoded) {
         in->path.n = tb_path_decode(target->path, text);
         text += in->path.n;
+        in->raw_path = copy(&text, target->path);
     } else {
-        in->path = copy(&text, target->path);
+        in->path = in->raw_path = copy(&text, target->path);
     }
     if (target->query.at != NULL)
         in->raw_query = copy(&text, target->query);
@@ -357,6 +392,8 @@ int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
     struct tb_str authority = authority_of(server, conn, req);
     if (authority.at == NULL)
         return reject(server, req, TB_E_MISDIRECTED, NULL);
+    if (h2o_memis(req->input.path.base, req->input.path.len, H2O_STRLIT("*")))
+        return answer_for_server(req); /* the guard lets it pass with OPTIONS only */
     err = tb_target_split(str_of(req->input.path), &target, &why);
     if (err != NULL)
         return reject(server, req, err, why);

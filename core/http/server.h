@@ -33,15 +33,17 @@ struct tb_incoming {
     struct tb_arena *arena; /**< set by the owner in `begin`; the server sets all the rest */
     struct tb_str method;
     struct tb_str path;      /**< decoded once and checked; begins with "/" */
+    struct tb_str raw_path;  /**< as it was sent */
     struct tb_str raw_query; /**< behind "?", not decoded; absent when there is none */
     struct tb_str authority; /**< the configured host it is for, as configured */
     const struct tb_header *headers;
     size_t headers_n;
     struct tb_str authorization; /**< the usual fields, found once; absent when not sent */
     struct tb_str content_type;
-    struct tb_str idempotency_key; /**< idempotency-key, else x-idempotency-key */
-    struct tb_str request_id;      /**< x-request-id, else x-fapi-interaction-id; not checked */
-    struct tb_str interaction_id;  /**< x-fapi-interaction-id; not checked */
+    struct tb_str content_encoding; /**< the first that is not "identity" */
+    struct tb_str idempotency_key;  /**< idempotency-key, else x-idempotency-key */
+    struct tb_str request_id;       /**< x-request-id, else x-fapi-interaction-id; not checked */
+    struct tb_str interaction_id;   /**< x-fapi-interaction-id; not checked */
     struct tb_str traceparent;
     struct tb_str body;
     struct tb_str client_certificate;     /**< DER of the TLS client certificate, verified or not */

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include <h2o.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -12,6 +13,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 /* RFC 9325 §4.2: forward secrecy and authenticated encryption, nothing else. */
 #define SUITES_12                                                                                  \
@@ -187,6 +189,26 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* The library closes a socket whose handshake has failed without sending what OpenSSL has written,
+ * so that a client is left to guess. Up to the ClientHello an alert is not encrypted, and is sent
+ * from here; the client has read all there is, so nothing can be in its way. */
+static void send_alert(const SSL *ssl, int where, int alert)
+{
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+    if (where != SSL_CB_WRITE_ALERT || (state != TLS_ST_BEFORE && state != TLS_ST_SR_CLNT_HELLO))
+        return;
+    h2o_socket_t *sock = BIO_get_data(SSL_get_wbio(ssl));
+    const unsigned char record[] = {SSL3_RT_ALERT,
+                                    TLS1_2_VERSION >> 8,
+                                    TLS1_2_VERSION & 0xff,
+                                    0,
+                                    2,
+                                    (unsigned char)(alert >> 8),
+                                    (unsigned char)alert};
+    if (sock != NULL) /* one that does not fit into an empty socket buffer is not missed */
+        (void)!send(h2o_socket_get_fd(sock), record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void explain(struct tb_tls *tls, const char *what, const char *file)
 {
     char reason[160] = "unknown reason";
@@ -237,6 +259,7 @@ static void configure(SSL_CTX *context, bool ask_for_certificate)
     /* an idle connection gives its 34 KiB of record buffers back */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    SSL_CTX_set_info_callback(context, send_alert);
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_recv_max_early_data(context, 0);
 

@@ -11,6 +11,7 @@
 #include "oauth/errors.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
+#include <ctype.h>
 #include <strings.h>
 
 enum {
@@ -124,23 +125,46 @@ static bool same_of_any_case(struct tb_str a, struct tb_str b)
     return a.n == b.n && strncasecmp(a.at, b.at, a.n) == 0;
 }
 
-/* Whether `raw`, once decoded, is `path`, which was decoded when it came in. */
-static bool same_path(struct tb_str raw, struct tb_str path)
+enum {
+    ESCAPED = 0x100 /* of a unit: the character is not the same as when it is written plainly */
+};
+
+static bool is_unreserved(unsigned char c)
 {
-    size_t at = 0;
-    if (raw.n == 0)
-        raw = TB_STR("/");
-    for (size_t i = 0; i < raw.n; i++, at++) {
-        unsigned char c = (unsigned char)raw.at[i];
-        if (c == '%') {
-            if (raw.n - i < 3 || !tb_hex_read((struct tb_str){raw.at + i + 1, 2}, &c))
-                return false;
-            i += 2;
-        }
-        if (at == path.n || (char)c != path.at[at])
-            return false;
+    return isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* The next unit of a path as RFC 3986 §6.2.2 compares them: an escape counts as its character only
+ * where that is unreserved, so %2F is no slash. -1 at the end, -2 for a broken escape. */
+static int next_unit(struct tb_str *path)
+{
+    if (path->n == 0)
+        return -1;
+    unsigned char c = (unsigned char)path->at[0];
+    size_t n = 1;
+    int escaped = 0;
+    if (c == '%') {
+        if (path->n < 3 || !tb_hex_read((struct tb_str){path->at + 1, 2}, &c))
+            return -2;
+        n = 3;
+        escaped = is_unreserved(c) ? 0 : ESCAPED;
     }
-    return at == path.n;
+    *path = (struct tb_str){path->at + n, path->n - n};
+    return c | escaped;
+}
+
+/* Whether two paths, as they were sent, are the same. */
+static bool same_path(struct tb_str a, struct tb_str b)
+{
+    int unit;
+    if (a.n == 0)
+        a = TB_STR("/");
+    do {
+        unit = next_unit(&a);
+        if (unit != next_unit(&b) || unit == -2)
+            return false;
+    } while (unit >= 0);
+    return true;
 }
 
 /* Whether `url` is `path` under one of our own origins. What the request says of its authority is
@@ -198,7 +222,7 @@ static const char *check_claims(const struct tb_incoming *in, const struct tb_dp
 {
     if (!tb_str_eq(tb_json_str(claims, "htm"), in->method))
         return "htm is not the method of the request";
-    if (!url_good(tb_json_str(claims, "htu"), in->path))
+    if (!url_good(tb_json_str(claims, "htu"), in->raw_path))
         return "htu is not the URL of the request";
     if (want->token.at != NULL && !token_hash_good(claims, want->token))
         return "ath is not the hash of the access token";

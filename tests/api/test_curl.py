@@ -137,3 +137,17 @@ def test_the_protocol_is_agreed_on_in_the_handshake(sandbox, offered, chosen):
     tls.set_alpn_protocols(offered.split(","))
     with socket.create_connection(("127.0.0.1", sandbox.port)) as tcp, tls.wrap_socket(tcp, server_hostname="localhost") as s:
         assert s.selected_alpn_protocol() == chosen
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["TLS 1.2", "TLS 1.3"])
+def test_a_protocol_that_is_not_spoken_is_refused_with_its_alert(sandbox, version):
+    tls = ssl.create_default_context(cafile=sandbox.ca)
+    tls.minimum_version = tls.maximum_version = version
+    tls.set_alpn_protocols(["h3", "spdy/3"])
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as tcp, pytest.raises(ssl.SSLError, match="alert no application protocol"):
+        tls.wrap_socket(tcp, server_hostname="localhost")
+
+
+def test_an_old_version_is_refused_with_its_alert(sandbox):
+    said = run("openssl", "s_client", "-connect", f"127.0.0.1:{sandbox.port}", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
+    assert "alert protocol version" in said.stderr

@@ -81,7 +81,7 @@ def cases(target):
         ("obs-fold in TE", post + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n" + HIDDEN),
         ("no colon", get + host + b"X-A\r\n\r\n"),
         ("empty name", get + host + b": b\r\n\r\n"),
-        ("absolute target", b"GET http://evil.example/ping HTTP/1.1\r\n" + host + b"\r\n"),
+        ("absolute target with user", b"GET http://user@" + target.authority.encode() + b"/ping HTTP/1.1\r\n" + host + b"\r\n"),
         ("target without slash", b"GET ping HTTP/1.1\r\n" + host + b"\r\n"),
         ("target with fragment", b"GET /ping#a HTTP/1.1\r\n" + host + b"\r\n"),
         ("target with high byte", b"GET /p\xc3\xafng HTTP/1.1\r\n" + host + b"\r\n"),
@@ -125,6 +125,7 @@ def accepted(target):
     chunked = b"POST " + path + b" HTTP/1.1\r\n" + last + b"Transfer-Encoding: chunked\r\n\r\n"
     return [
         ("GET", b"GET " + path + b" HTTP/1.1\r\n" + last + b"\r\n", [200]),
+        ("absolute target", b"GET http://" + target.authority.encode() + path + b" HTTP/1.1\r\n" + last + b"\r\n", [200]),
         ("lower-case name", b"GET " + path + b" HTTP/1.1\r\n" + last.replace(b"Host", b"host") + b"\r\n", [200]),
         ("HTTP/1.0 without Host", b"GET " + path + b" HTTP/1.0\r\n\r\n", [200]),
         ("body by length", b"POST " + path + b" HTTP/1.1\r\n" + last + b"Content-Length: 5\r\n\r\nhello", [200]),

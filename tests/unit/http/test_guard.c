@@ -260,6 +260,8 @@ static void refuses_heads_that_two_parsers_could_read_differently(void **state)
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked \t\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
+        "GET https://a/b HTTP/1.1\r\nHost: c\r\n\r\n",
+        "GET http://a:80?b HTTP/1.1\r\nHost: c\r\n\r\n",
     };
     static const char *const bad[] = {
         "GET / HTTP/1.1\r\n\r\n",
@@ -271,6 +273,9 @@ static void refuses_heads_that_two_parsers_could_read_differently(void **state)
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET https://a/b HTTP/1.1\r\n\r\n",
+        "GET https://c@a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET https:// HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",

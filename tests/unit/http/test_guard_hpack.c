@@ -251,7 +251,18 @@ static void tells_what_is_fresh(void **state)
         {BLOCK("\x05\x01/"), GUARD_FRESH_FIELDS},
         {BLOCK("\x1f\x08\x01y"), GUARD_FRESH_FIELDS},
         {BLOCK("\x0f\x2f\x01y"), GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS},
-        {BLOCK("\x00\x01x\x01y"), GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS},
+        {BLOCK("\x00\x01x\x01y"), GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS | GUARD_FRESH_NAME},
+        {BLOCK("\x0f\x17\x01y"), GUARD_FRESH_FIELDS | GUARD_FRESH_NAME}, /* host */
+        {BLOCK("\x0f\x0d\x01"
+               "0"),
+         GUARD_FRESH_FIELDS}, /* content-length */
+        {BLOCK("\x5c\x01"
+               "0"),
+         GUARD_FRESH_FIELDS | GUARD_FRESH_NAME},
+        {BLOCK("\x0f\x0d\x01"
+               "0\x0f\x0d\x01"
+               "0"),
+         GUARD_FRESH_FIELDS | GUARD_FRESH_NAME},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -263,6 +274,55 @@ static void tells_what_is_fresh(void **state)
                          GUARD_HPACK_FITS);
         assert_int_equal(size.fresh, cases[i].fresh);
     }
+}
+
+static void tells_host_and_length_from_other_names(void **state)
+{
+    static const struct {
+        const char *block;
+        size_t len;
+        enum guard_hpack_name name;
+        size_t n, value_at;
+        bool indexing;
+    } cases[] = {
+        {BLOCK("\x82\x82"), GUARD_NAME_OTHER, 1, 0, false},
+        {BLOCK("\xa6"), GUARD_NAME_HOST, 1, 0, false},
+        {BLOCK("\x0f\x17\x01y"), GUARD_NAME_HOST, 4, 2, false},
+        {BLOCK("\x66\x01y"), GUARD_NAME_HOST, 3, 1, true},
+        {BLOCK("\x00\x04host\x01y"), GUARD_NAME_HOST, 8, 6, false},
+        {BLOCK("\x40\x83\x9c\xe8\x4f\x01y"), GUARD_NAME_HOST, 7, 5, true},
+        {BLOCK("\x00\x04hosT\x01y"), GUARD_NAME_OTHER, 8, 6, false},
+        {BLOCK("\x9c"), GUARD_NAME_LENGTH, 1, 0, false},
+        {BLOCK("\x5c\x01y"), GUARD_NAME_LENGTH, 3, 1, true},
+        {BLOCK("\x10\x0e"
+               "content-length\x01y"),
+         GUARD_NAME_LENGTH, 18, 16, false},
+        {BLOCK("\x00\x8a\x21\xea\x49\x6a\x4a\xd4\x16\xa9\x93\x3f\x01y"), GUARD_NAME_LENGTH, 14, 12,
+         false},
+        {BLOCK("\x3f\xe1\x1f\xbe"), GUARD_NAME_OTHER, 4, 0, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct small_table t;
+        struct guard_hpack_field field;
+        fill(&t, 1);
+        assert_true(
+            tb_guard_hpack_field(&t.table, (const uint8_t *)cases[i].block, cases[i].len, &field));
+        if (field.name != cases[i].name || field.n != cases[i].n ||
+            field.value_at != cases[i].value_at || field.indexing != cases[i].indexing)
+            fail_msg("case %zu: name %d, %zu bytes, value at %zu", i, (int)field.name, field.n,
+                     field.value_at);
+    }
+    struct small_table t;
+    struct guard_hpack_field field;
+    fill(&t, 1);
+    t.name = (h2o_iovec_t){"host", 4};
+    t.table.hpack_size = 136;
+    assert_true(tb_guard_hpack_field(&t.table, (const uint8_t *)"\xbe", 1, &field));
+    assert_int_equal(field.name, GUARD_NAME_HOST);
+    assert_ptr_equal(field.value, &t.value);
+    assert_false(tb_guard_hpack_field(&t.table, (const uint8_t *)"\x20\xbe", 2, &field));
+    assert_false(tb_guard_hpack_field(&t.table, (const uint8_t *)"\xbf", 1, &field));
 }
 
 #define TEXT_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -313,6 +373,7 @@ int main(void)
         cmocka_unit_test(finds_the_token_of_a_block_that_enters_the_table),
         cmocka_unit_test(knows_without_measuring_what_surely_fits),
         cmocka_unit_test(tells_what_is_fresh),
+        cmocka_unit_test(tells_host_and_length_from_other_names),
         cmocka_unit_test(cuts_a_block_into_pieces_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,8 +105,9 @@ static tb_err act(struct visit *visit)
 
 static struct showing showing_of(struct tb_str proof)
 {
-    struct showing showing = {
-        .visit.in = {.method = TB_STR("POST"), .path = TB_STR("/oauth/token")}};
+    struct showing showing = {.visit.in = {.method = TB_STR("POST"),
+                                           .path = TB_STR("/oauth/token"),
+                                           .raw_path = TB_STR("/oauth/token")}};
     if (proof.at != NULL)
         visit_header(&showing.visit, "dpop", proof);
     return showing;
@@ -213,6 +214,10 @@ static void judges_claims_by_table(void **state)
         {HTU("https://bank.example/oauth/token?a=/#?"), "ok"},
         {HTU("HTTPS://BANK.example:443/oauth/token"), "ok"},
         {HTU("https://bank.example/oauth/%74oken"), "ok"},
+        {HTU("https://bank.example/%6fauth/%74oken"), "ok"},
+        {HTU("https://bank.example/oauth%2Ftoken"), "invalid_dpop_proof"},
+        {HTU("https://bank.example%2Foauth/token"), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth%2ftoken"), "invalid_dpop_proof"},
         {HTU("https://mtls.bank.example:8444/oauth/token"), "ok"},
         {HTU("https://mtls.bank.example/oauth/token"), "invalid_dpop_proof"},
         {HTU("https://bank.example:8444/oauth/token"), "invalid_dpop_proof"},
@@ -255,7 +260,7 @@ static void a_root_without_a_slash_is_the_root(void **state)
 {
     (void)state;
     struct showing root = showing_of(proof_of(es256, "", "\"htu\":\"" DESK_ISSUER "\""));
-    root.visit.in.path = TB_STR("/");
+    root.visit.in.path = root.visit.in.raw_path = TB_STR("/");
     assert_string_equal(desk_do(&desk, &root.visit, act), "ok");
 }
 
@@ -270,7 +275,7 @@ static void a_proof_counts_once(void **state)
     assert_string_equal(show(proof_of(ed25519, "", "\"jti\":\"once\"")), "ok");
     struct showing elsewhere = showing_of(
         proof_of(es256, "", "\"jti\":\"once\",\"htu\":\"" DESK_ISSUER "/oauth/par\""));
-    elsewhere.visit.in.path = TB_STR("/oauth/par");
+    elsewhere.visit.in.path = elsewhere.visit.in.raw_path = TB_STR("/oauth/par");
     assert_string_equal(desk_do(&desk, &elsewhere.visit, act), "ok");
 }
 
