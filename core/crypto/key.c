@@ -51,6 +51,11 @@ bool tb_key_is_private(const struct tb_key *key)
     return key->is_private;
 }
 
+bool tb_key_named(const struct tb_key *key)
+{
+    return key->kid != NULL;
+}
+
 struct tb_str tb_key_kid(const struct tb_key *key)
 {
     return tb_str(key->kid == NULL ? key->thumbprint : key->kid);

@@ -70,6 +70,9 @@ void tb_key_free(struct tb_key *key);
 enum tb_alg tb_key_alg(const struct tb_key *key);
 bool tb_key_is_private(const struct tb_key *key);
 
+/** Whether its JWK gave a `kid`. */
+bool tb_key_named(const struct tb_key *key);
+
 /** The `kid` its JWK gave, or else the thumbprint. */
 struct tb_str tb_key_kid(const struct tb_key *key);
 

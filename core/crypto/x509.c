@@ -32,6 +32,17 @@ static bool read_subject(const X509 *x509, struct tb_arena *arena, struct tb_str
     return good;
 }
 
+static bool copy_subject(const X509 *x509, struct tb_arena *arena, struct tb_str *out)
+{
+    unsigned char *der = NULL;
+    int n = i2d_X509_NAME(X509_get_subject_name(x509), &der);
+    if (n <= 0)
+        return false;
+    *out = (struct tb_str){tb_arena_text(arena, (const char *)der, (size_t)n), (size_t)n};
+    OPENSSL_free(der);
+    return out->at != NULL;
+}
+
 static bool read_time(const ASN1_TIME *time, int64_t *out_s)
 {
     struct tm tm;
@@ -117,7 +128,8 @@ bool tb_certificate_read(struct tb_str der, struct tb_arena *arena, struct tb_ce
     X509 *x509 = d2i_X509(NULL, &at, (long)der.n);
     *out = (struct tb_certificate){0};
     bool good = x509 != NULL && at == (const unsigned char *)der.at + der.n &&
-                read_subject(x509, arena, &out->subject) && read_names(x509, arena, out) &&
+                read_subject(x509, arena, &out->subject) &&
+                copy_subject(x509, arena, &out->subject_der) && read_names(x509, arena, out) &&
                 read_time(X509_get0_notBefore(x509), &out->not_before_s) &&
                 read_time(X509_get0_notAfter(x509), &out->not_after_s);
     X509_free(x509);

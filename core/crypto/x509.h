@@ -25,9 +25,10 @@ struct tb_san {
     struct tb_str text; /**< as it stands there; an address as inet_ntop writes it */
 };
 
-/** All texts in the arena, NUL-terminated and without a NUL in them. */
+/** All texts in the arena, NUL-terminated and, but for subject_der, without a NUL in them. */
 struct tb_certificate {
     struct tb_str subject; /**< distinguished name as RFC 4514 writes it, UTF-8: "CN=a,O=b,C=CN" */
+    struct tb_str subject_der; /**< the same as encoded there, for dn.h; may have NULs */
     const struct tb_san *names;
     size_t names_n;
     int64_t not_before_s, not_after_s;

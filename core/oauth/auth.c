@@ -5,6 +5,7 @@
 #include "oauth/auth.h"
 #include "base/json.h"
 #include "crypto/digest.h"
+#include "crypto/dn.h"
 #include "crypto/jose.h"
 #include "crypto/x509.h"
 #include "http/server.h"
@@ -174,16 +175,48 @@ static bool same_text_of_any_case(struct tb_str a, struct tb_str b)
     return a.n == b.n && (a.n == 0 || strncasecmp(a.at, b.at, a.n) == 0);
 }
 
-/* An address has several texts (RFC 5952), a host name is the same in any case (RFC 4343); the rest
- * is compared as it is. */
+/* The same in any case from the last `mark` on, and exactly before it. */
+static bool same_behind(struct tb_str a, struct tb_str b, char mark)
+{
+    const char *at = a.n == b.n ? memrchr(a.at, mark, a.n) : NULL;
+    size_t n = at == NULL ? a.n : (size_t)(at - a.at);
+    return a.n == b.n && memcmp(a.at, b.at, n) == 0 &&
+           same_text_of_any_case((struct tb_str){a.at + n, a.n - n},
+                                 (struct tb_str){b.at + n, b.n - n});
+}
+
+/* Where the path of a URI begins, or its end. */
+static size_t path_at(struct tb_str uri)
+{
+    size_t at = 0;
+    const char *slashes = memmem(uri.at, uri.n, "://", 3);
+    if (slashes != NULL)
+        at = (size_t)(slashes - uri.at) + 3;
+    while (at < uri.n && strchr(slashes != NULL ? "/?#" : ":", uri.at[at]) == NULL)
+        at++;
+    return at;
+}
+
+/* Scheme and host are the same in any case, the rest is not (RFC 5280 §7.4). */
+static bool same_uri(struct tb_str a, struct tb_str b)
+{
+    size_t n = path_at(a);
+    return a.n == b.n && strncasecmp(a.at, b.at, n) == 0 &&
+           memcmp(a.at + n, b.at + n, a.n - n) == 0;
+}
+
+/* An address has several texts (RFC 5952), a host name is the same in any case (RFC 4343, RFC 5280
+ * §7.5). */
 static bool same_name(enum tb_san_kind kind, struct tb_str registered, struct tb_str shown)
 {
     unsigned char address[16];
     char numeric[INET6_ADDRSTRLEN], canonical[INET6_ADDRSTRLEN];
     if (kind == TB_SAN_DNS)
         return same_text_of_any_case(registered, shown);
-    if (kind != TB_SAN_IP)
-        return tb_str_eq(registered, shown);
+    if (kind == TB_SAN_EMAIL)
+        return same_behind(registered, shown, '@');
+    if (kind == TB_SAN_URI)
+        return same_uri(registered, shown);
     if (registered.n >= sizeof(numeric))
         return false;
     memcpy(numeric, registered.at, registered.n);
@@ -210,7 +243,7 @@ static bool subject_fits(const struct tb_oauth_client *client,
 {
     struct tb_str subject = tb_json_str(client->metadata, "tls_client_auth_subject_dn");
     size_t registered_n = subject.n > 0;
-    bool fits = subject.n > 0 && tb_str_eq(subject, certificate->subject);
+    bool fits = subject.n > 0 && tb_dn_same(subject, certificate->subject_der);
     for (size_t i = 0; i < sizeof(SUBJECTS) / sizeof(SUBJECTS[0]); i++) {
         struct tb_str name = tb_json_str(client->metadata, SUBJECTS[i].member);
         if (name.n == 0)

@@ -88,8 +88,9 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_client_keys(struct tb_req *req,
                                                      struct tb_str token,
                                                      struct tb_client_keys **out);
 
-/** The key of this kid and algorithm; without a kid the only key of the algorithm. NULL when there
- *  is none. Fits tb_jose_policy.find; `keys` is a struct tb_client_keys. */
+/** The key of this kid and algorithm; else the only key of the algorithm that could be meant: of
+ * all when there is no kid, of those without one when there is. NULL when there is none, or
+ * several. Fits tb_jose_policy.find; `keys` is a struct tb_client_keys. */
 struct tb_key *tb_client_keys_find(void *keys, struct tb_str kid, enum tb_alg alg);
 
 /** Whether a key of the set has this certificate as the first of its x5c.

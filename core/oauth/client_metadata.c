@@ -5,9 +5,9 @@
 #include "base/text.h"
 #include "crypto/key.h"
 #include "oauth/errors.h"
+#include "oauth/metadata_names.h"
 #include "oauth/scope.h"
 #include "runtime/run.h"
-#include <ctype.h>
 #include <tongbao/plugin.h>
 
 enum form {
@@ -81,11 +81,6 @@ static const struct member {
     {.name = "default_acr_values", .form = TEXTS},
 };
 
-static const char *const TLS_NAMES[] = {
-    "tls_client_auth_subject_dn", "tls_client_auth_san_dns",   "tls_client_auth_san_uri",
-    "tls_client_auth_san_ip",     "tls_client_auth_san_email",
-};
-
 /* ---- one member alone ---- */
 
 static tb_err wrong(struct tb_req *req, const char *member, const char *what)
@@ -125,67 +120,6 @@ static tb_err check_name(struct tb_req *req, const char *member, struct tb_str t
     return why == NULL ? NULL : wrong(req, member, why);
 }
 
-/* Whether `uri` begins so; what follows must be a host. */
-static bool behind(struct tb_str uri, struct tb_str head, struct tb_str *out_rest)
-{
-    if (uri.n <= head.n || memcmp(uri.at, head.at, head.n) != 0)
-        return false;
-    *out_rest = (struct tb_str){uri.at + head.n, uri.n - head.n};
-    return true;
-}
-
-/* Host and optional port, of characters that mean the same to every reader: no user before it, no
- * escapes, no backslash that some browsers take for a slash. */
-static bool good_authority(struct tb_str rest)
-{
-    size_t n = 0, port = 0;
-    while (n < rest.n && rest.at[n] != '/' && rest.at[n] != '?')
-        n++;
-    for (size_t i = 0; i < n; i++) {
-        if (!isalnum((unsigned char)rest.at[i]) && strchr("-._:[]", rest.at[i]) == NULL)
-            return false;
-        if (rest.at[i] == ':' || rest.at[i] == ']')
-            port = rest.at[i] == ':' ? i + 1 : 0;
-    }
-    for (size_t i = port; port > 0 && i < n; i++)
-        if (!isdigit((unsigned char)rest.at[i]))
-            return false;
-    return n > 0 && rest.at[0] != ':';
-}
-
-/* Characters of a URI (RFC 3986 §2), without a fragment. */
-static bool good_characters(struct tb_str uri)
-{
-    for (size_t i = 0; i < uri.n; i++)
-        if ((unsigned char)uri.at[i] <= ' ' || (unsigned char)uri.at[i] >= 0x7f ||
-            strchr("#\"<>\\^`{|}", uri.at[i]) != NULL)
-            return false;
-    return uri.n <= TB_METADATA_TEXT_MAX;
-}
-
-static bool good_link(struct tb_str uri)
-{
-    struct tb_str rest;
-    return behind(uri, TB_STR("https://"), &rest) && good_authority(rest) && good_characters(uri);
-}
-
-/* http is for programs on the customer's own machine, which listen on its loopback address
- * (RFC 8252 §7.3). */
-static bool good_redirect(struct tb_str uri, bool native)
-{
-    static const char *const LOOPBACK[] = {"http://127.0.0.1", "http://[::1]", "http://localhost"};
-    struct tb_str rest = TB_STR_NONE;
-    if (good_link(uri))
-        return true;
-    if (!native || !behind(uri, TB_STR("http://"), &rest) || !good_authority(rest) ||
-        !good_characters(uri))
-        return false;
-    for (size_t i = 0; i < TB_COUNT(LOOPBACK); i++)
-        if (behind(uri, tb_str(LOOPBACK[i]), &rest) && strchr(":/?", rest.at[0]) != NULL)
-            return true;
-    return false;
-}
-
 static tb_err check_list(struct tb_req *req, const struct member *member, const json_t *value)
 {
     size_t n = json_array_size(value);
@@ -214,7 +148,7 @@ static tb_err check_member(struct tb_req *req, const struct member *member, cons
     case TEXT:
         return good_text(text) ? NULL : wrong(req, member->name, "must be a text");
     case LINK:
-        return good_link(text) ? NULL : wrong(req, member->name, "must be an https URL");
+        return tb_uri_link(text) ? NULL : wrong(req, member->name, "must be an https URL");
     case WORD:
         if (text.at != NULL && is_word(member->words, text))
             return NULL;
@@ -296,11 +230,18 @@ static tb_err check_flow(struct tb_req *req, json_t *metadata)
     struct tb_str type = tb_json_str(metadata, "application_type");
     bool native = tb_str_eq(type, TB_STR("native"));
     for (size_t i = 0; i < json_array_size(redirects); i++)
-        if (!good_redirect(text_of(json_array_get(redirects, i)), native))
+        if (!tb_uri_redirect(text_of(json_array_get(redirects, i)), native))
             return tb_fail(req, TB_E_INVALID_REDIRECT_URI,
                            "redirect_uris[%zu] must be an https URL without a fragment; with "
                            "application_type native also http on the loopback address",
                            i);
+    for (size_t i = 0; i < json_array_size(redirects); i++) {
+        const char *ours = tb_uri_response_parameter(req, text_of(json_array_get(redirects, i)));
+        if (ours != NULL)
+            return tb_fail(req, TB_E_INVALID_REDIRECT_URI,
+                           "redirect_uris[%zu] must not have the parameter %s: the answer has it",
+                           i, ours);
+    }
     bool redirected = json_array_size(redirects) > 0;
     assume(metadata, "application_type", json_string("web"));
     assume(metadata, "grant_types",
@@ -322,11 +263,36 @@ static tb_err check_flow(struct tb_req *req, json_t *metadata)
     return NULL;
 }
 
+/* Whether a key holds what is the client's alone. Ours to refuse, not to pass over: it is out. */
+static bool is_secret(const json_t *jwk)
+{
+    static const char *const SECRET[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    for (size_t i = 0; i < TB_COUNT(SECRET); i++)
+        if (json_object_get(jwk, SECRET[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* Whether a set has a key that `key` cannot be told from: by kid and algorithm. */
+static bool has_twin(const json_t *keys, size_t n, const struct tb_key *key)
+{
+    bool found = false;
+    for (size_t i = 0; i < n && !found; i++) {
+        struct tb_key *other = tb_key_read_jwk(json_array_get(keys, i), TB_JWK_PUBLIC);
+        found = other != NULL && tb_key_alg(other) == tb_key_alg(key) &&
+                tb_str_eq(tb_key_kid(other), tb_key_kid(key));
+        tb_key_free(other);
+    }
+    return found;
+}
+
+/* Keys that are not for us (of other types, curves, algorithms and uses) are passed over, as RFC
+ * 7517 §5 has it; that there is one for us is all that is asked. */
 static tb_err check_keys(struct tb_req *req, const json_t *metadata)
 {
     const json_t *jwks = json_object_get(metadata, "jwks");
     const json_t *keys = json_object_get(jwks, "keys");
-    size_t n = json_array_size(keys);
+    size_t n = json_array_size(keys), usable_n = 0;
     if (jwks == NULL)
         return NULL;
     if (json_object_get(metadata, "jwks_uri") != NULL)
@@ -335,19 +301,25 @@ static tb_err check_keys(struct tb_req *req, const json_t *metadata)
         return wrong(req, "jwks", "must have 1 to 32 keys");
     for (size_t i = 0; i < n; i++) {
         const json_t *jwk = json_array_get(keys, i);
-        struct tb_str kid = tb_json_str(jwk, "kid");
-        struct tb_key *key = tb_key_read_jwk(jwk, TB_JWK_PUBLIC);
-        tb_key_free(key);
-        if (key == NULL)
+        if (!json_is_object(jwk))
+            return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "jwks.keys[%zu] is no key", i);
+        if (is_secret(jwk))
             return tb_fail(req, TB_E_INVALID_CLIENT_METADATA,
-                           "jwks.keys[%zu] is not a public key for ES256, PS256 (2048 to 4096 "
-                           "bits) or Ed25519",
+                           "jwks.keys[%zu] has a private or symmetric member: send public keys "
+                           "only, and use another key",
                            i);
-        for (size_t j = 0; j < i; j++)
-            if (tb_str_eq(tb_json_str(json_array_get(keys, j), "kid"), kid))
-                return wrong(req, "jwks", "has two keys of one kid");
+        struct tb_key *key = tb_key_read_jwk(jwk, TB_JWK_PUBLIC);
+        bool twin = key != NULL && has_twin(keys, i, key);
+        usable_n += key != NULL || json_object_get(jwk, "x5c") != NULL;
+        tb_key_free(key);
+        if (twin)
+            return wrong(req, "jwks", "has two keys of one kid and algorithm");
     }
-    return NULL;
+    return usable_n > 0
+               ? NULL
+               : wrong(req, "jwks",
+                       "has no public key for ES256, PS256 (2048 to 4096 bits) or Ed25519, "
+                       "and no certificate");
 }
 
 static tb_err check_authentication(struct tb_req *req, json_t *metadata, bool sandbox)
@@ -364,8 +336,12 @@ static tb_err check_authentication(struct tb_req *req, json_t *metadata, bool sa
                       tb_str_eq(method, TB_STR("self_signed_tls_client_auth"))))
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "%.*s needs jwks or jwks_uri",
                        (int)method.n, method.at);
-    for (size_t i = 0; i < TB_COUNT(TLS_NAMES); i++)
-        names_n += json_object_get(metadata, TLS_NAMES[i]) != NULL;
+    for (size_t i = 0; i < TB_TLS_NAMES; i++) {
+        struct tb_str name = tb_json_str(metadata, tb_tls_names[i].name);
+        names_n += name.at != NULL;
+        if (name.at != NULL && !tb_tls_names[i].good(name))
+            return wrong(req, tb_tls_names[i].name, tb_tls_names[i].what);
+    }
     if (tb_str_eq(method, TB_STR("tls_client_auth")) ? names_n != 1 : names_n != 0)
         return wrong(req, "tls_client_auth",
                      "needs exactly one of the tls_client_auth_* names, "

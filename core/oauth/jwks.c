@@ -115,24 +115,26 @@ struct tb_client_keys *tb_client_keys_read(struct tb_str text)
 struct tb_key *tb_client_keys_find(void *arg, struct tb_str kid, enum tb_alg alg)
 {
     const struct tb_client_keys *keys = arg;
-    struct tb_key *found = NULL;
+    struct tb_key *candidate = NULL;
+    size_t candidates_n = 0;
     for (size_t i = 0; i < keys->keys_n; i++) {
         struct tb_key *key = keys->keys[i];
         if (tb_key_alg(key) != alg)
             continue;
         if (kid.at != NULL && tb_str_eq(tb_key_kid(key), kid))
             return key;
-        if (kid.at == NULL && found != NULL)
-            return NULL; /* which of them is not for us to guess */
-        found = key;
+        if (kid.at != NULL && tb_key_named(key))
+            continue; /* another, by its own word */
+        candidate = key;
+        candidates_n++;
     }
-    return kid.at == NULL ? found : NULL;
+    return candidates_n == 1 ? candidate : NULL; /* which of several is not for us to guess */
 }
 
 bool tb_client_keys_names(const struct tb_client_keys *keys, struct tb_str kid)
 {
     for (size_t i = 0; i < keys->keys_n; i++)
-        if (tb_str_eq(tb_key_kid(keys->keys[i]), kid))
+        if (tb_str_eq(tb_key_kid(keys->keys[i]), kid) || !tb_key_named(keys->keys[i]))
             return true;
     return false;
 }

@@ -19,7 +19,7 @@ struct tb_client_keys *tb_client_keys_read(struct tb_str text);
 /** One count less. The last one frees. */
 void tb_client_keys_drop(struct tb_client_keys *keys);
 
-/** Whether the set has a key with this kid, of whatever algorithm. */
+/** Whether the set has a key with this kid, or one without any, of whatever algorithm. */
 bool tb_client_keys_names(const struct tb_client_keys *keys, struct tb_str kid);
 
 /** Whether `text` is a JSON object with an array `keys`. */

@@ -2,6 +2,7 @@
  * when it is about to be redirected to, so the port of a loopback address says nothing. */
 #include "oauth/redirect.h"
 #include "base/json.h"
+#include "base/text.h"
 #include <ctype.h>
 #include <tongbao/plugin.h>
 
@@ -27,9 +28,11 @@ static bool read_loopback(struct tb_str uri, struct loopback *out)
         size_t at = host.n;
         if (at < uri.n && uri.at[at] == ':') {
             size_t first = ++at;
+            int64_t port;
             while (at < uri.n && isdigit((unsigned char)uri.at[at]))
                 at++;
-            if (at == first || at - first > 5)
+            if (!tb_text_to_int((struct tb_str){uri.at + first, at - first}, &port) || port < 1 ||
+                port > UINT16_MAX)
                 return false;
         }
         *out = (struct loopback){host, {uri.at + at, uri.n - at}};

@@ -154,7 +154,13 @@ SAME = Key("ES256", kid="same")
 @pytest.mark.parametrize("uri", [
     "http://client.example/callback", "https://client.example/cb#fragment", "client.example/cb", "javascript:alert(1)", "https://",
     "https://user@client.example/cb", "https://client.example/a b", "com.example.app:/cb", "https://client.example:80a/cb", "",
-    "http://127.0.0.1/cb", "https://client.example\\@evil.example/", "https://ClientÄ.example/", "data:text/html,x"])
+    "http://127.0.0.1/cb", "https://client.example\\@evil.example/", "https://ClientÄ.example/", "data:text/html,x",
+    "https://client.example/cb?code=x", "https://client.example/cb?a=1&state=2", "https://client.example/cb?iss", "https://client.example/cb?error=",
+    "https://client.example/cb?response=x", "https://client.example/cb?%63ode=x", "https://client.example/cb?error_description=x",
+    "https://client.example/cb?error_uri=x", "https://client.example:65536/cb", "https://client.example:0/cb", "https://client.example:/cb",
+    "https://client.example:99999999999999999999/cb", "https://[::1/cb", "https://::1]/cb", "https://[::1]]/cb", "https://[::1]a/cb", "https://[]/cb",
+    "https://[::g]/cb", "https://client..example/cb", "https://.example/cb", "https://client.example:80:80/cb", "https://client.example/%zz",
+    "https://client.example/%2", "https:///cb"])
 def test_a_redirect_uri_is_https_and_plain(register, uri):
     answer = register({"redirect_uris": [REDIRECT_URI, uri]})
     refused(answer, 400, "invalid_redirect_uri", "invalid_client_metadata")
@@ -163,7 +169,8 @@ def test_a_redirect_uri_is_https_and_plain(register, uri):
 @pytest.mark.parametrize("uri, good", [
     ("http://127.0.0.1/cb", True), ("http://[::1]:9/cb", True), ("http://localhost:8080/cb", True), (REDIRECT_URI, True),
     ("http://127.0.0.1.evil.example/cb", False), ("http://127.0.0.1@evil.example/cb", False), ("http://localhost.evil.example/", False),
-    ("http://10.0.0.1/cb", False), ("http://127.0.0.1:80a/", False)])
+    ("http://10.0.0.1/cb", False), ("http://127.0.0.1:80a/", False), ("http://127.0.0.1:65536/", False), ("http://127.0.0.1/cb?code=1", False),
+    ("http://[::1]:65535/cb?decode=1&my_state=2", True), ("https://[2001:db8::7]:8443/cb?x=code", True)])
 def test_a_native_client_may_listen_on_the_loopback_address(register, uri, good):
     answer = register({"application_type": "native", "redirect_uris": [uri]})
     assert registered(answer) if good else refused(answer, 400, "invalid_redirect_uri")
@@ -222,8 +229,53 @@ def test_metadata_that_is_not_acceptable_is_refused_by_name(register, metadata, 
         assert any(name.split("_")[0] in told or str(value) in told for name, value in metadata.items()), said
 
 
+FOREIGN = [{"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "kid": "f"}, {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "f"},
+           {**Key("ES256").jwk(), "use": "enc"}, {**Key("ES256").jwk(), "alg": "RS256"}, {**Key("ES256").jwk(), "kid": 7}]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda f: f"{f['kty']} {f.get('use')} {f.get('alg')}")
+def test_a_key_of_another_kind_is_passed_over(fapi, foreign):
+    """RFC 7517 §5: by value as by address."""
+    key = Key("ES256")
+    client = FapiClient.register(fapi, jwks={"keys": [foreign, key.jwk()]})
+    client.key = key
+    assert client.client_credentials().status_code == 200
+
+
+@pytest.mark.parametrize("header", [{}, {"kid": None}], ids=["named", "unnamed"])
+def test_a_key_without_kid_is_used_where_it_is_the_only_candidate(fapi, header):
+    key, other = Key("ES256"), Key("ES256")
+    client = FapiClient.register(fapi, jwks={"keys": [key.bare_jwk(), Key("Ed25519").jwk()]})
+    client.key = key
+    assert client.client_credentials(auth=client.credentials(header=header)).status_code == 200
+    both = FapiClient.register(fapi, jwks={"keys": [key.bare_jwk(), other.bare_jwk()]})
+    both.key = key
+    refused(both.client_credentials(auth=both.credentials(header=header)), 401, "invalid_client")
+
+
+def test_keys_of_one_kid_are_told_apart_by_their_algorithm(fapi):
+    one, two = Key("ES256", "same"), Key("PS256", "same")
+    client = FapiClient.register(fapi, jwks={"keys": [one.jwk(), two.jwk()]}, token_endpoint_auth_signing_alg=None)
+    for client.key in (one, two):
+        assert client.client_credentials().status_code == 200
+
+
+@pytest.mark.parametrize("name, good", [
+    ({"subject_dn": "CN=a,O=b"}, True), ({"subject_dn": "2.5.4.3=#0C0161"}, True), ({"subject_dn": "cn = a + ou=b , O=\\,"}, True),
+    ({"subject_dn": "client one"}, False), ({"subject_dn": "CN=a,,O=b"}, False), ({"subject_dn": "NoSuchType=a"}, False), ({"subject_dn": "CN=#0G"}, False),
+    ({"subject_dn": "/CN=a/O=b"}, False), ({"subject_dn": "CN=a;O=b"}, False), ({"subject_dn": "CN=a,"}, False), ({"subject_dn": "CN=\"a\""}, False),
+    ({"san_dns": "a.example"}, True), ({"san_dns": "https://a.example"}, False), ({"san_dns": "a b"}, False), ({"san_ip": "2001:DB8:0::7"}, True),
+    ({"san_ip": "192.0.2"}, False), ({"san_ip": "192.0.2.0/24"}, False), ({"san_uri": "urn:a:b"}, True), ({"san_uri": "a.example"}, False),
+    ({"san_email": "ops@A.example"}, True), ({"san_email": "ops"}, False), ({"san_email": "@a.example"}, False)], ids=str)
+def test_names_in_certificates_have_their_form(register, name, good):
+    [(member, value)] = name.items()
+    answer = register({"token_endpoint_auth_method": "tls_client_auth", f"tls_client_auth_{member}": value})
+    assert registered(answer) if good else f"tls_client_auth_{member} must be" in refused(answer, 400, "invalid_client_metadata")["error_description"]
+
+
 @pytest.mark.parametrize("jwks", [
-    {}, {"keys": []}, {"keys": {}}, {"keys": [7]}, {"keys": [SAME.jwk(), SAME.jwk()]}, {"keys": [SAME.jwk(), Key("PS256", "same").jwk()]},
+    {}, {"keys": []}, {"keys": {}}, {"keys": [7]}, {"keys": [SAME.jwk(), SAME.jwk()]}, {"keys": [*FOREIGN]},
+    {"keys": [SAME.jwk(), {**Key("ES256").bare_jwk(private=True), "kid": "k"}]}, {"keys": [SAME.jwk(), {"kty": "oct", "k": "c2VjcmV0", "kid": "k"}]},
     {"keys": [{**SAME.bare_jwk(private=True), "kid": "k"}]}, {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k"}]},
     {"keys": [SAME.jwk(alg="RS256")]}, {"keys": [SAME.jwk(use="enc")]}, {"keys": [{**SAME.jwk(), "x": SAME.jwk()["y"]}]},
     {"keys": [{"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"}]}, {"keys": [Key("ES256").jwk() for _ in range(33)]},
