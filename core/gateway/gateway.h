@@ -46,6 +46,8 @@ struct tb_gateway_parts {
     struct tb_hmac *cursor_key;
     tb_err (*error_by_code)(struct tb_str code); /**< NULL when there is no such error */
     const struct tb_error_words *(*error_words)(const char *code, enum tb_lang lang);
+    /** Whether the products are well; else *out_product is not. NULL: they are not asked. */
+    tb_err (*health)(void *owner, const char **out_product);
     bool (*quarantined)(void *owner,
                         const struct tb_exchange *x); /**< twice brought a worker down */
     void *owner;

@@ -1,5 +1,5 @@
 /* Health tells whether this process works, readiness whether requests should be sent to it: a
- * gateway without books is well but not ready. */
+ * gateway without books, or with a product that says it cannot serve, is well but not ready. */
 #include "gateway/platform.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
@@ -21,8 +21,13 @@ static tb_err health(struct tb_req *req)
 /* GET /readyz */
 static tb_err readiness(struct tb_req *req)
 {
-    if (!tb_store_ready(tb_gateway_parts(tb_exchange_of(req)->gateway)->store))
+    const struct tb_gateway_parts *parts = tb_gateway_parts(tb_exchange_of(req)->gateway);
+    const char *product = NULL;
+    if (!tb_store_ready(parts->store))
         return tb_fail(req, TB_E_STORE, "the books cannot be reached");
+    tb_err ill = parts->health == NULL ? NULL : parts->health(parts->owner, &product);
+    if (ill != NULL)
+        return tb_fail(req, TB_E_UNHEALTHY, "%s: %s", product, ill->title);
     return tb_reply(req, 200, TB_STR("{\"status\":\"ready\"}"));
 }
 
@@ -182,7 +187,7 @@ static const struct tb_route platform_routes[] = {
      .path = "/readyz",
      .level = TB_A1,
      .handler = readiness,
-     .summary = "Whether it can serve: the books are there."},
+     .summary = "Whether it can serve: the books are there and the products are well."},
     {.method = "GET",
      .path = "/metrics",
      .level = TB_A1,

@@ -1,8 +1,10 @@
-/* The clerk: what is due by time rather than by a request. It lets holds and consents expire, seals
+/* The clerk: what is due by time rather than by a request: the core's own tasks, and the jobs of
+ * products (jobs.c). It lets holds and consents expire, seals
  * the ledger, tells of certificates that end and forgets what is over. Each task is one statement,
  * a transaction of its own, safe to run twice and by several clerks. A sandbox has thousands of
  * books and few in which something is due, so a task first asks which those are. */
 #include "base/log.h"
+#include "main/jobs.h"
 #include "main/master.h"
 #include "main/parts.h"
 #include "plugin/job.h"
@@ -66,6 +68,7 @@ struct clerk {
     struct tb_loop *loop;
     struct tb_registry *registry;
     struct tb_store *store;
+    struct tb_jobs *jobs;
     struct tb_timer turn;
     int64_t due_ms[TB_COUNT(TASKS)];
     bool working, draining;
@@ -101,6 +104,13 @@ static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task,
     }
 }
 
+static void end_if_drained(void *owner)
+{
+    struct clerk *clerk = owner;
+    if (clerk->draining && !clerk->working && tb_jobs_running(clerk->jobs) == 0)
+        tb_seat_drained(clerk->seat);
+}
+
 static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
 {
     struct clerk *clerk = arg;
@@ -113,8 +123,7 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
         do_task(req, &TASKS[t], clerk);
     }
     clerk->working = false;
-    if (clerk->draining)
-        tb_seat_drained(clerk->seat);
+    end_if_drained(clerk);
     return NULL;
 }
 
@@ -123,7 +132,10 @@ static void turn(struct tb_timer *timer)
     struct clerk *clerk = (struct clerk *)((char *)timer - offsetof(struct clerk, turn));
     tb_log_flush();
     tb_timer_start(clerk->loop, timer, TURN_MS);
-    if (clerk->working || clerk->draining || !tb_store_ready(clerk->store))
+    if (clerk->draining || !tb_store_ready(clerk->store))
+        return;
+    tb_jobs_turn(clerk->jobs);
+    if (clerk->working)
         return;
     clerk->working = true;
     if (tb_run_detached(clerk->loop, "clerk", work, clerk, TASK_MS) != NULL)
@@ -139,11 +151,26 @@ static void go(void *owner)
 
 static void drain(void *owner, int64_t grace_ms)
 {
-    (void)grace_ms; /* a task is one statement; the master ends us if it outlasts the grace */
+    (void)grace_ms; /* a task is one statement, a job has its time; the master ends us if it
+                       outlasts the grace */
     struct clerk *clerk = owner;
     clerk->draining = true;
-    if (!clerk->working)
-        tb_seat_drained(clerk->seat);
+    end_if_drained(clerk);
+}
+
+static void make_jobs(struct clerk *clerk)
+{
+    size_t bytes;
+    void *memory = tb_seat_region(clerk->seat, "metrics", &bytes);
+    const struct tb_jobs_parts parts = {
+        .loop = clerk->loop,
+        .store = clerk->store,
+        .metrics = tb_metrics_open(memory, bytes),
+        .registry = clerk->registry,
+        .idle = end_if_drained,
+        .owner = clerk,
+    };
+    clerk->jobs = tb_jobs_new(&parts);
 }
 
 int tb_clerk_main(struct tb_seat *seat)
@@ -159,8 +186,10 @@ int tb_clerk_main(struct tb_seat *seat)
     if (clerk.registry == NULL)
         return tb_seat_refuse(seat, "%s", why);
     clerk.store = tb_parts_store(clerk.loop, seat->config, clerk.registry, "tongbao clerk");
+    make_jobs(&clerk);
     tb_seat_attach(seat, clerk.loop, &calls, &clerk);
     tb_seat_ready(seat);
     tb_loop_run(clerk.loop);
+    tb_registry_stop(clerk.registry);
     return 0;
 }

@@ -53,10 +53,11 @@ static int check(struct tb_cli *cli)
         if (!tb_registry_open(registry, file, &why))
             exit_code = TB_EXIT_FOUND;
         const struct tb_product *products = tb_registry_products(registry, &n);
+        const struct tb_product *product = why == NULL ? &products[n - 1] : NULL;
         if (cli->json)
-            json_array_append_new(results, result_json(file, why, &products[n - 1]));
+            json_array_append_new(results, result_json(file, why, product));
         else
-            print_result(file, why, &products[n - 1]);
+            print_result(file, why, product);
     }
     if (cli->json) {
         tb_print_json(results, JSON_INDENT(2));
@@ -73,9 +74,8 @@ const struct tb_command tb_command_plugin_check = {
     .arguments_min = 1,
     .arguments_max = TB_ARGUMENTS_MAX,
     .options = schema_options,
-    .about =
-        "Opens each file, checks its ABI and its tables, and compiles its schemas. The plugin's\n"
-        "init is not run.",
+    .about = "Opens each file, checks its ABI and its tables, and compiles its schemas. Nothing\n"
+             "of the plugin is run.",
     .example = "tongbao plugin check build/plugins/example.so",
     .run = check,
 };

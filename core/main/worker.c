@@ -32,6 +32,7 @@ enum {
     ACCESS_HOLD_BYTES = 32 * 1024,
     KEYS_MS = 2000,       /* how often keys are read again */
     UPKEEP_MS = 250,      /* how often counters are published and the access log is written out */
+    HEALTH_MS = 1000,     /* what products said of their health counts so long */
     FIRST_KEYS_MS = 3000, /* a start waits so long for the books before it goes on without */
 };
 
@@ -63,6 +64,9 @@ struct worker {
     struct tb_gateway *gateway;
     struct tb_server *server;
     struct tb_timer upkeep;
+    int64_t health_ms; /* when products are asked next how they are; loop clock */
+    tb_err ill;        /* what the first that is not well said; NULL: all are */
+    const char *ill_product;
     char why[TB_WHY_BYTES];
 };
 
@@ -128,6 +132,20 @@ static bool quarantined(void *owner, const struct tb_exchange *x)
         return false;
     hash_request(q, x, hash);
     return tb_quarantined(q, hash);
+}
+
+/* ---- health ---- */
+
+static tb_err health(void *owner, const char **out_product)
+{
+    struct worker *w = owner;
+    int64_t now_ms = tb_loop_now_ms(w->loop);
+    if (now_ms >= w->health_ms) {
+        w->ill = tb_registry_health(w->registry, w->config, &w->ill_product);
+        w->health_ms = now_ms + HEALTH_MS;
+    }
+    *out_product = w->ill_product;
+    return w->ill;
 }
 
 /* ---- making it ---- */
@@ -248,6 +266,7 @@ static void make_gateway(struct worker *w)
         .cursor_key = w->cursor_key,
         .error_by_code = tb_parts_error,
         .error_words = tb_parts_words,
+        .health = health,
         .quarantined = quarantined,
         .owner = w,
     };
@@ -450,5 +469,6 @@ int tb_worker_main(struct tb_seat *seat)
     tb_timer_start(w.loop, &w.upkeep, UPKEEP_MS);
     tb_seat_ready(seat);
     tb_loop_run(w.loop);
+    tb_registry_stop(w.registry);
     return 0;
 }

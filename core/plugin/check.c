@@ -211,8 +211,10 @@ static const char *check_small_tables(const struct check *c)
         if (!word(p->events[i].type, "_.", 60))
             return refuse(c, "%s: event type %zu has no proper name", p->name, i);
     for (size_t i = 0; i < p->jobs_n; i++)
-        if (!word(p->jobs[i].name, "_", 60) || p->jobs[i].run == NULL || p->jobs[i].every_ms == 0)
-            return refuse(c, "%s: job %zu lacks its name, function or interval", p->name, i);
+        if (!word(p->jobs[i].name, "_", 60) || p->jobs[i].run == NULL ||
+            p->jobs[i].every_ms < TB_JOB_EVERY_MS_MIN)
+            return refuse(c, "%s: job %zu lacks its name, function or interval of at least %d ms",
+                          p->name, i, TB_JOB_EVERY_MS_MIN);
     return NULL;
 }
 

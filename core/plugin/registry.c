@@ -11,7 +11,7 @@
 
 enum { WHY_BYTES = 640 };
 
-/* What version 1.0 of the struct had: a plugin with less was built against something else. */
+/* What version 1.0 of the structs had: a plugin with less was built against something else. */
 #define PLUGIN_SIZE_1_0 offsetof(struct tb_plugin, words)
 #define ROUTE_SIZE_1_0  offsetof(struct tb_route, consent)
 
@@ -33,18 +33,27 @@ struct tb_registry *tb_registry_new(const char *schemas_directory)
     return registry;
 }
 
+void tb_registry_stop(struct tb_registry *registry)
+{
+    for (size_t i = registry->products_n; i-- > 0;) {
+        struct tb_product *product = &registry->products[i];
+        if (product->started && product->plugin->fini != NULL)
+            product->plugin->fini();
+        product->started = false;
+    }
+}
+
 void tb_registry_free(struct tb_registry *registry)
 {
     if (registry == NULL)
         return;
+    tb_registry_stop(registry);
     for (size_t i = 0; i < registry->operations_n; i++) {
         tb_schema_free((struct tb_schema *)registry->operations[i]->body_schema);
         tb_schema_free((struct tb_schema *)registry->operations[i]->reply_schema);
     }
     for (size_t i = 0; i < registry->products_n; i++) {
         struct tb_product *product = &registry->products[i];
-        if (product->plugin->fini != NULL)
-            product->plugin->fini();
         tb_mem_free(product->operations);
         tb_mem_free((void *)product->plugin->routes);
         tb_mem_free((void *)product->plugin);
@@ -274,10 +283,19 @@ static struct setup setup_for(const struct tb_product *product, const struct tb_
     };
 }
 
-tb_err tb_product_health(const struct tb_product *product, const struct tb_config *config)
+tb_err tb_registry_health(const struct tb_registry *registry, const struct tb_config *config,
+                          const char **out_product)
 {
-    struct setup setup = setup_for(product, config);
-    return product->plugin->health == NULL ? NULL : product->plugin->health(&setup.sdk);
+    for (size_t i = 0; i < registry->products_n; i++) {
+        const struct tb_plugin *plugin = registry->products[i].plugin;
+        struct setup setup = setup_for(&registry->products[i], config);
+        tb_err err = plugin->health == NULL ? NULL : plugin->health(&setup.sdk);
+        if (err != NULL) {
+            *out_product = plugin->name;
+            return err;
+        }
+    }
+    return NULL;
 }
 
 static bool declare_keys(struct tb_registry *registry, const struct tb_config *config,
@@ -321,6 +339,7 @@ bool tb_registry_load(struct tb_registry *registry, const struct tb_config *conf
         if (err != NULL)
             return refuse(registry, out_why, "%s: its init failed with %s: %s", product->file,
                           err->code, err->title);
+        product->started = true;
     }
     return true;
 }

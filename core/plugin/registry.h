@@ -4,9 +4,10 @@
  * unloaded: a new version is a new generation of workers.
  *
  *     struct tb_registry *registry = tb_registry_new("schemas");
- *     if (!tb_registry_open(registry, "build/plugins/e_payment.so", &why) ||
- *         !tb_registry_init(registry, config, &why))
+ *     if (!tb_registry_load(registry, config, &why))
  *         … why says what is wrong …
+ *     …
+ *     tb_registry_free(registry); // or only tb_registry_stop: the process ends
  */
 #ifndef TB_PLUGIN_REGISTRY_H
 #define TB_PLUGIN_REGISTRY_H
@@ -24,12 +25,16 @@ struct tb_product {
     const char *file;               /**< where it came from, "built in" */
     struct tb_operation *operations;
     size_t operations_n;
+    bool started; /**< its init has run, its fini has not */
 };
 
 /** An empty registry that compiles schemas from below `schemas_directory`. */
 struct tb_registry *tb_registry_new(const char *schemas_directory);
 
-/** Free what the registry made. The shared objects stay mapped. */
+/** Run the `fini` of all products whose `init` ran, the last first, each once. */
+void tb_registry_stop(struct tb_registry *registry);
+
+/** Stop, and free what the registry made. The shared objects stay mapped. */
 void tb_registry_free(struct tb_registry *registry);
 
 /** Open the shared object `file` and add its product.
@@ -45,9 +50,11 @@ bool TB_NODISCARD tb_registry_add(struct tb_registry *registry, const struct tb_
 bool TB_NODISCARD tb_registry_load(struct tb_registry *registry, const struct tb_config *config,
                                    const char **out_why);
 
-/** Ask a product's `health`. NULL when it is well or has nothing to say. */
-tb_err TB_NODISCARD tb_product_health(const struct tb_product *product,
-                                      const struct tb_config *config);
+/** Ask every product's `health`.
+ *  @param out_product  set to the name of the first one that is not well
+ *  @return its error; NULL when all are well or have nothing to say */
+tb_err TB_NODISCARD tb_registry_health(const struct tb_registry *registry,
+                                       const struct tb_config *config, const char **out_product);
 
 const struct tb_product *tb_registry_products(const struct tb_registry *registry, size_t *out_n);
 const struct tb_router *tb_registry_router(const struct tb_registry *registry);

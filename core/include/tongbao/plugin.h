@@ -111,10 +111,15 @@ struct tb_event_type {
     const char *doc;
 };
 
-/** Work due by time, run by the clerk with a request of its own. */
+enum { TB_JOB_EVERY_MS_MIN = 1000 };
+
+/** Work due by time, run by the clerk with a request of its own: in one process of all machines at
+ * a time, with 60 s for it. It may ask the books (tb_query, each statement a transaction of its
+ * own), tb_now, tb_fail and tb_log; a client it has none. A run that fails is logged and counted
+ *  (tongbao_jobs_failed_total), and keeps no other job from running. */
 struct tb_job {
-    const char *name;
-    uint32_t every_ms;
+    const char *name;  /**< lower case, unique in the product */
+    uint32_t every_ms; /**< from the beginning of a run to that of the next, at least 1000 */
     tb_err (*run)(struct tb_req *req);
 };
 
@@ -149,10 +154,13 @@ struct tb_plugin {
     const struct tb_job *jobs;
     size_t jobs_n;
 
-    tb_err (*init)(const struct tb_setup *setup); /**< may be NULL; an error refuses the plugin */
-    tb_err (*health)(
-        const struct tb_setup *setup); /**< may be NULL; an error makes /readyz say so */
-    void (*fini)(void);                /**< may be NULL */
+    /** In every process that loads the plugin (workers, the clerk, commands), once. May be NULL; an
+     *  error refuses the plugin. */
+    tb_err (*init)(const struct tb_setup *setup);
+    /** Asked by a worker at most once a second, for /readyz. May be NULL; an error makes it 503. */
+    tb_err (*health)(const struct tb_setup *setup);
+    /** At the orderly end of a process in which `init` ran. May be NULL. */
+    void (*fini)(void);
 
     /* since 1.2 */
     const struct tb_error_words *words; /**< of its errors, in other languages */
