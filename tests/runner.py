@@ -42,7 +42,7 @@ def split(name):
     path = test.partition("::")[0]
     if suite == "unit" and path.endswith(".c"):
         test = test.replace("test_", "", 1).replace(".c", "", 1)
-    elif suite not in ("unit", "fuzz") and not os.path.exists(os.path.join(TESTS, suite, path)):
+    elif test and suite not in ("unit", "fuzz") and not os.path.exists(os.path.join(TESTS, suite, path)):
         return None
     return suite, test
 
