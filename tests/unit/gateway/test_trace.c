@@ -32,8 +32,9 @@ static int64_t ticks = 1000; /* moves with each record, of which a hundred have 
 static void keep(struct tb_traces *traces, const char *partner, bool known, int status,
                  const char *request_id, char id[TB_UUID_CHARS + 1])
 {
+    ticks++;
     struct tb_trace trace = {
-        .status = (uint16_t)status, .at_ms = ++ticks / 100 + 1, .order = (uint64_t)ticks};
+        .status = (uint16_t)status, .at_ms = ticks / 100 + 1, .order = (uint64_t)ticks};
     tb_uuid_make(id);
     memcpy(trace.id, id, TB_UUID_CHARS);
     memcpy(trace.request_id, request_id == NULL ? id : request_id, TB_UUID_CHARS);
