@@ -1,5 +1,6 @@
 /* From an error to the answer a partner reads: the problem document and the headers that go with
  * its status. */
+#include "gateway/cors.h"
 #include "gateway/gateway.h"
 #include "http/problem.h"
 #include "oauth/dpop.h"
@@ -49,8 +50,9 @@ static void set_reply(struct tb_exchange *x, int status, struct tb_str type, str
         tb_exchange_header(x, TB_STR("cache-control"), TB_STR("no-store"));
     if (x->dpop_scheme || (flags & TB_R_OAUTH) != 0)
         add_nonce(x);
-    if ((flags & TB_R_OAUTH) != 0)
+    if ((flags & TB_R_OAUTH) != 0 && tb_page_is_strict(&x->run.req))
         tb_exchange_header(x, TB_STR("strict-transport-security"), TB_STR("max-age=31536000"));
+    tb_cors_headers(x, flags);
 }
 
 tb_err tb_exchange_reply(struct tb_exchange *x, int status, struct tb_str type, struct tb_str body)
@@ -118,7 +120,7 @@ static struct tb_str problem_document(struct tb_exchange *x, tb_err err)
 static struct tb_str page(struct tb_exchange *x, tb_err err)
 {
     size_t n;
-    const struct tb_header *headers = tb_page_headers(&n);
+    const struct tb_header *headers = tb_page_headers(&x->run.req, &n);
     for (size_t i = 0; i < n; i++)
         tb_exchange_header(x, headers[i].name, headers[i].value);
     return tb_page_error(&x->run.req, err, (struct tb_str){x->trace_id, TB_UUID_CHARS});

@@ -1,5 +1,6 @@
 /* Stage "route": which operation serves this method and path. */
 #include "base/text.h"
+#include "gateway/cors.h"
 #include "gateway/gateway.h"
 
 enum {
@@ -33,6 +34,8 @@ tb_err tb_stage_route(struct tb_exchange *x)
     }
     if (x->match.operation == NULL) {
         tb_exchange_header(x, TB_STR("allow"), tb_str(x->match.allow));
+        if (tb_cors_preflight(x))
+            return NULL;
         return tb_fail(&x->run.req, TB_E_METHOD, "this path takes %s", x->match.allow);
     }
     const struct tb_route *route = x->match.operation->route;

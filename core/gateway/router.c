@@ -135,7 +135,8 @@ static const char *add_method(struct tb_router *router, struct node *node,
     snprintf(node->allow + n, sizeof(node->allow) - n, "%s%s%s", n == 0 ? "" : ", ", method,
              strcmp(method, "GET") == 0 ? ", HEAD" : "");
     node->operations[node->operations_n++] = operation;
-    node->flags |= operation->route->flags;
+    node->flags |= operation->route->flags |
+                   (operation->route->scope != NULL ? TB_R_APP_ORIGINS : 0);
     return NULL;
 }
 

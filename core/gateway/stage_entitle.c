@@ -3,6 +3,7 @@
  * switches, and an entitlement of the app for the product in this environment. */
 #include "bank/world.h"
 #include "gateway/apps.h"
+#include "gateway/cors.h"
 #include "gateway/gateway.h"
 #include "oauth/scope.h"
 #include <stdio.h>
@@ -29,6 +30,7 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
     x->limits = NULL;
     if (scope == NULL)
         return NULL;
+    tb_cors_judge(x);
     if (!tb_grant_allows(x->grant, tb_str(scope)))
         return tb_fail(&x->run.req, TB_E_SCOPE_MISSING, "%s needs the scope %s", operation->key,
                        scope);

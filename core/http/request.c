@@ -252,6 +252,10 @@ static void take_usual(struct tb_incoming *in, const struct tb_header *header)
 {
     struct tb_str name = header->name, value = header->value;
     switch (name.n) {
+    case sizeof "origin" - 1:
+        if (in->origin.at == NULL && memcmp(name.at, "origin", name.n) == 0)
+            in->origin = value;
+        break;
     case sizeof "content-encoding" - 1:
         if (in->content_encoding.at == NULL && memcmp(name.at, "content-encoding", name.n) == 0 &&
             !h2o_lcstris(value.at, value.n, H2O_STRLIT("identity")))

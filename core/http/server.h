@@ -45,6 +45,7 @@ struct tb_incoming {
     struct tb_str request_id;       /**< x-request-id, else x-fapi-interaction-id; not checked */
     struct tb_str interaction_id;   /**< x-fapi-interaction-id; not checked */
     struct tb_str traceparent;
+    struct tb_str origin; /**< what a browser says of the page the request is of */
     struct tb_str body;
     struct tb_str client_certificate;     /**< DER of the TLS client certificate, verified or not */
     struct tb_str certificate_thumbprint; /**< its x5t#S256 (RFC 8705 §3.1); absent without one */

@@ -13,6 +13,7 @@
 #include "oauth/errors.h"
 #include "oauth/jwks.h"
 #include "oauth/once.h"
+#include "oauth/origin.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
@@ -344,6 +345,8 @@ tb_err TB_SUSPENDS tb_client_authenticate(struct tb_req *req, const struct tb_fo
         TB_TRY(judge(req, &claim, out, &why));
     if (why == NULL && claim.method == BY_CERTIFICATE)
         tb_certificate_seen(req, (*out)->id, tb_run_of(req)->in->client_certificate);
+    if (why == NULL)
+        tb_origin_judge(req, *out);
     tb_run_of(req)->caller.proven = why == NULL;
     tb_run_of(req)->caller.cause = why;
     if (why == NULL)

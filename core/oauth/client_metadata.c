@@ -6,6 +6,7 @@
 #include "crypto/key.h"
 #include "oauth/errors.h"
 #include "oauth/metadata_names.h"
+#include "oauth/origin.h"
 #include "oauth/scope.h"
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
@@ -42,6 +43,7 @@ static const struct member {
     {.name = "application_type", .form = WORD, .words = "web|native"},
     {.name = "subject_type", .form = WORD, .words = "public"},
     {.name = "redirect_uris", .form = TEXTS},
+    {.name = "web_origins", .form = TEXTS},
     {.name = "grant_types",
      .form = WORDS,
      .words = "authorization_code|refresh_token|client_credentials|" CIBA},
@@ -423,6 +425,7 @@ tb_err tb_client_metadata(struct tb_req *req, const json_t *asked,
     TB_TRY(check_binding(req, metadata, rules->sandbox));
     TB_TRY(check_scope(req, metadata, rules->scopes));
     TB_TRY(check_backchannel(req, metadata));
+    TB_TRY(tb_origins_check(req, metadata, rules->sandbox));
     assume_algorithms(metadata);
     *out_effective = metadata;
     return NULL;

@@ -1,4 +1,5 @@
 #include "oauth/page.h"
+#include "http/server.h"
 #include "oauth/errors.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
@@ -13,6 +14,7 @@
         }                                                                                          \
     }
 
+/* The last only where tb_page_is_strict. */
 static const struct tb_header HEADERS[] = {
     FIELD("content-security-policy", POLICY "form-action 'self'"),
     FIELD("x-frame-options", "DENY"),
@@ -21,9 +23,33 @@ static const struct tb_header HEADERS[] = {
     FIELD("strict-transport-security", "max-age=31536000"),
 };
 
-const struct tb_header *tb_page_headers(size_t *out_n)
+static bool ends_in(struct tb_str text, struct tb_str tail)
 {
-    *out_n = TB_COUNT(HEADERS);
+    return text.n >= tail.n && memcmp(text.at + text.n - tail.n, tail.at, tail.n) == 0;
+}
+
+/* A host of this very machine: localhost and below (RFC 6761 §6.3), 127.0.0.0/8, ::1. */
+static bool is_loopback(struct tb_str authority)
+{
+    struct tb_str host = authority;
+    if (host.n > 0 && host.at[0] == '[')
+        return host.n >= 5 && memcmp(host.at, "[::1]", 5) == 0;
+    const char *colon = host.n == 0 ? NULL : memchr(host.at, ':', host.n);
+    if (colon != NULL)
+        host.n = (size_t)(colon - host.at);
+    return tb_str_eq(host, TB_STR("localhost")) || ends_in(host, TB_STR(".localhost")) ||
+           (host.n > 4 && memcmp(host.at, "127.", 4) == 0 &&
+            strspn(host.at, "0123456789.") >= host.n);
+}
+
+bool tb_page_is_strict(struct tb_req *req)
+{
+    return !tb_oauth()->config->sandbox || !is_loopback(tb_run_of(req)->in->authority);
+}
+
+const struct tb_header *tb_page_headers(struct tb_req *req, size_t *out_n)
+{
+    *out_n = TB_COUNT(HEADERS) - (tb_page_is_strict(req) ? 0 : 1);
     return HEADERS;
 }
 
@@ -140,11 +166,13 @@ static struct tb_str policy_for(struct tb_arena *arena, struct tb_str origin)
 
 static tb_err set_headers(struct tb_req *req, struct tb_str origin)
 {
-    for (size_t i = 0; i < TB_COUNT(HEADERS); i++) {
-        struct tb_str value = HEADERS[i].value;
+    size_t n;
+    const struct tb_header *headers = tb_page_headers(req, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct tb_str value = headers[i].value;
         if (i == 0 && origin.n > sizeof("https://") - 1)
             value = policy_for(tb_run_of(req)->arena, origin);
-        TB_TRY(tb_set_header(req, HEADERS[i].name.at, value));
+        TB_TRY(tb_set_header(req, headers[i].name.at, value));
     }
     return NULL;
 }

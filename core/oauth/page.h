@@ -26,9 +26,13 @@ extern const struct tb_plugin tb_oauth_pages_product;
 
 #define TB_PAGE_TYPE "text/html; charset=utf-8"
 
+/** Whether answers may bind a browser to https (RFC 6797): not in a sandbox on this very machine,
+ *  where everything else on localhost would be bound with it. */
+bool tb_page_is_strict(struct tb_req *req);
+
 /** The fields every page carries besides content-type and cache-control: content security policy,
  * no frames, no sniffing, no referrer, transport security. Constant. */
-const struct tb_header *tb_page_headers(size_t *out_n);
+const struct tb_header *tb_page_headers(struct tb_req *req, size_t *out_n);
 
 /** The page that tells a person that something went wrong: what, in their language (the request's
  * Accept-Language), what they can do, and the request's id. Says nothing of the inside: the run's

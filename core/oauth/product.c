@@ -6,27 +6,28 @@
 enum { FORM_BYTES = 64 * 1024 };
 
 #define OAUTH_FORM                                                                                 \
-    .level = TB_A1, .flags = TB_R_RAW | TB_R_OAUTH | TB_R_FINISH, .body_bytes = FORM_BYTES
+    .level = TB_A1, .flags = TB_R_RAW | TB_R_OAUTH | TB_R_FINISH | TB_R_APP_ORIGINS,               \
+    .body_bytes = FORM_BYTES
 
 static const struct tb_route routes[] = {
     {.method = "GET",
      .path = "/.well-known/oauth-authorization-server",
      .level = TB_A1,
-     .flags = TB_R_RAW,
+     .flags = TB_R_RAW | TB_R_ANY_ORIGIN,
      .handler = tb_oauth_metadata,
      .summary = "What the authorization server supports.",
      .standard = "RFC 8414"},
     {.method = "GET",
      .path = "/.well-known/openid-configuration",
      .level = TB_A1,
-     .flags = TB_R_RAW,
+     .flags = TB_R_RAW | TB_R_ANY_ORIGIN,
      .handler = tb_oauth_metadata,
      .summary = "The same document where OpenID clients look for it.",
      .standard = "OpenID Connect Discovery 1.0"},
     {.method = "GET",
      .path = "/oauth/jwks",
      .level = TB_A1,
-     .flags = TB_R_RAW,
+     .flags = TB_R_RAW | TB_R_ANY_ORIGIN,
      .handler = tb_oauth_jwks,
      .summary = "The public keys of tokens and responses.",
      .standard = "RFC 7517"},

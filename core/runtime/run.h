@@ -55,6 +55,7 @@ struct tb_run {
     struct tb_fiber *fiber;       /**< that runs it, between tb_run_begin and tb_run_end */
     struct tb_problem problem;
     struct tb_caller caller;
+    struct tb_str origin; /**< the web origin that may read the answer; absent: none */
     void *services; /**< what the services of its host table work with, where that is not the run */
     const char *label; /**< for logs and crash records: route or job name; static storage */
 };

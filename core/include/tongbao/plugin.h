@@ -50,6 +50,9 @@ enum {
     TB_R_RAW = 1u << 3,   /**< query and body, of any media type, come to the handler unjudged */
     TB_R_OAUTH = 1u << 4, /**< fails as RFC 6749 §5.2 says, not with a problem document */
     TB_R_HTML = 1u << 5,  /**< fails with a page */
+    TB_R_ANY_ORIGIN = 1u << 6,  /**< scripts of every web origin may read the answer */
+    TB_R_APP_ORIGINS = 1u << 7, /**< those of the client's own origins may; so it is, too, where the
+                                     route has a scope */
 };
 
 /** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for

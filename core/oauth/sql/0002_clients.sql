@@ -16,6 +16,8 @@ create table oauth.client (
     check (not metadata ?& array['jwks', 'jwks_uri'])
 );
 
+create index on oauth.client (app) where metadata ? 'web_origins';
+
 -- Secrets for client_secret_basic, 32 random bytes each, so that a plain SHA-256 keeps them (base64url).
 create table oauth.client_secret (
     app        text        collate "C" not null references oauth.client on delete cascade,
