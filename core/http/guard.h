@@ -60,8 +60,8 @@ struct tb_guard_kind {
 };
 extern const struct tb_guard_kind tb_guard_kinds[TB_GUARD_KIND_N];
 
-/** Whether every replaced function is the one the library calls, and the library is the build whose
- *  private structures this code knows. Cheap; needs no guard started.
+/** Whether every replaced function is the one the library calls, and the library's private
+ *  structures are those that this code knows: h2o 2.2.x, whoever built it. Needs no guard started.
  *  @param why  gets a sentence when the answer is false */
 bool tb_guard_check(char *why, size_t why_bytes);
 

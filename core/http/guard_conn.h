@@ -183,6 +183,9 @@ enum { GUARD_SWEEP_MS = 500 };
 /* A cookie in the request's pool tells when the request is gone. */
 void tb_guard_works_init(struct guard *guard);
 
+/* Whether the library's structures are those of guard_h2o.h; asked once in a process. */
+bool tb_guard_probe(char *why, size_t why_bytes);
+
 /* Fill in tb_guard_original. @return false: a name is missing. */
 bool tb_guard_resolve(void);
 
