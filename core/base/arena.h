@@ -21,7 +21,7 @@ struct tb_arena;
 
 enum {
     TB_ARENA_CHUNK = 16 * 1024, /**< bytes of the first chunk */
-    TB_ARENA_CAP = 1024 * 1024, /**< bytes one request may hold */
+    TB_ARENA_CAP = 1024 * 1024, /**< bytes one request may hold beside its body */
 };
 
 /** A new arena that hands out at most `cap_bytes`. Never NULL. */

@@ -66,6 +66,28 @@ static size_t read_environment(struct tb_config *config, struct tb_text *errors)
     return wrong;
 }
 
+/* What no value says alone: a setting that another one makes void is refused, not passed over. */
+static size_t check_together(const struct tb_config *config, struct tb_text *errors)
+{
+    const struct {
+        bool wrong;
+        const char *why;
+    } rules[] = {
+        {config->limits_body_bytes > config->limits_body_max_bytes,
+         "limits.body must not be larger than limits.body_max"},
+        {config->limits_body_max_bytes > config->guard_connection_body_bytes,
+         "guard.connection_body must have room for a body of limits.body_max"},
+    };
+    size_t wrong = 0;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!rules[i].wrong)
+            continue;
+        tb_text_add_format(errors, "%s\n", rules[i].why);
+        wrong++;
+    }
+    return wrong;
+}
+
 struct tb_config *tb_config_parse(const char *name, struct tb_str yaml, struct tb_text *errors)
 {
     struct tb_config *config = new_config(name);
@@ -77,6 +99,8 @@ struct tb_config *tb_config_parse(const char *name, struct tb_str yaml, struct t
         wrong += tb_config_read(config, yaml, errors);
     }
     wrong += read_environment(config, errors);
+    if (wrong == 0)
+        wrong += check_together(config, errors);
     if (wrong == 0)
         return config;
     tb_config_free(config);

@@ -15,6 +15,20 @@ void tb_text_init_fixed(struct tb_text *text, char *buffer, size_t room)
     *text = (struct tb_text){.at = buffer, .room = room};
 }
 
+void tb_text_init_drain(struct tb_text *text, struct tb_arena *arena, char *buffer, size_t room,
+                        void (*drain)(void *to, struct tb_str piece), void *to)
+{
+    TB_ASSERT(room > 0);
+    *text = (struct tb_text){.arena = arena, .at = buffer, .room = room, .drain = drain, .to = to};
+}
+
+static void flush(struct tb_text *text)
+{
+    if (text->n > 0)
+        text->drain(text->to, (struct tb_str){text->at, text->n});
+    text->n = 0;
+}
+
 /* Make room for `more` bytes and the NUL. Growth doubles, in place when the arena allows it. */
 static bool reserve(struct tb_text *text, size_t more)
 {
@@ -22,6 +36,11 @@ static bool reserve(struct tb_text *text, size_t more)
         return false;
     if (text->room - text->n > more)
         return true;
+    if (text->drain != NULL) {
+        flush(text);
+        text->failed = text->room <= more;
+        return !text->failed;
+    }
     if (text->arena == NULL || more > (size_t)TB_ARENA_CAP * 64) {
         text->failed = true;
         return false;
@@ -47,6 +66,11 @@ static bool reserve(struct tb_text *text, size_t more)
 
 void tb_text_add(struct tb_text *text, struct tb_str piece)
 {
+    if (text->drain != NULL && piece.n >= text->room && !text->failed) {
+        flush(text);
+        text->drain(text->to, piece);
+        return;
+    }
     if (piece.n == 0 || !reserve(text, piece.n))
         return;
     memcpy(text->at + text->n, piece.at, piece.n);

@@ -16,6 +16,9 @@
 
 struct tb_text {
     struct tb_arena *arena; /**< NULL: `at` is a fixed buffer */
+    void (*drain)(void *to,
+                  struct tb_str piece); /**< takes what fills the buffer; NULL: it grows */
+    void *to;
     char *at;
     size_t n, room; /**< bytes used, bytes there are (one of them is kept for the NUL) */
     bool failed;
@@ -25,6 +28,11 @@ void tb_text_init(struct tb_text *text, struct tb_arena *arena);
 
 /** Build in `room` bytes at `buffer` (at least 1), no more. */
 void tb_text_init_fixed(struct tb_text *text, char *buffer, size_t room);
+
+/** Build nothing: what is added goes to `drain` by way of a buffer, which holds what was not taken
+ * yet: tb_text_end gives that rest. `arena` is for those who write, and may be NULL. */
+void tb_text_init_drain(struct tb_text *text, struct tb_arena *arena, char *buffer, size_t room,
+                        void (*drain)(void *to, struct tb_str piece), void *to);
 
 void tb_text_add(struct tb_text *text, struct tb_str piece);
 void tb_text_add_char(struct tb_text *text, char c);

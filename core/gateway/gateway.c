@@ -88,6 +88,13 @@ static void renew(struct tb_exchange *x)
     x->gone = false;
 }
 
+/* Beside what every request may need: its body as it came, as a script has made it, and once more
+ * for a text of that size that was outgrown. */
+static size_t arena_cap(const struct tb_gateway *gateway)
+{
+    return TB_ARENA_CAP + 3 * (size_t)gateway->parts.config->limits_body_max_bytes;
+}
+
 static struct tb_incoming *begin(void *owner)
 {
     struct tb_gateway *gateway = owner;
@@ -97,7 +104,7 @@ static struct tb_incoming *begin(void *owner)
         gateway->free_n--;
     } else {
         x = tb_mem(sizeof(*x));
-        x->run.arena = tb_arena_new(TB_ARENA_CAP);
+        x->run.arena = tb_arena_new(arena_cap(gateway));
         x->gateway = gateway;
     }
     renew(x);

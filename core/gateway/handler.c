@@ -28,8 +28,8 @@ tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x)
 tb_err tb_stage_reply_schema(struct tb_exchange *x)
 {
     const struct tb_schema *schema = x->match.operation->reply_schema;
-    static const struct tb_json_limits limits = {
-        .bytes = TB_ARENA_CAP, .depth = TB_JSON_DEPTH_MAX, .members = UINT32_MAX};
+    const struct tb_json_limits limits = {
+        .bytes = x->reply.n, .depth = TB_JSON_DEPTH_MAX, .members = UINT32_MAX};
     struct tb_schema_error errors[1];
     struct tb_json_error where;
     size_t total = 0;

@@ -9,6 +9,8 @@
 /* Begins what is hashed, so that a later way of making fingerprints is another one. */
 static const char FINGERPRINT_VERSION[] = "2\n";
 
+enum { DIGEST_BUFFER_BYTES = 2048 /* most requests fit */ };
+
 static bool visible(char c)
 {
     return c >= 0x21 && c <= 0x7e;
@@ -68,13 +70,41 @@ static struct tb_str right_of(const struct tb_grant *grant)
     return grant->consent.at != NULL ? grant->consent : grant->family;
 }
 
+/* A digest of a text that is never held as a whole: what is made of a body is as large as it. */
+struct digest {
+    struct tb_sha256 *hash; /* NULL while all of it is in the buffer */
+    char buffer[DIGEST_BUFFER_BYTES];
+};
+
+static void add_to_digest(void *to, struct tb_str piece)
+{
+    struct digest *digest = to;
+    if (digest->hash == NULL)
+        digest->hash = tb_sha256_begin();
+    tb_sha256_add(digest->hash, piece);
+}
+
+static void end_digest(struct digest *digest, struct tb_str rest,
+                       unsigned char out[TB_SHA256_BYTES])
+{
+    if (digest->hash == NULL) {
+        tb_sha256(&rest, 1, out);
+        return;
+    }
+    tb_sha256_add(digest->hash, rest);
+    tb_sha256_end(digest->hash, out);
+}
+
 /* SHA-256 over version, operation, path, consent and the body in canonical form: members in another
  * order or other white space are the same request. The consent belongs to it because the answer
  * shows what was done under that consent, which no other consent's token may see. */
 static tb_err fingerprint(struct tb_exchange *x)
 {
     struct tb_text canonical;
-    tb_text_init(&canonical, x->run.arena);
+    struct digest digest = {.hash = NULL};
+    unsigned char bytes[TB_SHA256_BYTES];
+    tb_text_init_drain(&canonical, x->run.arena, digest.buffer, sizeof(digest.buffer),
+                       add_to_digest, &digest);
     tb_text_add(&canonical, TB_STR(FINGERPRINT_VERSION));
     tb_text_add(&canonical, x->in.method);
     tb_text_add_char(&canonical, ' ');
@@ -86,13 +116,12 @@ static tb_err fingerprint(struct tb_exchange *x)
     json_t *json = x->sent != NULL ? x->sent : x->json;
     if (json != NULL)
         tb_json_canonical(&canonical, json);
-    struct tb_str text = tb_text_end(&canonical);
-    if (text.at == NULL)
+    struct tb_str rest = tb_text_end(&canonical);
+    end_digest(&digest, rest, bytes);
+    if (rest.at == NULL)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the request needs too much memory");
-    unsigned char digest[TB_SHA256_BYTES];
-    tb_sha256(&text, 1, digest);
-    tb_hex_write(x->fingerprint, TB_BYTES((const char *)digest, sizeof(digest)));
-    x->fingerprint[2 * sizeof(digest)] = '\0';
+    tb_hex_write(x->fingerprint, TB_BYTES((const char *)bytes, sizeof(bytes)));
+    x->fingerprint[2 * sizeof(bytes)] = '\0';
     return NULL;
 }
 

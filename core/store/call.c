@@ -34,7 +34,8 @@ static void path_member(struct tb_text *text, const struct tb_call_context *cont
     tb_text_add_char(text, '}');
 }
 
-static struct tb_str call_object(struct tb_req *req, const struct tb_call_context *context)
+/* All but the body and the brace behind it. */
+static struct tb_str call_head(struct tb_req *req, const struct tb_call_context *context)
 {
     struct tb_run *run = tb_run_of(req);
     struct tb_text text;
@@ -61,22 +62,23 @@ static struct tb_str call_object(struct tb_req *req, const struct tb_call_contex
         tb_text_add(&text, context->routed);
     }
     tb_text_add(&text, TB_STR(",\"body\":"));
-    tb_text_add(&text, context->body.n == 0 ? TB_STR("null") : context->body);
-    tb_text_add_char(&text, '}');
     return tb_text_end(&text);
 }
 
 struct tb_pending *tb_pending_new(struct tb_req *req, const struct tb_call_context *context)
 {
-    struct tb_str object = call_object(req, context);
-    if (object.at == NULL)
+    struct tb_str head = call_head(req, context);
+    struct tb_str body = context->body.n == 0 ? TB_STR("null") : context->body;
+    if (head.at == NULL)
         return NULL;
-    struct tb_pending *call = tb_mem_try(sizeof *call + object.n);
+    struct tb_pending *call = tb_mem_try(sizeof *call + head.n + body.n + 1);
     if (call == NULL)
         return NULL;
     call->req = req;
-    call->text_n = object.n;
-    memcpy(call->text, object.at, object.n);
+    call->text_n = head.n + body.n + 1;
+    memcpy(call->text, head.at, head.n);
+    memcpy(call->text + head.n, body.at, body.n);
+    call->text[call->text_n - 1] = '}';
     return call;
 }
 

@@ -122,3 +122,20 @@ def test_the_log_has_a_line_for_every_request_and_no_secret(narrow, client):
         secret = opened.read().strip()
     signature = narrow.token.split(".")[2]
     assert secret not in narrow.log() and signature not in narrow.log() and signature[:20] not in narrow.log()
+
+
+def test_bodies_up_to_the_limit_are_served():
+    """Keyed writes, which are hashed and handed to the store, of nearly the most bytes; and what is larger is 413."""
+    with Sandbox(settings={"TB_WORKERS": "1", "TB_LIMITS_BODY": "1MiB"}) as sandbox, sandbox.client() as client:
+        for size in (300 << 10, 511 << 10, 700 << 10, (1 << 20) - 1024, 1 << 20):
+            body = {"reference": f"T-{uuid.uuid4()}", "debtor_account": sandbox.debtor, "creditor_account": sandbox.creditor,
+                    "amount": {"amount": 1, "currency": "CNY"}, "purpose": "goods"}
+            text = json.dumps(body)
+            key = str(uuid.uuid4())
+            made = client.post(PAYMENTS, text + " " * (size - len(text)), key=key)
+            assert made.status_code == 201, f"{size}: {made.text}"
+            again = client.post(PAYMENTS, text, key=key)
+            assert again.headers["idempotency-replayed"] == "true" and again.json() == made.json()
+            wide = json.dumps({**body, "metadata": {"note": "x" * (size - len(text) - 64)}})
+            assert_problem(client.post(PAYMENTS, wide), 422, "invalid_body")
+        assert_problem(client.post(PAYMENTS, text + " " * ((1 << 20) + 1 - len(text))), 413, "body_too_large")

@@ -220,6 +220,28 @@ static void says_where_and_what_is_wrong(void **state)
     }
 }
 
+static void refuses_settings_that_others_make_void(void **state)
+{
+    static const struct {
+        const char *yaml, *why; /* NULL: they go together */
+    } cases[] = {
+        {"limits.body: 1MiB\nlimits.body_max: 1MiB\n", NULL},
+        {"limits.body: 16KiB\nlimits.body_max: 16KiB\n", NULL},
+        {"limits.body_max: 16KiB\n", "limits.body must not be larger than limits.body_max\n"},
+        {"limits.body_max: 16MiB\nguard.connection_body: 8MiB\n",
+         "guard.connection_body must have room for a body of limits.body_max\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_text_init(&errors, arena);
+        struct tb_config *config = tb_config_parse("t", tb_str(cases[i].yaml), &errors);
+        assert_int_equal(config != NULL, cases[i].why == NULL);
+        if (cases[i].why != NULL)
+            assert_string_equal(tb_text_end(&errors).at, cases[i].why);
+        tb_config_free(config);
+    }
+}
+
 static void refuses_a_key_behind_a_section_that_fills_the_bound(void **state)
 {
     (void)state;
@@ -474,6 +496,7 @@ int main(void)
         TEST(reads_every_type_nested_or_dotted),
         TEST(takes_an_empty_file_for_all_defaults),
         TEST(says_where_and_what_is_wrong),
+        TEST(refuses_settings_that_others_make_void),
         TEST(refuses_a_key_behind_a_section_that_fills_the_bound),
         TEST(tells_of_all_mistakes_at_once_up_to_a_bound),
         TEST(never_shows_a_secret),

@@ -304,9 +304,57 @@ static void escapes_what_does_not_show_itself(void **state)
                         "{\n  \"é\": \"\\u2028\\u007f\"\n}");
 }
 
+struct drained {
+    char text[8192];
+    size_t n, pieces;
+};
+
+static void keep(void *to, struct tb_str piece)
+{
+    struct drained *drained = to;
+    memcpy(drained->text + drained->n, piece.at, piece.n);
+    drained->n += piece.n;
+    drained->pieces++;
+}
+
+static void drains_what_its_buffer_cannot_hold(void **state)
+{
+    static const char long_text[] = "0123456789\"0123456789\n0123456789\xff";
+    (void)state;
+    for (size_t room = 24; room < 200; room++) {
+        static struct drained drained;
+        char buffer[200];
+        struct tb_text drain, plain;
+        drained = (struct drained){.n = 0};
+        tb_text_init_drain(&drain, NULL, buffer, room, keep, &drained);
+        tb_text_init(&plain, arena);
+        struct tb_text *both[] = {&drain, &plain};
+        for (size_t i = 0; i < 2; i++) {
+            for (int64_t n = 1; n < 40; n++) {
+                tb_text_add_json(both[i], tb_str(long_text));
+                tb_text_add_char(both[i], ',');
+                tb_text_add_int(both[i], n * n * n * n * n * n);
+            }
+            tb_text_add_format(both[i], "%d %s", 17, "end");
+        }
+        struct tb_str rest = tb_text_end(&drain), whole = tb_text_end(&plain);
+        assert_true(rest.at != NULL && drained.pieces > 0);
+        keep(&drained, rest);
+        assert_int_equal(drained.n, whole.n);
+        assert_memory_equal(drained.text, whole.at, whole.n);
+    }
+    char small[4];
+    struct tb_text text;
+    struct drained nothing = {.n = 0};
+    tb_text_init_drain(&text, NULL, small, sizeof small, keep, &nothing);
+    tb_text_add_format(&text, "%s", "longer than the buffer");
+    assert_null(tb_text_end(&text).at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(drains_what_its_buffer_cannot_hold),
         cmocka_unit_test(grows_piece_by_piece),
         cmocka_unit_test(is_there_and_empty_when_nothing_was_added),
         cmocka_unit_test(is_absent_when_the_arena_overflows),
