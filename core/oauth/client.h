@@ -81,8 +81,10 @@ struct tb_client_keys;
  *  there; while it cannot be fetched, what it gave counts for an hour.
  *  @param token  a compact JWS, not verified yet; absent: do not look for its kid
  *  @param out    counted for the request's arena; has no keys when there are none to be had
- *  @return NULL; TB_E_INTERNAL (arena full); errors of tb_query
- *  Waits: yes, when it fetches; at most 5 s. Source: RFC 7517 §5; OWASP API7:2023. */
+ *  @return NULL; TB_E_OVERLOAD with its retry_after (as many as may wait for such keys, in all or
+ *          for that host, do already); TB_E_INTERNAL (arena full); errors of tb_wait
+ *  Waits: for keys that are not there, some 5 s at most; never while those that are there count.
+ * Source: RFC 7517 §5; OWASP API7:2023. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_oauth_client_keys(struct tb_req *req,
                                                      const struct tb_oauth_client *client,
                                                      struct tb_str token,

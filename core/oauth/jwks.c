@@ -87,6 +87,13 @@ static struct tb_client_keys *parse(struct tb_str text)
     return keys;
 }
 
+struct tb_client_keys *tb_client_keys_hold(struct tb_client_keys *keys)
+{
+    if (keys != NULL)
+        keys->refs++;
+    return keys;
+}
+
 void tb_client_keys_drop(struct tb_client_keys *keys)
 {
     if (keys == NULL || --keys->refs > 0)

@@ -16,6 +16,9 @@ enum {
  *  @return with a count for the caller; never NULL. Waits: no. */
 struct tb_client_keys *tb_client_keys_read(struct tb_str text);
 
+/** One count more. @param keys  NULL: nothing */
+struct tb_client_keys *tb_client_keys_hold(struct tb_client_keys *keys);
+
 /** One count less. The last one frees. */
 void tb_client_keys_drop(struct tb_client_keys *keys);
 

@@ -1,9 +1,10 @@
-/* Each worker looks every second for notifications that are due and takes them one by one, a few at
- * a time side by side, so that a client's slow server keeps nobody else waiting. What the answer
- * means: any 2xx is done; 5xx, or no answer, is tried again a few times; everything else is final,
- * redirects and 401 among it. */
+/* Each worker looks every second for notifications that are due, and takes what it has senders for:
+ * a share for each client and each host (SQL oauth.take_notifications), so that a client's slow
+ * server keeps nobody else waiting. What the answer means: any 2xx is done; 5xx, or no answer, is
+ * tried again a few times; everything else is final, redirects and 401 among it. */
 #include "oauth/ping.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
@@ -16,8 +17,6 @@
 
 enum {
     TURN_MS = 1000,
-    SENDERS_MAX = 4,  /* fibers of a worker that send at once */
-    ROUNDS_MAX = 16,  /* notifications one of them sends before its memory is given back */
     ANSWER_MS = 5000, /* less than the 30 s for which a notification is taken */
     ANSWER_BYTES = 4096,
 };
@@ -25,21 +24,21 @@ enum {
 /* Before the second attempt, the third, … */
 static const int64_t PAUSES_MS[] = {2000, 10000, 60000};
 
-static const char SQL_TAKE[] = "select t.digest, t.notification, t.notified_n, "
-                               "c.metadata ->> 'backchannel_client_notification_endpoint' "
-                               "from oauth.take_notifications($1, interval '30 s', 1) t "
-                               "left join oauth.client c on c.app = t.client";
+static const char SQL_TAKE[] = "select digest, notification, notified_n, endpoint "
+                               "from oauth.take_notifications($1, interval '30 s', $2, $3, $4)";
 
 static const char SQL_PUT[] = "select oauth.put_notification($1, $2)";
 
 static struct tb_secret seal_key;
 static struct tb_timer turn;
-static int senders;
+static int64_t senders; /* runs that send, each one notification */
+static bool taking;     /* a run takes what is due */
+static bool more;       /* and shall look again: something has come or ended meanwhile */
 
 /** A notification that this worker has taken. */
 struct notice {
-    struct tb_str digest, sealed, endpoint;
-    int64_t attempt; /**< 1 for the first */
+    struct tb_str digest, sealed, endpoint; /**< in memory of its own */
+    int64_t attempt;                        /**< 1 for the first */
 };
 
 /* ---- what is sealed ---- */
@@ -120,47 +119,80 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
     return reply.status >= 500;
 }
 
-/* Take one that is due and send it; *out_any is false when there was none. */
-static tb_err TB_SUSPENDS send_next(struct tb_req *req, bool *out_any)
+static struct tb_str keep(struct tb_str text)
 {
-    struct tb_store *store = tb_oauth()->store;
+    return text.at == NULL ? text : (struct tb_str){tb_mem_text(text.at, text.n), text.n};
+}
+
+static void forget(struct notice *notice)
+{
+    tb_mem_free((char *)(uintptr_t)notice->digest.at);
+    tb_mem_free((char *)(uintptr_t)notice->sealed.at);
+    tb_mem_free((char *)(uintptr_t)notice->endpoint.at);
+    tb_mem_free(notice);
+}
+
+static tb_err TB_SUSPENDS send_one(struct tb_req *req, void *arg)
+{
+    struct notice *notice = arg;
     struct tb_loop *loop = tb_run_of(req)->loop;
     struct tb_rows *rows;
-    TB_TRY(tb_store_query(req, store, &rows, SQL_TAKE, &TB_TIME(tb_loop_wall_ms(loop)), 1));
-    *out_any = rows->n > 0;
-    if (rows->n == 0)
-        return NULL;
-    struct notice notice = {.digest = tb_cell(rows, 0, 0),
-                            .sealed = tb_cell(rows, 0, 1),
-                            .attempt = tb_cell_int(rows, 0, 2),
-                            .endpoint = tb_cell(rows, 0, 3)};
-    bool again = deliver(req, &notice) && notice.attempt <= (int64_t)TB_COUNT(PAUSES_MS);
-    int64_t pause_ms = again ? PAUSES_MS[notice.attempt - 1] : 0;
-    const struct tb_param params[] = {TB_TEXT(notice.digest),
+    bool again = deliver(req, notice) && notice->attempt <= (int64_t)TB_COUNT(PAUSES_MS);
+    int64_t pause_ms = again ? PAUSES_MS[notice->attempt - 1] : 0;
+    const struct tb_param params[] = {TB_TEXT(notice->digest),
                                       again ? TB_TIME(tb_loop_wall_ms(loop) + pause_ms) : TB_NULL};
-    return tb_store_query(req, store, &rows, SQL_PUT, params, TB_COUNT(params));
+    tb_err err = tb_store_query(req, tb_oauth()->store, &rows, SQL_PUT, params, TB_COUNT(params));
+    forget(notice);
+    senders--;
+    tb_ping_soon(); /* its client's next has waited for it */
+    return err;
+}
+
+/* One that cannot be started is due again when its lease is over. */
+static void start(const struct tb_rows *rows, size_t row)
+{
+    struct notice *notice = tb_mem(sizeof(*notice));
+    *notice = (struct notice){.digest = keep(tb_cell(rows, row, 0)),
+                              .sealed = keep(tb_cell(rows, row, 1)),
+                              .attempt = tb_cell_int(rows, row, 2),
+                              .endpoint = keep(tb_cell(rows, row, 3))};
+    senders++;
+    if (tb_run_detached(tb_oauth()->loop, "notify", send_one, notice, 0) == NULL)
+        return;
+    senders--;
+    forget(notice);
 }
 
 /* ---- when ---- */
 
-static tb_err TB_SUSPENDS send_all(struct tb_req *req, void *arg)
+static tb_err TB_SUSPENDS take(struct tb_req *req, void *arg)
 {
-    bool any = true;
+    const struct tb_config *config = tb_oauth()->config;
+    struct tb_rows *rows;
     tb_err err = NULL;
     (void)arg;
-    for (int i = 0; i < ROUNDS_MAX && any && err == NULL; i++)
-        err = send_next(req, &any);
-    senders--;
+    for (more = true; more && err == NULL && senders < config->limits_notifications;) {
+        const struct tb_param params[] = {TB_TIME(tb_loop_wall_ms(tb_run_of(req)->loop)),
+                                          TB_INT(config->limits_notifications - senders),
+                                          TB_INT(config->limits_outbound_client),
+                                          TB_INT(config->limits_outbound_host)};
+        more = false;
+        err = tb_store_query(req, tb_oauth()->store, &rows, SQL_TAKE, params, TB_COUNT(params));
+        for (size_t i = 0; err == NULL && i < rows->n; i++)
+            start(rows, i);
+    }
+    taking = false;
     return err;
 }
 
 void tb_ping_soon(void)
 {
-    if (senders == SENDERS_MAX || !tb_store_ready(tb_oauth()->store))
+    more = true;
+    if (taking || !tb_store_ready(tb_oauth()->store))
         return;
-    senders++;
-    if (tb_run_detached(tb_oauth()->loop, "notify", send_all, NULL, 0) != NULL)
-        senders--; /* no fiber is free: at the next turn */
+    taking = true;
+    if (tb_run_detached(tb_oauth()->loop, "notifications", take, NULL, 0) != NULL)
+        taking = false; /* no fiber is free: at the next turn */
 }
 
 static void on_turn(struct tb_timer *timer)

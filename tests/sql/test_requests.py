@@ -39,8 +39,8 @@ class Requests:
         return self.books.one("select oauth.backchannel_decide(%s, %s, %s, %s, %s)", digest(n), user, approve,
                               "grn_1" if approve else None, at(second), db=db)
 
-    def take(self, second, most=10):
-        return self.books.query("select * from oauth.take_notifications(%s, interval '30 s', %s)", at(second), most)
+    def take(self, second, most=10, share=100):
+        return self.books.query("select * from oauth.take_notifications(%s, interval '30 s', %s, %s, 100)", at(second), most, share)
 
     def put(self, again, n=1):
         self.books.query("select oauth.put_notification(%s, %s)", digest(n), again)
@@ -177,11 +177,22 @@ def test_workers_take_different_notifications(requests):
     for n in range(1, 21):
         requests.open(n, notification="sealed", user=f"usr_{n}")
         requests.decide(1, n=n, user=f"usr_{n}")
-    take = "select digest from oauth.take_notifications(%s, interval '30 s', 5)"
+    take = "select digest from oauth.take_notifications(%s, interval '30 s', 5, 100, 100)"
     taken = at_once(4, lambda db: [r["digest"] for r in requests.books.query(take, at(1), db=db)], requests.books.connect)
     flat = [d for one in taken for d in one]
     assert len(flat) == len(set(flat))
     assert len(flat) + len(requests.take(1)) == 20
+
+
+def test_workers_at_once_keep_a_client_to_its_share(requests):
+    for n in range(1, 21):
+        requests.open(n, notification="sealed", user=f"usr_{n}")
+        requests.decide(n, n=n, user=f"usr_{n}")
+    take = "select digest from oauth.take_notifications(%s, interval '30 s', 5, 3, 100)"
+    taken = at_once(4, lambda db: [r["digest"] for r in requests.books.query(take, at(21), db=db)], requests.books.connect)
+    assert sorted(d for one in taken for d in one) == sorted(digest(n) for n in (1, 2, 3)), "those due first"
+    requests.put(None, n=2)
+    assert [t["digest"] for t in requests.take(22, share=3)] == [digest(4)]
 
 
 # ---- using up and forgetting ----

@@ -34,12 +34,14 @@ create table oauth.backchannel (
     notification text,
     notify_at    timestamptz check (notify_at is null or notification is not null),
     notified_n   int         not null default 0,
+    taken_until  timestamptz,    -- a worker is sending the notification, until then if it dies; null: none is
     foreign key (client, world) references bank.app (id, world),
     foreign key (book, world) references bank.book (book, world)
 );
 create index on oauth.backchannel (expires_at);
 create index on oauth.backchannel (user_id) where state = 'pending';
 create index on oauth.backchannel (notify_at) where notify_at is not null;
+create index on oauth.backchannel (taken_until) where taken_until is not null;
 
 -- Keep a new request, unless the client already has p_most that wait for this customer: nobody is to be worn down by
 -- prompts until one is approved. Requests of one customer are counted one after another, by the advisory lock.
@@ -139,19 +141,59 @@ begin
     end if;
 end $$;
 
--- Take notifications that are due, each for p_lease: who dies with them does not keep them. Several workers take
--- different ones.
-create function oauth.take_notifications(p_at timestamptz, p_lease interval, p_most int)
-returns table (digest text, client text, notification text, notified_n int)
-language sql volatile security invoker
+-- Where a client is to be notified now; null: nowhere (any more).
+create function oauth.notification_endpoint(p_client text) returns text
+language sql stable strict security invoker
+begin atomic
+    select c.metadata ->> 'backchannel_client_notification_endpoint'
+      from oauth.client c
+      join bank.app a on a.id = c.app
+      join bank.partner p on p.id = a.partner
+     where c.app = p_client and a.state = 'active' and p.state = 'active'
+       and c.metadata ->> 'backchannel_token_delivery_mode' = 'ping'
+       and c.metadata -> 'grant_types' ? 'urn:openid:params:grant-type:ciba';
+end;
+
+-- Take up to p_most notifications that are due, each for p_lease: who dies with them does not keep them. Those due first
+-- come first, but a client has no more than p_client_most being sent, and a host no more than p_host_most, over all
+-- workers: a server that never answers delays its own. Among the clients of one host each has its first before any has
+-- its second. Takers come one after another, by the advisory lock, for each must see what the others have taken.
+create function oauth.take_notifications(p_at timestamptz, p_lease interval, p_most int, p_client_most int, p_host_most int)
+returns table (digest text, client text, notification text, notified_n int, endpoint text)
+language plpgsql volatile strict security invoker
 set search_path = pg_catalog
 as $$
+#variable_conflict use_column
+begin
+    if not exists (select from oauth.backchannel b where b.notify_at <= p_at) then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('oauth.take_notifications', 0));
+    return query
+    with place as materialized (
+        select b.digest, b.client, b.notify_at, b.taken_until > p_at as taken, e.endpoint,
+               coalesce(regexp_replace(lower(substring(e.endpoint from '^[a-z]+://([^/?#]*)')), ':(443|80)$', ''),
+                        b.client) as host
+          from oauth.backchannel b
+         cross join lateral (select oauth.notification_endpoint(b.client) as endpoint) e
+         where b.notify_at <= p_at or b.taken_until > p_at),
+    of_client as (
+        select p.*, row_number() over (partition by p.client order by p.taken desc nulls last, p.notify_at, p.digest) as nth
+          from place p),
+    of_host as (
+        select c.*, row_number() over (partition by c.host order by c.taken desc nulls last, c.nth, c.notify_at, c.digest)
+                    as nth_of_host
+          from of_client c where c.nth <= p_client_most or c.taken),
+    chosen as (
+        select h.digest, h.endpoint from of_host h
+         where h.taken is not true and h.notify_at <= p_at and h.nth_of_host <= p_host_most
+         order by h.notify_at, h.digest limit p_most)
     update oauth.backchannel b
-       set notify_at = p_at + p_lease, notified_n = b.notified_n + 1
-     where b.digest in (select d.digest from oauth.backchannel d where d.notify_at <= p_at
-                         order by d.notify_at limit p_most for update skip locked)
- returning b.digest, b.client, b.notification, b.notified_n
-$$;
+       set notify_at = p_at + p_lease, taken_until = p_at + p_lease, notified_n = b.notified_n + 1
+      from chosen
+     where b.digest = chosen.digest
+    returning b.digest, b.client, b.notification, b.notified_n, chosen.endpoint;
+end $$;
 
 -- How a notification fared: to be tried again at p_again, or, when that is null, never.
 create function oauth.put_notification(p_digest text, p_again timestamptz) returns void
@@ -159,7 +201,7 @@ language sql volatile security invoker
 set search_path = pg_catalog
 as $$
     update oauth.backchannel b
-       set notify_at = p_again,
+       set notify_at = p_again, taken_until = null,
            notification = case when p_again is not null then b.notification end
      where b.digest = p_digest
 $$;

@@ -4,6 +4,7 @@
 
 #include "../yardstick.h"
 #include "oauth/backchannel.h"
+#include "oauth/ping.h"
 #include "pushing.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -202,7 +203,7 @@ static void sends_what_a_dead_worker_had_taken(void **state)
     (void)state;
     static const char *const answers[] = {"204 No Content", NULL};
     decided(answers, here("/cb"), true);
-    pg_do(&scene.desk.pg, "select oauth.take_notifications(now(), interval '2 s', 1)");
+    pg_do(&scene.desk.pg, "select oauth.take_notifications(now(), interval '2 s', 1, 1, 1)");
     assert_true(comes_true("notification is null and notified_n = 2"));
     assert_int_equal(server.calls_n, 1);
 }
@@ -218,6 +219,119 @@ static void reaches_no_private_address_unless_it_is_set(void **state)
     scene.desk.settings.oauth_private_addresses = true;
 }
 
+/* A server that takes connections and never answers. */
+static int black_hole(uint16_t *out_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, n), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &n), 0);
+    *out_port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* A second client, with `n` notifications of it that were due before that of the first. */
+static void neighbour(const char *url, int n)
+{
+    pg_do(&scene.desk.pg,
+          tb_arena_format(
+              scene.arena,
+              "insert into oauth.client (app, metadata, created_at, updated_at) select '" OTHER
+              "', metadata || jsonb_build_object('backchannel_client_notification_endpoint', '%s'),"
+              " now(), now() from oauth.client where app = '" CLIENT "'",
+              url)
+              .at);
+    for (int i = 1; i <= n; i++) {
+        struct tb_str digest = tb_arena_format(scene.arena, "%02d%041d", i, 0);
+        struct tb_str sealed = tb_ping_seal(scene.arena, digest, TB_STR("id"), TB_STR("token"));
+        pg_do(
+            &scene.desk.pg,
+            tb_arena_format(
+                scene.arena,
+                "insert into oauth.backchannel (digest, client, book, world, user_id, params, state,"
+                " grant_id, interval_s, created_at, expires_at, decided_at, notification,"
+                " notify_at) select '%s', '" OTHER
+                "', book, world, user_id, params, state, grant_id,"
+                " interval_s, created_at, expires_at, decided_at, '%s', now() - interval '1 min' "
+                "from oauth.backchannel where client = '" CLIENT "'",
+                digest.at, sealed.at)
+                .at);
+    }
+}
+
+static int64_t taken(void)
+{
+    return pg_number(
+        &scene.desk.pg,
+        "select count(*) from oauth.take_notifications(now(), interval '30 s', 100, 2, 3)");
+}
+
+static void a_client_and_a_host_have_their_shares(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    decided(answers, "https://one.example/cb", true);
+    neighbour("https://one.example:443/other", 5);
+    assert_int_equal(taken(), 3); /* two of the neighbour's, and the first's own */
+    assert_int_equal(taken(), 0); /* as many as may be are being sent */
+    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel where "
+                                               "client = '" CLIENT "' and taken_until > now()"),
+                     1);
+    pg_do(&scene.desk.pg, "select oauth.put_notification(digest, null) from oauth.backchannel "
+                          "where digest like '01%'");
+    assert_int_equal(taken(), 1); /* the next in order */
+    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel where "
+                                               "digest like '03%' and taken_until > now()"),
+                     1);
+    pg_do(&scene.desk.pg,
+          "update oauth.client set metadata = metadata || "
+          "'{\"backchannel_client_notification_endpoint\": \"https://ONE.example/cb\"}';"
+          "update oauth.backchannel set taken_until = null, notify_at = now() - interval '1 s' "
+          "where notification is not null");
+    assert_int_equal(taken(), 3); /* a host is one, whichever clients' it is */
+    pg_do(&scene.desk.pg, "delete from oauth.backchannel");
+}
+
+static void a_server_that_never_answers_delays_its_own_only(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    uint16_t port;
+    int hole = black_hole(&port);
+    decided(answers, here("/cb"), true);
+    neighbour(tb_arena_format(scene.arena, "http://127.0.0.1:%d/never", port).at, 20);
+    assert_true(comes_true("client = '" CLIENT "' and notification is null"));
+    assert_int_equal(server.calls_n, 1);
+    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel "
+                                               "where client = '" OTHER "' and notified_n > 0"),
+                     scene.desk.settings.limits_outbound_client);
+    pg_do(&scene.desk.pg, "delete from oauth.backchannel");
+    close(hole);
+}
+
+static void who_is_no_longer_to_be_notified_is_not(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"204 No Content", NULL};
+    static const char *const losses[] = {
+        "update oauth.client set metadata = metadata || "
+        "'{\"backchannel_token_delivery_mode\": \"poll\"}'",
+        "update oauth.client set metadata = metadata || '{\"grant_types\": [\"refresh_token\"]}'",
+        "update oauth.client set metadata = metadata - 'backchannel_client_notification_endpoint'",
+        "update bank.app set state = 'suspended' where id = '" CLIENT "'",
+    };
+    for (size_t i = 0; i < TB_COUNT(losses); i++) {
+        decided(answers, here("/cb"), true);
+        pg_do(&scene.desk.pg, losses[i]);
+        if (!comes_true("notification is null and notify_at is null and notified_n = 1"))
+            fail_msg("%s", losses[i]);
+        assert_int_equal(server.calls_n, 0);
+    }
+    pg_do(&scene.desk.pg, "update bank.app set state = 'active'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +340,9 @@ int main(void)
         cmocka_unit_test(tries_again_a_few_times_when_the_server_fails),
         cmocka_unit_test(sends_what_a_dead_worker_had_taken),
         cmocka_unit_test(reaches_no_private_address_unless_it_is_set),
+        cmocka_unit_test(a_client_and_a_host_have_their_shares),
+        cmocka_unit_test(a_server_that_never_answers_delays_its_own_only),
+        cmocka_unit_test(who_is_no_longer_to_be_notified_is_not),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
