@@ -38,20 +38,28 @@ return concat(
     case when balances then concat(',"balance":', tb.money(e.balance, e.currency)) end,
     ',"counterparty":"', e.counterparty, '","created_at":"', tb.rfc3339(e.at), '"}');
 
--- GET /accounts/v1/accounts/{account_id}: no row = not found.
+-- GET /accounts/v1/accounts/{account_id}: no row = not found. (plpgsql here and for payments, because it keeps its plans: a
+-- function in SQL is planned at each call.)
 create function bank.read_account(book int, partner text, consent text, details jsonb, account text) returns setof text
-language sql stable security invoker
-begin atomic
-    select bank.account_json(a, x.details, x.balances)
-      from (select p.account, true as details, true as balances from bank.account_access p
-             where read_account.consent is null and p.book = read_account.book and p.partner = read_account.partner
-               and p.account = read_account.account
-            union all
-            select c.account, c.can_read_details, c.can_read_balances
-              from bank.opened(read_account.book, read_account.consent, read_account.details) c
-             where c.account = read_account.account) x
-      join bank.account a on a.book = read_account.book and a.id = x.account;
-end;
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    if read_account.consent is null then
+        return query
+        select bank.account_json(a, true, true) from bank.account_access x join bank.account a on a.book = x.book and a.id = x.account
+         where x.book = read_account.book and x.partner = read_account.partner and x.account = read_account.account;
+    else
+        return query
+        select bank.account_json(a, x.can_read_details, x.can_read_balances)
+          from bank.opened(read_account.book, read_account.consent, read_account.details) x
+          join bank.account a on a.book = x.book and a.id = x.account
+         where x.account = read_account.account;
+    end if;
+end
+$$;
 
 -- GET /accounts/v1/accounts, newest first. Ids are made when an account is opened and sort by time, so their order is
 -- the order (opened, id), straight from the index.

@@ -122,7 +122,9 @@ declare
 begin
     select k.* into c from consent.consent k
      where k.book = use.book and k.id = use.id and k.app = use.app;
-    c := consent.narrow(c, details);
+    if details->0 <> c.details then
+        c := consent.narrow(c, details);
+    end if;
     code := nullif(consent.standing(c, at), 'consent_consumed');
     code := case when code is not null then code
                  when c.type <> all (string_to_array(types, '|')) then 'consent_mismatch'

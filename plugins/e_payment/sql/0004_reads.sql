@@ -3,14 +3,20 @@
 
 -- GET /e-payment/v1/payments/{payment_id}: no row = not found.
 create function e_payment.read_payment(book int, partner text, consent text, details jsonb, id text) returns setof text
-language sql stable security invoker
-begin atomic
+language plpgsql stable security invoker
+set search_path = pg_catalog
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    return query
     select e_payment.payment_json(p) from e_payment.payment p
      where p.book = read_payment.book and p.id = read_payment.id and p.partner = read_payment.partner
        and (read_payment.consent is null
             or p.consent = read_payment.consent
            and consent.shows(read_payment.details, p.debtor_account, p.creditor_account, p.amount, p.currency, p.reference));
-end;
+end
+$$;
 
 -- Whether a refund is one that was made under a consent and that its token could have made. Without a consent any is.
 create function e_payment.shows_refund(consent text, details jsonb, r e_payment.refund) returns boolean
