@@ -121,6 +121,8 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     case TB_Q_TEXT:
         if (value.n >= (size_t)param->min && value.n <= (size_t)param->max)
             return NULL;
+        if (param->min == param->max)
+            return tb_arena_format(x->run.arena, "must have %lld bytes", (long long)param->min).at;
         return tb_arena_format(x->run.arena, "must have %lld to %lld bytes", (long long)param->min,
                                (long long)param->max)
             .at;

@@ -94,6 +94,18 @@ static enum tb_lang lang_of(const struct tb_exchange *x)
                                                                                     : TB_LANG_EN;
 }
 
+/* What is not found is what the path names, where it names one thing and nobody said more. */
+static void name_place(struct tb_exchange *x, tb_err err)
+{
+    struct tb_problem *problem = &x->run.problem;
+    if (!tb_is(err, TB_E_NOT_FOUND) || problem->places_n > 0 || x->match.operation == NULL ||
+        x->match.params_n != 1)
+        return;
+    problem->places[0] = (struct tb_place){
+        .parameter = x->match.params[0].name, .code = err->code, .detail = problem->detail.at};
+    problem->places_n = problem->places_total = 1;
+}
+
 static struct tb_str problem_document(struct tb_exchange *x, tb_err err)
 {
     struct tb_text text;
@@ -112,6 +124,7 @@ static struct tb_str problem_document(struct tb_exchange *x, tb_err err)
         .type = registered_type(err),
         .base = tb_str(parts->config->problem_base),
     };
+    name_place(x, err);
     tb_text_init(&text, x->run.arena);
     tb_problem_write(&text, &of);
     return tb_text_end(&text);

@@ -193,7 +193,8 @@ static tb_err TB_SUSPENDS put_entry(struct tb_req *req)
 {
     struct tb_str key = tb_path(req, "key");
     if (tb_text_visible(key) < key.n)
-        return tb_fail(req, TB_E_BAD_REQUEST, "a key has visible characters only, and no slash");
+        return tb_fail_at(req, TB_E_BAD_REQUEST, "?key",
+                          "a key has visible characters only, and no slash");
     return hand_over(req, &PUT_ENTRY);
 }
 

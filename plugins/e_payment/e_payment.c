@@ -27,7 +27,7 @@ static const char SQL_REFUNDS[] =
 static tb_err no_payment(struct tb_req *req)
 {
     struct tb_str id = tb_path(req, "payment_id");
-    return tb_fail(req, TB_E_NOT_FOUND, "no payment %.*s", (int)id.n, id.at);
+    return tb_fail_at(req, TB_E_NOT_FOUND, "?payment_id", "no payment %.*s", (int)id.n, id.at);
 }
 
 /* The stored answer of an earlier request, with the object as it is now for who prefers that. */
@@ -99,7 +99,7 @@ static tb_err TB_SUSPENDS get_refund(struct tb_req *req)
                     TB_PATH(req, "payment_id"), TB_PATH(req, "refund_id")));
     struct tb_str id = tb_path(req, "refund_id");
     if (rows->n == 0)
-        return tb_fail(req, TB_E_NOT_FOUND, "no refund %.*s", (int)id.n, id.at);
+        return tb_fail_at(req, TB_E_NOT_FOUND, "?refund_id", "no refund %.*s", (int)id.n, id.at);
     return tb_reply_row(req, 200, rows, 0);
 }
 

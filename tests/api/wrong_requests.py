@@ -261,14 +261,21 @@ for template, parameter, prefix in [
 row("id", "a long one", "GET", f"{PAYMENTS}/{'x' * 300}", 404, "not_found", ("parameter", "payment_id"), "x... is not a payment id")
 row("id", "in Chinese", "GET", f"{PAYMENTS}/%e4%bb%98", 404, "not_found", ("parameter", "payment_id"), "付 is not a payment id")
 row("id", "a refund of what is no id", "POST", f"{PAYMENTS}/123/refunds", 404, "not_found", ("parameter", "payment_id"), "123", {})
-for path in (f"{PAYMENTS}/{PAY}", f"{PAYMENTS}/{PAY}/refunds", f"{PAYMENTS}/{{payment}}/refunds/{RFD}", f"{ACCOUNTS}/{ACC}",
-             f"{ACCOUNTS}/{ACC}/entries", f"{CONSENTS}/{CNS}", f"{CONSENTS}/{CNS}/receipts", f"{SCRIPTS}/{SCR}",
-             f"{SCRIPTS}/{SCR}/versions", f"{SCRIPTS}/{SCR}/versions/1", f"{SCRIPTS}/{SCR}/versions/99999999999999999999",
-             f"{SCRIPTS}/{SCR}/versions/one", f"{TABLES}/nothing/entries", f"{TABLES}/nothing/entries/key",
-             "/traces/v1/traces/6ba7b810-9dad-11d1-80b4-00c04fd430c8", "/traces/v1/traces/123"):
-    row("unknown", path, "GET", path, 404, "not_found")
+for path, parameter in [(f"{PAYMENTS}/{PAY}", "payment_id"), (f"{PAYMENTS}/{PAY}/refunds", "payment_id"),
+                        (f"{PAYMENTS}/{{payment}}/refunds/{RFD}", "refund_id"), (f"{ACCOUNTS}/{ACC}", "account_id"),
+                        (f"{ACCOUNTS}/{ACC}/entries", "account_id"), (f"{CONSENTS}/{CNS}", "consent_id"),
+                        (f"{CONSENTS}/{CNS}/receipts", "consent_id"), (f"{SCRIPTS}/{SCR}", "script_id"),
+                        (f"{SCRIPTS}/{SCR}/versions", "script_id"), (f"{SCRIPTS}/{SCR}/versions/1", None),
+                        (f"{SCRIPTS}/{SCR}/versions/99999999999999999999", None), (f"{SCRIPTS}/{SCR}/versions/one", None),
+                        (f"{TABLES}/nothing/entries", "table"), (f"{TABLES}/nothing/entries/key", None),
+                        ("/traces/v1/traces/6ba7b810-9dad-11d1-80b4-00c04fd430c8", "trace_id"), ("/traces/v1/traces/123", "trace_id")]:
+    row("unknown", path, "GET", path, 404, "not_found", parameter and ("parameter", parameter))
 row("unknown", "a problem", "GET", "/problems/no_such_problem", 404, "not_found", ("parameter", "code"), token=None)
 row("unknown", "a refund of none", "POST", f"{PAYMENTS}/{PAY}/refunds", 404, "not_found", None, "", {})
+for table, key, parameter, says in [("A%20B", "k", "table", "a table is named by"), ("1", "k", "table", "a table is named by"),
+                                    ("x" * 41, "k", "table", "a table is named by"), ("a", "x" * 129, "key", "1 to 128 characters"),
+                                    ("a", "%e2%80%ae", "key", "visible characters only")]:
+    row("entry", f"{table[:9]} {key[:9]}", "PUT", f"{TABLES}/{table}/entries/{key}", 400, "bad_request", ("parameter", parameter), says, {"value": 1})
 
 # ---- paths and methods ----
 

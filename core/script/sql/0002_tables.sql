@@ -84,9 +84,11 @@ declare
     entries int;
 begin
     if write_entry.table_name !~ '^[a-z][a-z0-9_]{0,39}$' then
-        return script.refuse(n, 400, 'bad_request', 'a table is named by 1 to 40 of a-z, 0-9 and _, a letter first', null);
+        return script.refuse(n, 400, 'bad_request', 'a table is named by 1 to 40 of a-z, 0-9 and _, a letter first',
+                             '?table');
     elsif write_entry.key !~ '^[^[:cntrl:]/]{1,128}$' or write_entry.key = any ('{.,..}') then
-        return script.refuse(n, 400, 'bad_request', 'a key has 1 to 128 characters, no control characters and no slash', null);
+        return script.refuse(n, 400, 'bad_request', 'a key has 1 to 128 characters, no control characters and no slash',
+                             '?key');
     elsif write_entry.value is null or octet_length(write_entry.value::text) > 4096 then
         return script.refuse(n, 422, 'entry_too_large', 'a value has at most 4096 bytes as JSON', '/value');
     end if;
