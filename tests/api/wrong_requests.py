@@ -336,3 +336,11 @@ row("books", "back of what failed", "POST", f"{PAYMENTS}/{{failed}}/refunds", 40
 # ---- too much ----
 
 row("size", "a body", "POST", PAYMENTS, 413, "body_too_large", None, "", b'{"reference": "' + b"x" * 70_000 + b'"}')
+for coding in ("gzip", "br", "identity, gzip"):
+    row("coding", coding, "POST", PAYMENTS, 415, "unsupported_content_coding", ("header", "content-encoding"), "content coding", GOOD,
+        headers=[("content-encoding", coding)])
+for charset in ("gbk", "utf-16", "iso-8859-1"):
+    row("charset", charset, "POST", PAYMENTS, 415, "unsupported_media_type", ("header", "content-type"), f"charset {charset}", GOOD,
+        headers=[("content-type", f"application/json; charset={charset}")])
+row("size", "a header", "GET", "/healthz", 431, "headers_too_large", headers=[("x-large", "x" * 40_000)], token=None)
+row("size", "many headers", "GET", "/healthz", 431, "headers_too_large", headers=[(f"x-{n}", "1") for n in range(110)], token=None)

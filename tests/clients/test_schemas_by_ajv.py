@@ -37,6 +37,9 @@ STRICTER = {
         code in ("type", "const", "enum", "minimum", "maximum") and isinstance(value, float) and value.is_integer(),
     "a date-time is one of RFC 3339, whose separator is T and whose offset has a colon": lambda code, value:
         code == "format" and isinstance(value, str) and re.match(r"\d{4}-", value) and not RFC3339.fullmatch(value),
+    "a date-time has an offset below 16 hours, and at most 9 digits of a fraction": lambda code, value:
+        code == "format" and isinstance(value, str) and RFC3339.fullmatch(value)
+        and re.search(r"\.\d{10}|[+-](1[6-9]|2[0-3]):\d\d$", value, re.A),
     "a date-time has no leap second": lambda code, value:
         code == "format" and isinstance(value, str) and RFC3339.fullmatch(value) and value[17:19] == "60",
     "what follows the // of a URI is an authority, whose port is a number": lambda code, value:
@@ -112,6 +115,10 @@ STRICT = [
     ("e_payment/payment_create.json", "/amount/amount", 1.0, "what is written as a fraction is no integer"),
     ("accounts/entry.json", "/sequence", 1.0, "what is written as a fraction is no integer"),
     ("e_payment/payment.json", "/created_at", "2016-12-31T23:59:60Z", "a date-time has no leap second"),
+    ("e_payment/payment.json", "/created_at", "2026-01-15T09:30:00+16:00",
+     "a date-time has an offset below 16 hours, and at most 9 digits of a fraction"),
+    ("e_payment/payment.json", "/created_at", "2026-01-15T09:30:00.0000000001Z",
+     "a date-time has an offset below 16 hours, and at most 9 digits of a fraction"),
     ("e_payment/payment.json", "/created_at", "2026-01-15 09:30:00Z",
      "a date-time is one of RFC 3339, whose separator is T and whose offset has a colon"),
     ("e_payment/payment.json", "/created_at", "2026-01-15T09:30:00+0800",

@@ -28,7 +28,8 @@ function compileAll(directory) {
   const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false, strictTuple: false });
   formats(ajv);
   ajv.addKeyword({ keyword: "x-sensitive", schemaType: "boolean" }); // a mark: it judges nothing
-  for (const prefix of ["acc", "app", "cns", "dry", "pay", "rct", "rfd", "scr", "usr", "xfr"]) ajv.addFormat(`tb-id:${prefix}`, (text) => isId(prefix, text));
+  const texts = filesBelow(directory).map((path) => readFileSync(path, "utf8")).join();
+  for (const [, prefix] of texts.matchAll(/"tb-id:([a-z]+)"/g)) ajv.addFormat(`tb-id:${prefix}`, (text) => isId(prefix, text));
   ajv.addFormat("tb-line", (text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u115F\u1160\u17B4\u17B5\u3164\uFFA0]/u.test(text));
   for (const path of filesBelow(directory)) ajv.addSchema(JSON.parse(readFileSync(path, "utf8")), BASE + relative(directory, path));
   return ajv;
