@@ -6,6 +6,7 @@ tb_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tb_run=${TB_SANDBOX_RUN:-$tb_root/sandbox/run}
 tb_build_dir=${TB_SANDBOX_BUILD:-$tb_root/build}
 tb_pg_bin=/usr/lib/postgresql/15/bin
+tb_fsync=${TB_SANDBOX_FSYNC:-on} # "off" where nobody minds what a machine loses that falls: in tests that kill no database
 
 tb_say() {
     if [[ -t 2 ]]; then printf '\033[2m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi
@@ -17,11 +18,12 @@ tb_fail() {
 
 # Install the packages of a list (one a line, # comments) that are not there yet.
 tb_install() {
-    local list=$1 missing=() package state
-    while read -r package; do
-        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-        [[ $state == installed ]] || missing+=("$package")
-    done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$list")
+    local wanted=() missing=() package there
+    mapfile -t wanted < <(sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$1")
+    there=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
+    for package in "${wanted[@]}"; do
+        [[ $'\n'$there$'\n' == *$'\n'"$package installed"$'\n'* ]] || missing+=("$package")
+    done
     [[ ${#missing[@]} -gt 0 ]] || return 0
 
     tb_say "installing ${missing[*]}"
@@ -121,7 +123,9 @@ tb_pg_make() {
         mkdir -p "$tb_pg_data"
         [[ $(id -u) != 0 ]] || chown postgres:postgres "$tb_pg_data"
         chmod 700 "$tb_pg_data"
-        (cd / && "${tb_as_pg[@]}" "$tb_pg_bin/initdb" -D "$tb_pg_data/cluster" --data-checksums \
+        local sync=()
+        [[ $tb_fsync == on ]] || sync=(--no-sync)
+        (cd / && "${tb_as_pg[@]}" "$tb_pg_bin/initdb" -D "$tb_pg_data/cluster" --data-checksums "${sync[@]}" \
             --encoding=UTF8 --locale=C --username=tongbao --auth=trust --no-instructions) \
             >"$tb_run/initdb.log" 2>&1 || {
             tail -n 20 "$tb_run/initdb.log" >&2
@@ -143,7 +147,7 @@ tb_pg_settings() {
 listen_addresses = ''
 unix_socket_directories = '$tb_pg_socket'
 max_connections = 200
-fsync = on
+fsync = $tb_fsync
 synchronous_commit = on
 full_page_writes = on
 recovery_init_sync_method = syncfs

@@ -1,10 +1,14 @@
 """What the tests of the API share: one sandbox for the whole run, hands on it, and clients of its authorization server."""
 
+import os
+
 import pytest
 
 from harness import Sandbox
 from harness.fapi import FapiClient, Server
 from harness.jose import Certificate
+
+os.environ.setdefault("TB_SANDBOX_FSYNC", "off")  # no machine falls here; tests/fault is where what was promised must last
 
 
 @pytest.fixture(scope="session")

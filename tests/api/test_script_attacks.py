@@ -28,7 +28,7 @@ ATTACKS = {
     "an error that is no text": "error(setmetatable({}, { __tostring = function() while true do end end }))",
     "lookups without end": "while true do pcall(tb.lookup, 'a', 'b') end",
     "a pattern that is long to read": r"return tb.match('a', '(?i)' .. ('[\1-\244\143\191\191]'):rep(60))",
-    "an answer that is long to read": """local t, list = {}, {} for i = 1, 8000 do t["k" .. i] = 1 end
+    "an answer that is long to read": """local t, list = {}, {} for i = 1, 30000 do t["k" .. i] = 1 end
         for k in pairs(t) do t[k] = nil end for i = 1, 3900 do list[i] = t end return { set = { metadata = list } }""",
     "an answer the books cannot keep": r"return { set = { metadata = { a = 'x\0y' } } }",
     "words that are no text": r"error('\255\254\0\r\n' .. ('\228'):rep(2000), 0)",

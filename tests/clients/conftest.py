@@ -1,6 +1,7 @@
 """What the tests with others' clients share: npm's packages, and one sandbox."""
 
 import datetime
+import os
 
 import pytest
 from cryptography import x509
@@ -9,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bridge import install
 from harness import Sandbox
+
+os.environ.setdefault("TB_SANDBOX_FSYNC", "off")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -287,7 +287,8 @@ void house_close(struct house *house)
 
 void house_turn(struct house *house, int64_t ms)
 {
-    for (int64_t end_us = tb_loop_us() + ms * 1000; tb_loop_us() < end_us;)
+    int64_t end_us = tb_loop_us() + ms * 1000;
+    for (int64_t turns = 0; turns <= ms / 4 || tb_loop_us() < end_us; turns++)
         tb_loop_turn(house->loop, 2);
 }
 

@@ -54,7 +54,7 @@ void house_drain(struct house *house, int64_t grace_ms);
 /** Turn the loop until `*flag`, at most a minute. */
 void house_until(struct house *house, const bool *flag);
 
-/** Turn the loop for `ms`. */
+/** Turn the loop for `ms`, or more, so that it has its turns on a busy machine, too. */
 void house_turn(struct house *house, int64_t ms);
 
 /** Answer what waits at /wait. */

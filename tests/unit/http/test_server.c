@@ -1,5 +1,7 @@
 /* The server from outside: what reaches its owner, what it refuses by itself, how it leaves. */
 #include "../runtime/unit.h"
+
+#include "../yardstick.h"
 #include "ask.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -374,10 +376,12 @@ static void rests_without_descriptors_and_recovers(void **state)
     send_request(fd);
     while (n < 512 && (taken[n] = dup(fd)) >= 0)
         n++;
+    int64_t start_us = tb_loop_us();
     house_turn(&house, 350);
+    int64_t tries = 3 + (tb_loop_us() - start_us) / 100000;
     struct tb_http_stats stats = tb_server_stats(house.server);
     assert_int_equal(serve_all(&fd, 1), 0);
-    assert_in_range(stats.starved, 2, 6); /* one try each 100 ms, not each turn */
+    assert_in_range(stats.starved, 2, tries); /* one try each 100 ms, not each turn */
     for (size_t i = 0; i < n; i++)
         close(taken[i]);
     house_turn(&house, 300);
@@ -404,7 +408,7 @@ static void drains_idle_connections_and_accepts_no_more(void **state)
     int late = house_dial(house.plain_port);
     send_request(late);
     house_until(&house, &house.drained);
-    assert_true(tb_loop_us() - start_us < 2500 * 1000);
+    assert_true(tb_loop_us() - start_us < 7500 * 1000);
     assert_int_equal(tb_server_stats(house.server).connections, 0);
     assert_int_equal(serve_all(&late, 1), 0);
     assert_int_equal(tb_server_stats(house.server).accepted, 4);
@@ -453,7 +457,7 @@ static void cuts_what_is_left_when_the_grace_is_over(void **state)
         int64_t start_us = tb_loop_us();
         house_drain(&house, 300);
         house_until(&house, &house.drained);
-        assert_true(tb_loop_us() - start_us < 1500 * 1000);
+        assert_true(tb_loop_us() - start_us < stretched_ms(1500) * 1000);
         ask_end(&house);
         assert_false(answer.answered);
         answer_free(&answer);

@@ -82,7 +82,7 @@ const char *stage_sleep_sql(int64_t ms)
 void stage_idle(struct stage *stage, int64_t ms)
 {
     int64_t until_us = tb_loop_us() + ms * 1000;
-    while (tb_loop_us() < until_us)
+    for (int64_t turns = 0; turns <= ms / 10 || tb_loop_us() < until_us; turns++)
         tb_loop_turn(stage->loop, 5);
 }
 

@@ -57,7 +57,7 @@ tb_err stage_do(struct stage *stage, struct actor *actor, tb_err (*act)(struct a
  * alone. */
 const char *stage_sleep_sql(int64_t ms);
 
-/** Take turns for `ms`. */
+/** Take turns for `ms`, or more, so that there are some on a busy machine, too. */
 void stage_idle(struct stage *stage, int64_t ms);
 
 tb_err act_query(struct actor *actor);
