@@ -151,8 +151,6 @@ void tb_exchange_refuse(struct tb_exchange *x, tb_err err)
         tb_exchange_header(x, TB_STR("link"),
                            tb_arena_format(x->run.arena, "<%.*s>; rel=\"related\"",
                                            (int)x->run.problem.link.n, x->run.problem.link.at));
-    if (x->run.problem.replayed)
-        tb_exchange_header(x, TB_STR("idempotency-replayed"), TB_STR("true"));
     if ((flags & TB_R_OAUTH) != 0) {
         type = TB_STR("application/json");
         body = tb_oauth_error_body(x->run.arena, err, x->run.problem.detail);

@@ -32,7 +32,6 @@ struct tb_problem {
     struct tb_str sqlstate, cause; /**< what PostgreSQL said of a statement it failed, or absent:
                                         for who owns the world, in a sandbox */
     struct tb_str extra; /**< JSON object with members to add to the document, or absent */
-    bool replayed;       /**< this is what the same key was refused with before */
 };
 
 /** Whose request it is, as far as the code that runs has found out: for the decision trace. */

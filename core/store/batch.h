@@ -34,7 +34,7 @@ struct tb_call_context {
     struct tb_str body;    /**< JSON text, already checked; absent: null */
     struct tb_str consent; /**< that the effect is bound to; absent: the partner acts for itself */
     struct tb_str details; /**< of the token under that consent, JSON text; absent: the consent's */
-    struct tb_str request; /**< id of the request, for the consent's receipt */
+    struct tb_str request; /**< id of the request, kept with its key and in a consent's receipt */
     struct tb_str routed;  /**< what the partner's script decided about its way, JSON text of an
                                 object; absent: nothing */
 };
@@ -45,7 +45,7 @@ enum {
     TB_BATCH_CONFLICTS = 3,           /**< times a whole batch is tried again after a conflict */
 };
 
-/** Do `call` once. Of a refusal, *out_answer tells only whether it is a stored one (`replayed`).
+/** Do `call` once. Of a refusal *out_answer says nothing.
  *  @return NULL with a success in *out_answer; the function's own refusal, with its detail, pointer
  *          and link recorded; TB_E_KEY_REUSED; TB_E_STORE, TB_E_OVERLOAD, TB_E_DEADLINE (nothing
  *          happened); TB_E_IN_DOUBT (it may have happened, or may still: repeat with the same key);

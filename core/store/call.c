@@ -51,9 +51,10 @@ static struct tb_str call_head(struct tb_req *req, const struct tb_call_context 
     member(&text, TB_STR(",\"key\":"), context->key);
     member(&text, TB_STR(",\"fp\":"), context->fingerprint);
     path_member(&text, context);
+    if (context->consent.at != NULL || context->key.at != NULL)
+        member(&text, TB_STR(",\"request\":"), context->request);
     if (context->consent.at != NULL) {
         member(&text, TB_STR(",\"consent\":"), context->consent);
-        member(&text, TB_STR(",\"request\":"), context->request);
         tb_text_add(&text, TB_STR(",\"details\":"));
         tb_text_add(&text, context->details.at == NULL ? TB_STR("null") : context->details);
     }
@@ -148,10 +149,9 @@ tb_err tb_pending_outcome(struct tb_req *req, const struct tb_pending *call,
     if (call->err == NULL)
         return NULL;
     struct tb_problem *problem = &tb_run_of(req)->problem;
-    *out_answer = (struct tb_answer){.replayed = call->answer.replayed};
+    *out_answer = (struct tb_answer){0};
     problem->link = call->answer.location;
     problem->extra = call->extra;
-    problem->replayed = call->answer.replayed;
     const char *detail = call->detail.at == NULL ? call->err->title : call->detail.at;
     if (call->pointer.at != NULL)
         return tb_fail_at(req, call->err, call->pointer.at, "%s", detail);

@@ -72,19 +72,47 @@ def test_a_batch_of_replays_only_and_an_empty_batch(open_books):
     assert b.pay() == []
 
 
-def test_deterministic_refusals_are_stored_and_conflicts_are_not(open_books):
+def test_a_refusal_of_whatever_kind_leaves_the_key_free(open_books):
     b = open_books
-    unknown = b.call(b.payment(1, 99, 1), "k422")
-    assert [a["status"] for a in b.pay(unknown)] == [422]
-    again, = b.pay(unknown)
-    assert (again["status"], again["code"], again["pointer"], again["replayed"]) == (422, "unknown_account", "/creditor_account", True)
-
     b.pay(b.call(b.payment(1, 2, 1, "R")))
-    conflict = b.call(b.payment(1, 2, 1, "R"), "k409")
-    assert [a["status"] for a in b.pay(conflict)] == [409]
-    assert b.query("select from tb.idempotency_key where key = 'k409'") == []
-    answer, = b.pay({**conflict, "body": b.payment(1, 2, 1, "R2"), "fp": "0c" * 32})
-    assert answer["status"] == 201
+    wrong = [b.payment(1, 99, 1), b.payment(99, 1, 1), b.payment(1, 1, 1), b.payment(1, 2, 0), b.payment(1, 2, 1, "R"),
+             {**b.payment(1, 2, 1), "amount": {"amount": 1, "currency": "XXX"}}, {**b.payment(1, 2, 1), "amount": {"amount": 1, "currency": "JPY"}}]
+    for n, body in enumerate(wrong):
+        call = b.call(body, f"k{n}")
+        first, again = b.pay(call)[0], b.pay(call)[0]
+        assert 400 <= first["status"] < 500 and not first["replayed"]
+        assert again == first                                      # judged again, and as before
+        answer, = b.pay({**b.call(b.payment(1, 2, 1), f"k{n}"), "fp": "0c" * 32})
+        assert answer["status"] == 201, (first["code"], answer)     # the corrected request, under the same key
+    gone, = b.run("e_payment.refund", b.refund("pay_" + "9" * 26, 1, "kr"))
+    assert (gone["status"], b.query("select from tb.idempotency_key where key = 'kr'")) == (404, [])
+
+
+def test_a_decline_uses_the_key_up(open_books):
+    b = open_books
+    call = b.call(b.payment(2, 1, 9999), "k")
+    assert '"state":"failed"' in b.pay(call)[0]["body"]
+    assert b.pay(call)[0]["replayed"]
+    answer, = b.pay({**b.call(b.payment(1, 2, 1), "k"), "fp": "0c" * 32})
+    assert (answer["status"], answer["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_reused_key_says_when_and_by_which_request_it_was_used(open_books):
+    b = open_books
+    b.pay(b.call(b.payment(1, 2, 300), "k1", request="req-1"))
+    answer, = b.pay({**b.call(b.payment(1, 2, 301), "k1", request="req-2", now="2026-11-24T00:00:00Z"), "fp": "0b" * 32})
+    assert answer["extra"] == {"used_at": NOW, "used_by": "req-1"} and "req-1" in answer["detail"] and NOW in answer["detail"]
+    twin = {**b.call(b.payment(1, 2, 7), "k2", request="req-4"), "fp": "0b" * 32}
+    _, answer = b.pay(b.call(b.payment(1, 2, 1), "k2", request="req-3"), twin)      # in one batch
+    assert (answer["code"], answer["extra"]) == ("idempotency_key_reused", {"used_at": NOW, "used_by": "req-3"})
+
+
+def test_another_request_beside_one_that_is_refused_has_only_come_too_early(open_books):
+    b = open_books
+    odd = {**b.call(b.payment(1, 2, 7), "k"), "fp": "0b" * 32}
+    refused, early = b.pay(b.call(b.payment(1, 99, 7), "k"), odd)
+    assert (refused["code"], early["status"], early["code"]) == ("unknown_account", 409, "idempotency_key_in_progress")
+    assert b.pay(odd)[0]["status"] == 201
 
 
 def test_lookup_tells_what_became_of_a_key(open_books):

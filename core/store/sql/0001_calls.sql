@@ -28,7 +28,7 @@ create type tb.call as (
     path    jsonb,          -- path parameters
     body    jsonb,          -- request body, checked against its schema
     consent text,           -- the consent that the effect is bound to, null where the partner acts for itself
-    request text,           -- id of the request, for the consent's receipt; null without one
+    request text,           -- id of the request, kept with its key and in a consent's receipt; null with neither
     routed  jsonb,          -- what the partner's script decided about its way, an object of texts; null: nothing
     details jsonb           -- with a consent: the authorization_details of the token, which may be less; null: as the consent's
 );
@@ -47,8 +47,8 @@ create type tb.answer as (
     replayed boolean        -- true when this is the stored answer of an earlier call with the same key
 );
 
--- Answers already given. A row exists from the commit that carries the effect, so a key without a row is a key whose
--- request had no effect. Retention is tb.forget_keys.
+-- Answers already given, successes all: what was done, or declined for good. A row exists from the commit that carries the
+-- effect, so a key without a row is a key whose request had no effect. Retention is tb.forget_keys.
 create table tb.idempotency_key (
     book     int         not null,
     status   int         not null,
@@ -57,12 +57,9 @@ create table tb.idempotency_key (
     route    text        collate "C" not null,
     key      text        collate "C" not null,
     fp       bytea       not null,
-    code     text,
-    detail   text,
-    pointer  text,
+    request  text        collate "C",       -- the request that used it
     location text,
     body     text,
-    extra    jsonb,
     primary key (book, key, partner, route)
 );
 create index idempotency_key_at on tb.idempotency_key using brin (at);
@@ -104,9 +101,16 @@ create function tb.key_lock(book int, partner text, route text, key text) return
 language sql immutable parallel safe security invoker
 return hashtextextended(partner || ' ' || route || ' ' || key, book);
 
+-- The refusal of a request whose key was used for another one: when, and by which request.
+create function tb.key_reused(n int, at timestamptz, request text) returns tb.answer
+language sql stable parallel safe security invoker
+return row(n, 422, 'idempotency_key_reused',
+           concat('the key was used at ', tb.rfc3339(at), ' by request ' || request, ' for something else'), null, null, null,
+           jsonb_strip_nulls(jsonb_build_object('used_at', tb.rfc3339(at), 'used_by', request)), false)::tb.answer;
+
 -- Claims the keys of a batch and splits it: `fresh` must run, `answered` were answered before (or are refused because
--- the key belongs to another request), `twins` are pairs (n, n of the first) of calls with a key that occurs earlier
--- in the same batch. A concurrent holder of a key is waited for, so that what is fresh here is fresh for good.
+-- the key belongs to another request), `twins` are triples (n, n of the first, 1 when it is the same request) of calls with
+-- a key that occurs earlier in the same batch. A concurrent holder of a key is waited for, so that what is fresh here is fresh for good.
 create function tb.begin(book int, calls jsonb,
                          out fresh tb.call[], out answered tb.answer[], out twins int[])
 language plpgsql volatile strict security invoker
@@ -139,16 +143,15 @@ begin
 
     answered := array(
         select case when i.fp = decode(c.fp, 'hex')
-                    then row(c.n, i.status, i.code, i.detail, i.pointer, i.location, i.body, i.extra, true)::tb.answer
-                    else row(c.n, 422, 'idempotency_key_reused', null, null, null, null, null, false)::tb.answer end
+                    then row(c.n, i.status, null, null, null, i.location, i.body, null, true)::tb.answer
+                    else tb.key_reused(c.n, i.at, i.request) end
           from unnest(asked) c
           join tb.idempotency_key i on (i.book, i.partner, i.route, i.key) = (begin.book, c.partner, c.route, c.key));
     select array_agg(row(t.n, t.stem, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body, t.consent,
                          t.request, t.routed, t.details)::tb.call order by t.n) filter (where t.n = t.first),
-           array_agg(array[t.n, t.first] order by t.n) filter (where t.n <> t.first and t.fp = t.first_fp),
-           answered || array_agg(row(t.n, 422, 'idempotency_key_reused', null, null, null, null, null, false)::tb.answer)
-                       filter (where t.n <> t.first and t.fp is distinct from t.first_fp)
-      into fresh, twins, answered
+           array_agg(array[t.n, t.first, (t.fp is not distinct from t.first_fp)::int] order by t.n)
+                    filter (where t.n <> t.first)
+      into fresh, twins
       from (select c.*,
                    case when c.key is null then c.n else first_value(c.n) over w end as first,
                    first_value(c.fp) over w as first_fp
@@ -160,8 +163,9 @@ begin
 end
 $$;
 
--- Stores the answers that a retry must see again and returns the answers of the whole batch. Refusals that may turn
--- out differently tomorrow (who you are, conflicts, limits) leave the key free.
+-- Stores the answers that a retry must see again and returns the answers of the whole batch. Only what was done, or
+-- declined for good, uses a key up; whatever refusal leaves it free, for the request mended or for another one. So another
+-- request that came in the same batch as one that was refused has only come too early.
 create function tb.finish(book int, fresh tb.call[], answered tb.answer[], twins int[], answers tb.answer[])
 returns setof tb.answer
 language plpgsql volatile strict security invoker
@@ -177,13 +181,11 @@ begin
     end if;
 
     insert into tb.idempotency_key
-           (book, status, at, partner, route, key, fp, code, detail, pointer, location, body, extra)
-    select finish.book, a.status, c.now, c.partner, c.route, c.key, decode(c.fp, 'hex'),
-           a.code, a.detail, a.pointer, a.location, a.body, a.extra
+           (book, status, at, partner, route, key, fp, request, location, body)
+    select finish.book, a.status, c.now, c.partner, c.route, c.key, decode(c.fp, 'hex'), c.request, a.location, a.body
       from unnest(answers) a
       join unnest(fresh) c on c.n = a.n
-     where c.key is not null
-       and a.status < 500 and a.status not in (401, 403, 409, 429);
+     where c.key is not null and a.status between 200 and 299;
 
     return query select * from unnest(answers);
     if cardinality(answered) > 0 then
@@ -191,10 +193,14 @@ begin
     end if;
     if cardinality(twins) > 0 then
         return query
-        select t.twin, a.status, a.code, a.detail, a.pointer, a.location, a.body, a.extra,
-               a.status < 500 and a.status not in (401, 403, 409, 429)
-          from (select twins[i][1] as twin, twins[i][2] as first from generate_subscripts(twins, 1) i) t
-          join unnest(answers) a on a.n = t.first;
+        select (case when t.same                      then row(t.twin, a.status, a.code, a.detail, a.pointer, a.location, a.body,
+                                                               a.extra, a.status between 200 and 299)::tb.answer
+                     when a.status between 200 and 299 then tb.key_reused(t.twin, c.now, c.request)
+                     else row(t.twin, 409, 'idempotency_key_in_progress', null, null, null, null, null, false)::tb.answer end).*
+          from (select twins[i][1] as twin, twins[i][2] as first, twins[i][3] = 1 as same
+                  from generate_subscripts(twins, 1) i) t
+          join unnest(answers) a on a.n = t.first
+          join unnest(fresh) c on c.n = t.first;
     end if;
 end
 $$;
@@ -209,7 +215,7 @@ as $$
 begin
     perform pg_advisory_xact_lock(tb.key_lock(lookup.book, lookup.partner, lookup.route, lookup.key));
     return query
-    select 0, i.status, i.code, i.detail, i.pointer, i.location, i.body, i.extra, true
+    select 0, i.status, null::text, null::text, null::text, i.location, i.body, null::jsonb, true
       from tb.idempotency_key i
      where (i.book, i.partner, i.route, i.key) = (lookup.book, lookup.partner, lookup.route, lookup.key);
 end
