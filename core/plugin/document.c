@@ -72,6 +72,17 @@ static void add_errors(struct tb_text *out, const struct tb_plugin *plugin)
     add(out, "\n");
 }
 
+static void add_declines(struct tb_text *out, const struct tb_plugin *plugin)
+{
+    add(out,
+        "## Declines\n\nWhat the bank declines is no error of the request: the resource is made, in state "
+        "`failed`, and `failure.code` says why.\n\n| code | |\n|---|---|\n");
+    for (size_t i = 0; i < plugin->declines_n; i++)
+        tb_text_add_format(out, "| `%s` | %s |\n", plugin->declines[i].code,
+                           or_dash(plugin->declines[i].doc));
+    add(out, "\n");
+}
+
 static void add_rest(struct tb_text *out, const struct tb_plugin *plugin)
 {
     if (plugin->events_n > 0)
@@ -99,5 +110,7 @@ void tb_plugin_document(struct tb_text *out, const struct tb_plugin *plugin)
         add_life(out, &plugin->states[i]);
     if (plugin->errors_n > 0)
         add_errors(out, plugin);
+    if (plugin->declines_n > 0)
+        add_declines(out, plugin);
     add_rest(out, plugin);
 }

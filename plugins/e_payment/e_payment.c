@@ -226,6 +226,17 @@ static const struct tb_error *const errors[] = {
     TB_E_SAME_ACCOUNT,
 };
 
+/* The same as e_payment.failure_json. */
+static const struct tb_decline declines[] = {
+    {"insufficient_funds", "The account to be debited has less available than the amount."},
+    {"debtor_account_closed", "The debtor account of the payment is closed."},
+    {"creditor_account_closed", "The creditor account of the payment is closed."},
+    {"single_limit_exceeded",
+     "The amount is above the limit of the account to be debited for one debit."},
+    {"day_limit_exceeded", "The limit of the account to be debited for the day would be exceeded."},
+    {"balance_limit_exceeded", "The account to be credited cannot hold that much."},
+};
+
 static const struct tb_event_type events[] = {
     {"payment.succeeded", "The money has moved."},
     {"payment.failed", "The payment was declined; `failure` says why."},
@@ -246,5 +257,6 @@ TB_PLUGIN = {
     TB_TABLE(events, events),
     TB_TABLE(calls, calls),
     TB_TABLE(words, words),
+    TB_TABLE(declines, declines),
     .migrations = tb_migrations,
 };

@@ -133,6 +133,19 @@ def test_entries_are_a_statement(sandbox):
     assert [e["sequence"] for e in back["data"]] == [5, 4]
 
 
+def test_entries_say_on_both_sides_what_moved_the_money(sandbox):
+    partner = Partner(sandbox, "Statements' partner")
+    client = partner.client()
+    payer, payee = partner.account(minor=1000), partner.account(minor=0)
+    payment = client.pay(payer, payee, 100, reference="INV-77", purpose="rent").json()
+    refund = client.post(f"{PAYMENTS}/{payment['id']}/refunds", {"amount": {"amount": 30, "currency": "CNY"}, "reference": "RET-77",
+                                                                 "reason": "too much"}).json()
+    for account in (payer, payee):
+        back, forth = get(client, f"{ACCOUNTS}/{account}/entries", limit=2)["data"]
+        assert [forth[m] for m in ("source", "reference", "purpose")] == [payment["id"], "INV-77", "rent"]
+        assert [back[m] for m in ("source", "reference", "purpose")] == [refund["id"], "RET-77", "too much"]
+
+
 # ---- filters ----
 
 def test_payments_are_filtered_by_state(client, made):

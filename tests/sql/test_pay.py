@@ -1,8 +1,9 @@
 """Payments and refunds: what succeeds, what the bank declines (201, failed), what is refused (4xx)."""
 import json
+import re
 
 import pytest
-from conftest import APP, NOW, PARTNER, acc
+from conftest import APP, NOW, PARTNER, ROOT, acc
 
 OTHER = "ptr_" + "b" * 26
 
@@ -204,3 +205,17 @@ def test_refunds_that_are_refused(b, paid):
     answers = b.run("e_payment.refund", b.refund("pay_" + "9" * 26, 1), b.refund(failed["id"], 1), jpy, b.refund(paid, 0))
     assert [(a["status"], a["code"]) for a in answers] == [
         (404, "not_found"), (409, "payment_not_refundable"), (422, "currency_mismatch"), (422, "amount_out_of_range")]
+
+
+def test_the_codes_of_declines_are_those_of_the_product_and_its_schema(b):
+    with open(ROOT + "/plugins/e_payment/e_payment.c", encoding="utf-8") as source:
+        table = source.read().split("declines[] = {")[1].split("};")[0]
+    declared = re.findall(r'\{"(\w+)"', table)
+    with open(ROOT + "/schemas/e_payment/payment.json", encoding="utf-8") as schema:
+        assert declared == json.load(schema)["$defs"]["failure"]["properties"]["code"]["enum"]
+    details = [json.loads(b.one("select e_payment.failure_json(%s)", code))["detail"] for code in declared]
+    assert "the bank declined" not in details
+    ledger = ("debit_account_closed", "credit_account_closed", "balance_overflow", "ceiling_exceeded", "insufficient_funds",
+              "single_limit_exceeded", "day_limit_exceeded")
+    reached = {b.one("select e_payment.failure(%s, %s)", code, refund) for code in ledger for refund in (False, True)}
+    assert reached == set(declared)

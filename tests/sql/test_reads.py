@@ -113,3 +113,29 @@ def test_refunds_of_a_payment(b):
     assert amounts == [5, 4, 3, 2, 1]
     assert page(b, "e_payment.list_refunds", 1, OTHER, None, None, call["id"], None, None, 5) is None
     assert page(b, "e_payment.list_refunds", 1, PARTNER, None, None, call["id"], "rfd_x", None, 5) is None
+
+
+def test_entries_say_what_moved_the_money(b):
+    paid = b.call(b.payment(1, 3, 100, 'INV "9"', purpose="goods, \"May\""))
+    plain = b.call(b.payment(1, 3, 5, "INV-2"))
+    b.pay(paid, plain)
+    back = b.refund(paid["id"], 40, reference="RET-1", reason="damaged")
+    b.run("e_payment.refund", back)
+    for account in (1, 3):
+        data = page(b, "bank.list_entries", 1, PARTNER, None, None, acc(account), None, None, 3)["data"]
+        told = [{m: e.get(m) for m in ("kind", "source", "reference", "purpose")} for e in data]
+        assert told == [
+            {"kind": "refund", "source": "rfd_" + back["id"][4:], "reference": "RET-1", "purpose": "damaged"},
+            {"kind": "payment", "source": plain["id"], "reference": "INV-2", "purpose": None},
+            {"kind": "payment", "source": paid["id"], "reference": 'INV "9"', "purpose": 'goods, "May"'}]
+    first = page(b, "bank.list_entries", 1, PARTNER, None, None, acc(1), None, None, 10)["data"][-1]
+    assert first["kind"] == "opening" and not {"source", "reference", "purpose"} & set(first)
+
+
+def test_what_an_entry_is_about_is_found_by_index(b):
+    b.pay(*[b.call(b.payment(1, 3, 1)) for _ in range(300)])
+    b.query("analyze")
+    b.query("set plan_cache_mode = force_generic_plan")
+    b.query("prepare about(int, text) as select purpose from bank.source where book = $1 and id = $2")
+    plan = "\n".join(r["QUERY PLAN"] for r in b.query("explain execute about(1, 'x')"))
+    assert "using payment_pkey" in plan, plan

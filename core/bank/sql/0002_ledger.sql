@@ -27,6 +27,22 @@ create index transfer_hold on bank.transfer (book, hold) where hold is not null;
 -- plans made then are kept: a probe by id must not be left with an index that only shares the book.
 alter table bank.transfer add primary key (book, id);
 
+-- What transfers were made for, as a statement tells it. The table of a product whose objects move money inherits from this
+-- one and is added to bank.source_kind, so that entries can be explained without knowing the products; no row is ever here.
+create table bank.source (
+    book      int  not null,
+    id        text collate "C" not null,
+    reference text collate "C",         -- the partner's own name for it
+    purpose   text,                     -- for both statements
+    primary key (book, id)
+);
+
+-- Whose id a transfer of a kind is made from: where the prefix is 'pay', xfr_X was moved for pay_X.
+create table bank.source_kind (
+    kind   text collate "C" primary key,
+    prefix text collate "C" not null
+);
+
 -- The ledger as accountants read it: two entries per transfer, debits negative.
 create view bank.entry as
 select book, debit as account, debit_version as version, -amount as amount, debit_balance as balance,

@@ -30,13 +30,18 @@ return concat(
         ',"held":', tb.money(a.held, a.currency), '}') end,
     case when details then concat(',"opened_at":"', tb.rfc3339(a.opened_at), '"') end, '}');
 
-create function bank.entry_json(e bank.entry, balances boolean) returns text
+-- `about`: what moved the money, where a product says so.
+create function bank.entry_json(e bank.entry, about bank.source, balances boolean) returns text
 language sql stable parallel safe security invoker
 return concat(
     '{"object":"entry","sequence":', e.version, ',"transfer":"', e.transfer, '","kind":', to_json(e.kind),
     ',"amount":', tb.money(e.amount, e.currency),
     case when balances then concat(',"balance":', tb.money(e.balance, e.currency)) end,
-    ',"counterparty":"', e.counterparty, '","created_at":"', tb.rfc3339(e.at), '"}');
+    ',"counterparty":"', e.counterparty, '"',
+    ',"source":"' || about.id || '"',
+    ',"reference":' || to_json(about.reference)::text,
+    ',"purpose":' || to_json(about.purpose)::text,
+    ',"created_at":"', tb.rfc3339(e.at), '"}');
 
 -- GET /accounts/v1/accounts/{account_id}: no row = not found. (plpgsql here and for payments, because it keeps its plans: a
 -- function in SQL is planned at each call.)
@@ -162,9 +167,14 @@ begin
     end if;
     select coalesce(array_agg(l.version::text order by l.turn), '{}'), coalesce(array_agg(l.body order by l.turn), '{}')
       into places, bodies
-      from (select e.version, bank.entry_json(e, shown) as body,
+      from (select e.version, bank.entry_json(e, s.about, shown) as body,
                    case when list_entries.before is null then -e.version else e.version end as turn
               from bank.entry e
+              left join lateral (select row(f.book, f.id, f.reference, f.purpose)::bank.source as about
+                                   from bank.source_kind k
+                                   join bank.source f on f.book = list_entries.book
+                                                     and f.id = k.prefix || '_' || right(e.transfer, 26)
+                                  where k.kind = e.kind limit 1) s on true
              where e.book = list_entries.book and e.account = list_entries.account
                and e.version between bottom and top) l;
     return next tb.page(places, bodies, list_entries.rows_n, list_entries.before is not null);

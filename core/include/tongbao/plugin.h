@@ -6,8 +6,8 @@
  *   1.0  first version.
  *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
  * and TB_R_HTML, for products that are built in.
- *   1.2  tb_host: details. tb_plugin: words. TB_Q_DATE; places of tb_fail_at that are parameters
- * and header fields. */
+ *   1.2  tb_host: details. tb_plugin: words, declines. TB_Q_DATE; places of tb_fail_at that are
+ * parameters and header fields. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
@@ -114,6 +114,12 @@ struct tb_event_type {
     const char *doc;
 };
 
+/** A code of `failure` of a resource that the bank declined. */
+struct tb_decline {
+    const char *code; /**< "insufficient_funds" */
+    const char *doc;
+};
+
 enum { TB_JOB_EVERY_MS_MIN = 1000 };
 
 /** Work due by time, run by the clerk with a request of its own: in one process of all machines at
@@ -168,6 +174,8 @@ struct tb_plugin {
     /* since 1.2 */
     const struct tb_error_words *words; /**< of its errors, in other languages */
     size_t words_n;
+    const struct tb_decline *declines; /**< why its resources can fail */
+    size_t declines_n;
 };
 
 /** What must agree between a plugin's build and the host's. */

@@ -70,6 +70,11 @@ create index refund_agreement on e_payment.refund (book, agreement) where agreem
 alter table e_payment.refund add primary key (book, id);
 alter table e_payment.refund add constraint refund_reference unique (book, reference, partner);
 
+-- What entries of these kinds are about.
+alter table e_payment.payment inherit bank.source;
+alter table e_payment.refund inherit bank.source;
+insert into bank.source_kind values ('payment', 'pay'), ('refund', 'rfd');
+
 -- What a ledger refusal is called when a payment or refund fails for it. A refund runs the other way, so its debit side
 -- is the payment's creditor.
 create function e_payment.failure(code text, refund boolean) returns text
