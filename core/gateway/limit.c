@@ -1,9 +1,10 @@
 /* The generic cell rate algorithm over the buckets of limit_table.c. A bucket says when it will be
  * full again; taking moves that moment on, and is refused when it would lie further ahead than the
- * whole quota is worth. So one word holds all there is to know, and one compare-and-swap decides.
- */
+ * whole quota is worth. A quota of a day or month says which, and what was used of it. Either way
+ * one word holds all there is to know, and one compare-and-swap decides. */
 #include "gateway/limit.h"
 #include "base/assert.h"
+#include "base/time.h"
 #include "gateway/limit_table.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ enum {
     PER_UNIT_MIN = 100, /* ticks: rounding an interval up to whole ones costs 1 % at most */
     LOOKUPS = 3,        /* when a bucket keeps changing hands */
 };
+static const int64_t QUOTA_MAX = INT64_C(1000000000000);
+_Static_assert(INT64_C(1000000000000) <= TB_QUOTA_UNITS_MAX, "a cell holds the largest quota");
 static const int64_t WINDOW_MAX_MS = INT64_C(366) * 86400 * 1000;
 
 /* ---- digests: ids and templates are ours, so they need spread, not secrecy ---- */
@@ -63,6 +66,41 @@ static bool name_ok(const char *name)
     return n > 0 && n < TB_LIMIT_NAME_BYTES && name[n] == '\0';
 }
 
+/* How large a quota may be, and what the rule works with. False after a sentence. */
+static bool rolling_init(struct tb_limit_rule *rule, const struct tb_limit_window *window,
+                         char *why, size_t why_bytes)
+{
+    if (window->window_ms < 1000 || window->window_ms > WINDOW_MAX_MS ||
+        window->window_ms % 1000 != 0) {
+        snprintf(why, why_bytes, "window \"%s\" must be whole seconds, from 1 s to 366 days",
+                 window->name);
+        return false;
+    }
+    int64_t ticks = window->window_ms * TICKS_PER_MS;
+    if (window->quota < 1 || window->quota > ticks / PER_UNIT_MIN) {
+        snprintf(why, why_bytes, "window \"%s\": the quota must be from 1 to %" PRId64,
+                 window->name, ticks / PER_UNIT_MIN);
+        return false;
+    }
+    rule->per_unit = (ticks + window->quota - 1) / window->quota;
+    rule->depth = rule->per_unit * window->quota;
+    return true;
+}
+
+static bool quota_init(const struct tb_limit_window *window, char *why, size_t why_bytes)
+{
+    if (window->quota >= 1 && window->quota <= QUOTA_MAX)
+        return true;
+    snprintf(why, why_bytes, "\"%s\": the quota must be from 1 to %" PRId64, window->name,
+             QUOTA_MAX);
+    return false;
+}
+
+static size_t power_of_two(int64_t value)
+{
+    return 63 - (size_t)__builtin_clzll((uint64_t)value | 1);
+}
+
 static bool rule_init(struct tb_limit_set *set, const struct tb_limit_window *window, char *why,
                       size_t why_bytes)
 {
@@ -78,28 +116,34 @@ static bool rule_init(struct tb_limit_set *set, const struct tb_limit_window *wi
             return false;
         }
     }
-    if (window->window_ms < 1000 || window->window_ms > WINDOW_MAX_MS ||
-        window->window_ms % 1000 != 0) {
-        snprintf(why, why_bytes, "window \"%s\" must be whole seconds, from 1 s to 366 days",
-                 window->name);
+    rule->period = window->period;
+    if (window->period == TB_LIMIT_ROLLING ? !rolling_init(rule, window, why, why_bytes)
+                                           : !quota_init(window, why, why_bytes))
         return false;
-    }
-    int64_t ticks = window->window_ms * TICKS_PER_MS;
-    if (window->quota < 1 || window->quota > ticks / PER_UNIT_MIN) {
-        snprintf(why, why_bytes, "window \"%s\": the quota must be from 1 to %" PRId64,
-                 window->name, ticks / PER_UNIT_MIN);
-        return false;
-    }
     rule->name_n = strlen(window->name);
     memcpy(rule->name, window->name, rule->name_n + 1);
     rule->scope = window->scope;
     rule->quota = window->quota;
-    rule->per_unit = (ticks + window->quota - 1) / window->quota;
-    rule->depth = rule->per_unit * window->quota;
-    struct tb_limit_key seed = {odd[1] + window->scope, odd[3]};
+    rule->like = window->period * 64u +
+                 power_of_two(window->period == TB_LIMIT_ROLLING ? rule->depth : rule->quota);
+    struct tb_limit_key seed = {odd[1] + window->scope + 16 * (uint64_t)window->period, odd[3]};
     rule->seed = digest(seed, tb_str(rule->name)).high;
     set->n++;
     return true;
+}
+
+/* `"daily";q=1000;w=86400`. Months have no one length, so `w`, which may be left out, is. */
+static void add_policy(struct tb_limit_set *set, const struct tb_limit_window *window)
+{
+    int64_t window_ms = window->period == TB_LIMIT_DAY ? TB_DAY_MS : window->window_ms;
+    struct tb_text policy;
+    tb_text_init_fixed(&policy, set->policy + set->policy_n, sizeof set->policy - set->policy_n);
+    tb_text_add_format(&policy, "%s\"%s\";q=%" PRId64, set->policy_n == 0 ? "" : ", ", window->name,
+                       window->quota);
+    if (window->period != TB_LIMIT_MONTH)
+        tb_text_add_format(&policy, ";w=%" PRId64, window_ms / 1000);
+    TB_ASSERT(!policy.failed);
+    set->policy_n += tb_text_end(&policy).n;
 }
 
 bool tb_limit_set_init(struct tb_limit_set *set, const struct tb_limit_window *windows, size_t n,
@@ -113,11 +157,7 @@ bool tb_limit_set_init(struct tb_limit_set *set, const struct tb_limit_window *w
     for (size_t i = 0; i < n; i++) {
         if (!rule_init(set, &windows[i], why, why_bytes))
             return false;
-        int added = snprintf(set->policy + set->policy_n, sizeof set->policy - set->policy_n,
-                             "%s\"%s\";q=%" PRId64 ";w=%" PRId64, i == 0 ? "" : ", ",
-                             windows[i].name, windows[i].quota, windows[i].window_ms / 1000);
-        TB_ASSERT(added > 0 && set->policy_n + (size_t)added < sizeof set->policy);
-        set->policy_n += (size_t)added;
+        add_policy(set, &windows[i]);
     }
     return true;
 }
@@ -128,10 +168,39 @@ bool tb_limit_set_init(struct tb_limit_set *set, const struct tb_limit_window *w
 struct take {
     struct tb_limit_key key;
     struct tb_limit_place place;
-    int64_t worth;         /* ticks the cost is worth */
+    int64_t worth;         /* what the cost is worth: ticks; of a quota, units */
     int64_t before, after; /* the bucket's value as it was seen, and with the cost taken */
-    int64_t over;          /* ticks beyond the quota, > 0: refused */
+    int64_t over;          /* ticks to wait, > 0: refused */
+    int64_t left;          /* units, with the cost taken where that is admitted */
+    int64_t whole;         /* ticks until all of it is back */
 };
+
+static void look_at_rolling(const struct tb_limit_rule *rule, struct take *t, int64_t now)
+{
+    t->after = (t->before > now ? t->before : now) + t->worth;
+    t->over = t->after - now - rule->depth;
+    int64_t left = rule->depth - (t->after - (t->over > 0 ? t->worth : 0) - now);
+    t->left = left <= 0 ? 0 : left / rule->per_unit;
+    t->whole = t->after - now;
+}
+
+/* A window that ends later than today's is counted on: the clock went back. */
+static void look_at_quota(const struct tb_limiter *limiter, const struct tb_limit_rule *rule,
+                          struct take *t)
+{
+    const struct tb_limit_date *date = tb_limiter_date_of(limiter);
+    int64_t end_day = rule->period == TB_LIMIT_DAY ? date->today + 1 : date->month_end, used = 0;
+    if ((t->before & TB_QUOTA) != 0 && tb_quota_end_day(t->before) >= end_day) {
+        end_day = tb_quota_end_day(t->before);
+        used = tb_quota_units(t->before);
+    }
+    bool fits = used + t->worth <= rule->quota;
+    t->whole = (end_day * TB_DAY_MS - date->wall_ms) * TICKS_PER_MS;
+    t->over = fits ? 0 : t->whole;
+    t->left = rule->quota - used - (fits ? t->worth : 0);
+    t->left = t->left < 0 ? 0 : t->left;
+    t->after = tb_quota_cell(end_day, used + (fits ? t->worth : 0));
+}
 
 /* See what taking would come to. The bucket is looked up again while it changes hands. */
 static void look(struct tb_limiter *limiter, const struct tb_limit_rule *rule, struct take *t,
@@ -140,12 +209,14 @@ static void look(struct tb_limiter *limiter, const struct tb_limit_rule *rule, s
     int lookups = 0;
     t->before = atomic_load_explicit(t->place.cell, memory_order_acquire);
     while (t->before < 0) {
-        t->place = lookups++ < LOOKUPS ? tb_limit_place_find(limiter, t->key, rule->depth, now)
-                                       : tb_limit_place_shared(limiter, t->key, rule->depth);
+        t->place = lookups++ < LOOKUPS ? tb_limit_place_find(limiter, t->key, rule->like, now)
+                                       : tb_limit_place_shared(limiter, t->key, rule->like);
         t->before = atomic_load_explicit(t->place.cell, memory_order_acquire);
     }
-    t->after = (t->before > now ? t->before : now) + t->worth;
-    t->over = t->after - now - rule->depth;
+    if (rule->period == TB_LIMIT_ROLLING)
+        look_at_rolling(rule, t, now);
+    else
+        look_at_quota(limiter, rule, t);
 }
 
 /* Take if nobody was faster, else look again; false when refused. A bucket that was given to
@@ -163,18 +234,25 @@ static bool commit(struct tb_limiter *limiter, const struct tb_limit_rule *rule,
             return true;
         seen = t->after;
         (void)atomic_compare_exchange_strong(t->place.cell, &seen, t->before);
-        t->place = tb_limit_place_find(limiter, t->key, rule->depth, now);
+        t->place = tb_limit_place_find(limiter, t->key, rule->like, now);
         look(limiter, rule, t, now);
     }
     return false;
 }
 
-/* Give back what was taken, unless somebody has taken since: then part of it may have run off, and
- * giving it all back could let more than the quota through. */
-static void give_back(struct take *t)
+/* Give back what was taken from a rolling window, unless somebody has taken since: then part of it
+ * may have run off, and giving it all back could let more than the quota through. Of a quota
+ * nothing runs off, so it is given back as long as its day or month lasts. */
+static void give_back(const struct tb_limit_rule *rule, struct take *t)
 {
     int64_t seen = t->after;
-    (void)atomic_compare_exchange_strong(t->place.cell, &seen, t->before);
+    if (atomic_compare_exchange_strong(t->place.cell, &seen, t->before) ||
+        rule->period == TB_LIMIT_ROLLING)
+        return;
+    while (seen >= 0 && tb_quota_end_day(seen) == tb_quota_end_day(t->after) &&
+           tb_quota_units(seen) >= t->worth &&
+           !atomic_compare_exchange_strong(t->place.cell, &seen, seen - t->worth))
+        ;
 }
 
 static int64_t whole_seconds(int64_t ticks)
@@ -183,22 +261,19 @@ static int64_t whole_seconds(int64_t ticks)
 }
 
 /* Admitted: the window with the least left. */
-static void tell_admitted(struct tb_limit_verdict *verdict, const struct take *takes, int64_t now)
+static void tell_admitted(struct tb_limit_verdict *verdict, const struct take *takes)
 {
     for (size_t i = 0; i < verdict->set->n; i++) {
-        const struct tb_limit_rule *rule = &verdict->set->rules[i];
-        int64_t left = (rule->depth - (takes[i].after - now)) / rule->per_unit;
-        if (i > 0 && left >= verdict->remaining)
+        if (i > 0 && takes[i].left >= verdict->remaining)
             continue;
         verdict->tightest = (uint8_t)i;
-        verdict->remaining = left;
+        verdict->remaining = takes[i].left;
+        verdict->reset_s = whole_seconds(takes[i].whole);
     }
-    if (verdict->set->n > 0)
-        verdict->reset_s = whole_seconds(takes[verdict->tightest].after - now);
 }
 
 /* Refused: the window that makes it wait longest. */
-static void tell_refused(struct tb_limit_verdict *verdict, const struct take *takes, int64_t now)
+static void tell_refused(struct tb_limit_verdict *verdict, const struct take *takes)
 {
     int64_t longest = 0;
     for (size_t i = 0; i < verdict->set->n; i++) {
@@ -207,11 +282,9 @@ static void tell_refused(struct tb_limit_verdict *verdict, const struct take *ta
         verdict->violated |= (uint8_t)(1u << i);
         if (takes[i].over <= longest)
             continue;
-        const struct tb_limit_rule *rule = &verdict->set->rules[i];
         longest = takes[i].over;
         verdict->tightest = (uint8_t)i;
-        int64_t left = rule->depth - (takes[i].after - takes[i].worth - now);
-        verdict->remaining = left <= 0 ? 0 : left / rule->per_unit;
+        verdict->remaining = takes[i].left;
     }
     verdict->retry_after_s = verdict->reset_s = whole_seconds(longest);
 }
@@ -229,8 +302,10 @@ bool tb_limit_take(struct tb_limiter *limiter, const struct tb_limit_set *set,
         const struct tb_limit_rule *rule = &set->rules[i];
         struct take *t = &takes[i];
         t->key = key_of(rule, app, subject);
-        t->place = tb_limit_place_find(limiter, t->key, rule->depth, now);
-        t->worth = (cost < rule->quota ? cost : rule->quota) * rule->per_unit;
+        t->place = tb_limit_place_find(limiter, t->key, rule->like, now);
+        t->worth = cost < rule->quota ? cost : rule->quota;
+        if (rule->period == TB_LIMIT_ROLLING)
+            t->worth *= rule->per_unit;
         look(limiter, rule, t, now);
         if (t->over > 0)
             out_verdict->admitted = false;
@@ -240,13 +315,13 @@ bool tb_limit_take(struct tb_limiter *limiter, const struct tb_limit_set *set,
             continue;
         out_verdict->admitted = false;
         while (i-- > 0)
-            give_back(&takes[i]);
+            give_back(&set->rules[i], &takes[i]);
         break;
     }
     if (out_verdict->admitted)
-        tell_admitted(out_verdict, takes, now);
+        tell_admitted(out_verdict, takes);
     else
-        tell_refused(out_verdict, takes, now);
+        tell_refused(out_verdict, takes);
     return out_verdict->admitted;
 }
 

@@ -1,19 +1,22 @@
-/* Rate limits, exact over all workers and generations: one bucket for each app, scope and window in
- * shared memory, moved by compare-and-swap (GCRA, ITU-T I.371 annex A).
+/* Rate limits and quotas, exact over all workers and generations: one word in shared memory for
+ * each app, scope and window, moved by compare-and-swap.
  *
- *     struct tb_limiter *limiter = tb_limiter_open(region, bytes);           // once in each
- * process struct tb_limit_set set;                                               // once for each
- * agreement tb_limit_set_init(&set, windows, 2, why, sizeof why);
+ *     struct tb_limiter *limiter = tb_limiter_open(region, bytes);   // once in each process
+ *     struct tb_limit_set set;                                       // once for each agreement
+ *     tb_limit_set_init(&set, windows, 2, why, sizeof why);
  *     ...
  *     struct tb_limit_verdict verdict;
+ *     tb_limiter_date(limiter, wall_ms);
  *     if (!tb_limit_take(limiter, &set, &subject, cost, now_ns, &verdict))
- *         return tb_fail(...TB_E_RATE_LIMITED...);       // Retry-After: verdict.retry_after_s
- *     n = tb_limit_header(&verdict, out);                // RateLimit; RateLimit-Policy is
- * set.policy
+ *         return tb_fail(...TB_E_RATE_LIMITED...);   // Retry-After: verdict.retry_after_s
+ *     n = tb_limit_header(&verdict, out);            // RateLimit; RateLimit-Policy is set.policy
  *
- * A window of quota q over w lets q units through at once and returns them evenly over w: in a time
- * d at most q + q*d/w units pass. All windows of a set are taken together or none is. Why this
- * algorithm, and what it costs: docs/decisions/0006-rate-limits.md. */
+ * A rolling window of quota q over w is a token bucket (GCRA, ITU-T I.371 annex A): it lets q units
+ * through at once and returns them evenly over w. In any time d at most q + q*d/w units pass, so
+ * within w up to 2q - 1 do: q at once, and each of the others as its unit is back. A quota of a day
+ * or a month lets q units through in each day or month of UTC and none more, whenever they come.
+ * All windows of a set are taken together or none is. Why so, and what it costs:
+ * docs/decisions/0006-rate-limits.md. */
 #ifndef TB_GATEWAY_LIMIT_H
 #define TB_GATEWAY_LIMIT_H
 
@@ -24,7 +27,7 @@ enum {
     TB_LIMIT_NAME_BYTES = 16,    /**< most bytes of a window's name, with its NUL */
     TB_LIMIT_POLICY_BYTES = 256, /**< room for RateLimit-Policy */
     TB_LIMIT_HEADER_BYTES = 80,  /**< room for RateLimit */
-    TB_LIMIT_LAYOUT = 1,         /**< of the shared memory */
+    TB_LIMIT_LAYOUT = 2,         /**< of the shared memory */
     TB_LIMIT_BUCKETS = 65536,    /**< a good number to give tb_limiter_bytes: 2 MiB */
 };
 
@@ -32,12 +35,16 @@ enum {
  */
 enum tb_limit_scope { TB_LIMIT_APP, TB_LIMIT_PRODUCT, TB_LIMIT_ROUTE };
 
+/** When units come back: evenly, or all at once at the end of a day or a month of UTC. */
+enum tb_limit_period { TB_LIMIT_ROLLING, TB_LIMIT_DAY, TB_LIMIT_MONTH };
+
 /** One line of an agreement. The same name in two sets of an app is the same bucket. */
 struct tb_limit_window {
     const char *name;  /**< lower-case letters, digits and '_' */
     int64_t quota;     /**< units, > 0 */
-    int64_t window_ms; /**< > 0, at most 366 days */
+    int64_t window_ms; /**< of a rolling one: > 0, at most 366 days; otherwise not read */
     enum tb_limit_scope scope;
+    enum tb_limit_period period;
 };
 
 /** Who asks for what. Absent parts are empty. */
@@ -54,10 +61,12 @@ struct tb_limit_set {
         char name[TB_LIMIT_NAME_BYTES];
         size_t name_n;
         enum tb_limit_scope scope;
+        enum tb_limit_period period;
         int64_t quota;
-        int64_t per_unit; /**< ticks (1/16 ns) after which one unit is back */
-        int64_t depth;    /**< ticks the whole quota is worth */
-        uint64_t seed;    /**< digest of name and scope */
+        int64_t per_unit; /**< rolling: ticks (1/16 ns) after which one unit is back */
+        int64_t depth;    /**< rolling: ticks the whole quota is worth */
+        size_t like;      /**< windows that are much alike have the same number */
+        uint64_t seed;    /**< digest of name, scope and period */
     } rules[TB_LIMIT_WINDOWS];
     size_t policy_n;
     char policy[TB_LIMIT_POLICY_BYTES]; /**< the RateLimit-Policy header, NUL-terminated */
@@ -69,7 +78,8 @@ struct tb_limit_verdict {
     uint8_t tightest;      /**< the rule with the least left; when refused, the one to wait for */
     uint8_t violated;      /**< bit i: rule i refused */
     int64_t remaining;     /**< units left of the tightest */
-    int64_t reset_s;       /**< admitted: until it is whole again; refused: as retry_after_s */
+    int64_t reset_s;       /**< admitted: until it is whole again; refused: as retry_after_s;
+                                of a quota always until its day or month ends */
     int64_t retry_after_s; /**< refused: when the same request would pass if nobody else came */
 };
 
@@ -80,6 +90,10 @@ size_t tb_limiter_bytes(size_t buckets);
  *  @return a handle of this process, never NULL; tb_limiter_close frees it, not the memory */
 struct tb_limiter *tb_limiter_open(void *memory, size_t bytes);
 void tb_limiter_close(struct tb_limiter *limiter);
+
+/** Set the wall clock that this process reads days and months from: before tb_limit_take, which
+ * takes it for as it was set. Going back it never makes a quota whole again. */
+void tb_limiter_date(struct tb_limiter *limiter, int64_t wall_ms);
 
 /** Make windows ready. False with a sentence when one is out of range or a name comes twice. */
 bool TB_NODISCARD tb_limit_set_init(struct tb_limit_set *set, const struct tb_limit_window *windows,

@@ -3,11 +3,11 @@
 #include "gateway/limit_table.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 enum {
-    PROBES = 16,         /* places a key may have */
-    SHARED_CLASSES = 64, /* window lengths, by power of two */
-    SHARED_CELLS = 32,   /* of each class */
+    PROBES = 16,       /* places a key may have */
+    SHARED_CELLS = 32, /* of windows that are alike */
 };
 
 /* A place that has been changing hands for so long was left by a process that died. */
@@ -16,20 +16,22 @@ static const int64_t ABANDONED = 60 * TB_LIMIT_TICKS_PER_S;
 struct tb_limit_slot {
     _Atomic uint64_t low, high;
     tb_limit_cell full_at;
-    uint64_t unused; /* so that two share a cache line and none spans two */
+    _Atomic int64_t
+        saved; /* of a quota: what the books know of, as a cell; two slots a cache line */
 };
 
 struct memory {
     _Atomic uint64_t used, passed_on, shared;
     _Atomic int64_t mover; /* when somebody began to give a place to another key; 0: nobody does */
     uint64_t unused[4];
-    tb_limit_cell cells[SHARED_CLASSES][SHARED_CELLS];
+    tb_limit_cell cells[TB_LIMIT_LIKES][SHARED_CELLS];
     struct tb_limit_slot slots[];
 };
 
 struct tb_limiter {
     struct memory *memory;
     size_t mask; /* slots - 1 */
+    struct tb_limit_date date;
 };
 
 size_t tb_limiter_bytes(size_t buckets)
@@ -49,7 +51,25 @@ struct tb_limiter *tb_limiter_open(void *memory, size_t bytes)
     struct tb_limiter *limiter = tb_mem(sizeof *limiter);
     limiter->memory = memory;
     limiter->mask = slots - 1;
+    limiter->date.month_end = tb_days_in_month(1970, 1);
     return limiter;
+}
+
+void tb_limiter_date(struct tb_limiter *limiter, int64_t wall_ms)
+{
+    struct tb_limit_date *date = &limiter->date;
+    int64_t today = wall_ms / TB_DAY_MS;
+    date->wall_ms = wall_ms;
+    if (today == date->today)
+        return;
+    struct tb_date civil = tb_date_from_days(today);
+    date->today = today;
+    date->month_end = today - civil.day + 1 + tb_days_in_month(civil.year, civil.month);
+}
+
+const struct tb_limit_date *tb_limiter_date_of(const struct tb_limiter *limiter)
+{
+    return &limiter->date;
 }
 
 void tb_limiter_close(struct tb_limiter *limiter)
@@ -103,30 +123,43 @@ static struct tb_limit_slot *slot_find(const struct tb_limiter *limiter, struct 
     return NULL;
 }
 
-struct tb_limit_place tb_limit_place_shared(struct tb_limiter *limiter, struct tb_limit_key key,
-                                            int64_t depth)
+static tb_limit_cell *shared_cell(struct tb_limiter *limiter, struct tb_limit_key key, size_t like)
 {
-    size_t class = 63 - (size_t)__builtin_clzll((uint64_t)depth | 1);
+    return &limiter->memory->cells[like][key.high % SHARED_CELLS];
+}
+
+struct tb_limit_place tb_limit_place_shared(struct tb_limiter *limiter, struct tb_limit_key key,
+                                            size_t like)
+{
     count(&limiter->memory->shared);
-    return (struct tb_limit_place){.cell = &limiter->memory->cells[class][key.high % SHARED_CELLS]};
+    return (struct tb_limit_place){.cell = shared_cell(limiter, key, like)};
+}
+
+/* Whether a bucket knows nothing that a fresh one would not. */
+static bool is_idle(const struct tb_limiter *limiter, int64_t cell, int64_t now)
+{
+    if (cell < 0)
+        return -cell < now - ABANDONED;
+    if ((cell & TB_QUOTA) != 0)
+        return tb_quota_end_day(cell) <= limiter->date.today;
+    return cell <= now;
 }
 
 /* Give a place whose bucket is full to `key`; the mover's turn is ours. What the key took from its
  * shared bucket meanwhile stays taken. NULL when all are busy. */
 static struct tb_limit_slot *slot_pass_on(struct tb_limiter *limiter, struct tb_limit_key key,
-                                          int64_t depth, int64_t now)
+                                          size_t like, int64_t now)
 {
     for (size_t i = 0; i < PROBES; i++) {
         struct tb_limit_slot *slot = slot_at(limiter, key, i);
         int64_t full_at = atomic_load_explicit(&slot->full_at, memory_order_relaxed);
-        bool idle = full_at >= 0 ? full_at <= now : -full_at < now - ABANDONED;
-        if (!idle || !atomic_compare_exchange_strong(&slot->full_at, &full_at, -now))
+        if (!is_idle(limiter, full_at, now) ||
+            !atomic_compare_exchange_strong(&slot->full_at, &full_at, -now))
             continue;
-        size_t class = 63 - (size_t)__builtin_clzll((uint64_t)depth | 1);
-        tb_limit_cell *cell = &limiter->memory->cells[class][key.high % SHARED_CELLS];
         atomic_store(&slot->high, key.high);
         atomic_store(&slot->low, key.low);
-        atomic_store(&slot->full_at, atomic_load(cell));
+        atomic_store(&slot->saved, 0);
+        atomic_store(&slot->full_at, atomic_load(shared_cell(limiter, key, like)));
         count(&limiter->memory->passed_on);
         return slot;
     }
@@ -136,7 +169,7 @@ static struct tb_limit_slot *slot_pass_on(struct tb_limiter *limiter, struct tb_
 /* One process at a time passes places on, so that no key gets two. Who finds another at it does not
  * wait. */
 static struct tb_limit_slot *slot_move(struct tb_limiter *limiter, struct tb_limit_key key,
-                                       int64_t depth, int64_t now)
+                                       size_t like, int64_t now)
 {
     int64_t since = atomic_load(&limiter->memory->mover);
     if ((since != 0 && since >= now - ABANDONED) ||
@@ -144,20 +177,20 @@ static struct tb_limit_slot *slot_move(struct tb_limiter *limiter, struct tb_lim
         return NULL;
     struct tb_limit_slot *slot = slot_find(limiter, key); /* it may have been moved by now */
     if (slot == NULL)
-        slot = slot_pass_on(limiter, key, depth, now);
+        slot = slot_pass_on(limiter, key, like, now);
     since = now;
     (void)atomic_compare_exchange_strong(&limiter->memory->mover, &since, 0);
     return slot;
 }
 
 struct tb_limit_place tb_limit_place_find(struct tb_limiter *limiter, struct tb_limit_key key,
-                                          int64_t depth, int64_t now)
+                                          size_t like, int64_t now)
 {
     struct tb_limit_slot *slot = slot_find(limiter, key);
     if (slot == NULL)
-        slot = slot_move(limiter, key, depth, now);
+        slot = slot_move(limiter, key, like, now);
     if (slot == NULL)
-        return tb_limit_place_shared(limiter, key, depth);
+        return tb_limit_place_shared(limiter, key, like);
     return (struct tb_limit_place){.cell = &slot->full_at, .slot = slot};
 }
 

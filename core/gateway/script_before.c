@@ -100,7 +100,7 @@ static tb_err TB_SUSPENDS take_limit(struct tb_exchange *x, const json_t *limit)
     (void)tb_json_int(limit, "quota", &quota);
     (void)tb_json_int(limit, "window_s", &window_s);
     const struct tb_limit_window window = {tb_json_str(limit, "name").at, quota, window_s * 1000,
-                                           TB_LIMIT_APP};
+                                           TB_LIMIT_APP, TB_LIMIT_ROLLING};
     if (!tb_limit_set_init(set, &window, 1, why, sizeof(why))) /* the schema knows the range */
         return tb_fail(&x->run.req, TB_E_INTERNAL, "%s", why);
     const struct tb_limit_subject who = {.app = subject};

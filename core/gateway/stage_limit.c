@@ -1,5 +1,5 @@
-/* Stage "limit": not more often than agreed, exactly, over all workers. The headers say how much is
- * left on every answer, refusals included.
+/* Stage "limit": not more often than agreed, over all workers. The headers say how much is left on
+ * every answer, refusals included.
  * Source: draft-ietf-httpapi-ratelimit-headers-10. */
 #include "base/metrics.h"
 #include "base/time.h"
@@ -51,6 +51,7 @@ tb_err tb_stage_limit(struct tb_exchange *x)
         .route = {operation->key, operation->key_n},
     };
     uint32_t cost = operation->route->cost > 0 ? operation->route->cost : 1;
+    tb_limiter_date(parts->limiter, tb_loop_wall_ms(x->run.loop));
     bool admitted = tb_limit_take(parts->limiter, x->limits, &subject, cost,
                                   tb_loop_now_ms(x->run.loop) * 1000000, &verdict);
     add_headers(x, &verdict);

@@ -153,13 +153,15 @@ static tb_err health(void *owner, const char **out_product)
 static bool make_limits(struct worker *w)
 {
     const struct tb_limit_window windows[] = {
-        {"burst", w->config->rate_burst, w->config->rate_burst_window_ms, TB_LIMIT_APP},
-        {"daily", w->config->rate_daily, INT64_C(86400000), TB_LIMIT_APP},
+        {"burst", w->config->rate_burst, w->config->rate_burst_window_ms, TB_LIMIT_APP,
+         TB_LIMIT_ROLLING},
+        {"daily", w->config->rate_daily, 0, TB_LIMIT_APP, TB_LIMIT_DAY},
     };
-    size_t bytes;
+    size_t bytes, operations_n;
     void *memory = tb_seat_region(w->seat, "limits", &bytes);
     w->limiter = tb_limiter_open(memory, bytes);
-    w->apps = tb_apps_new(&w->standard);
+    struct tb_operation *const *operations = tb_registry_operations(w->registry, &operations_n);
+    w->apps = tb_apps_new(&w->standard, operations, operations_n);
     return tb_limit_set_init(&w->standard, windows, TB_COUNT(windows), w->why, sizeof(w->why));
 }
 

@@ -232,6 +232,41 @@ def test_what_one_window_refuses_is_not_taken_from_another(sandbox):
         assert left(client.get("/accounts/v1/accounts"))[:2] == ("all", 8)
 
 
+# ---- quotas ----
+
+def test_a_days_quota_is_admitted_exactly_over_all_workers(sandbox):
+    flood = check_quota(sandbox, "day", 5_000)
+    assert flood.succeeded == 5_000
+
+
+def check_quota(sandbox, period, quota):
+    midnight()
+    token = limited(sandbox, ("", "", "quota", quota, period)).token()
+    return h2load(sandbox, PING, 4 * quota, token)
+
+
+def midnight():
+    """Wait for it when it is near: what is asked on both sides of it is of two days."""
+    left_s = 86_400 - time.time() % 86_400
+    if left_s < 60:
+        time.sleep(left_s + 0.1)
+    return 86_400 - time.time() % 86_400
+
+
+def test_a_quota_says_what_is_left_until_its_end(sandbox):
+    left_s = midnight()
+    partner = limited(sandbox, ("", "", "daily", 3, "day"), ("", "", "monthly", 10, "month"), ("", "", "burst", 1_000, 60_000))
+    with partner.client() as client:
+        answers = [client.get(PING) for _ in range(4)]
+    assert [a.status_code for a in answers] == [200, 200, 200, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"burst";q=1000;w=60, "daily";q=3;w=86400, "monthly";q=10'
+    assert [left(a)[:2] for a in answers] == [("daily", 2), ("daily", 1), ("daily", 0), ("daily", 0)]
+    assert all(left_s - 60 <= left(a)[2] <= left_s + 1 for a in answers)
+    problem = assert_limited(answers[3], ["daily"])
+    assert left_s - 60 <= problem["retry_after"] <= left_s + 1
+    assert int(answers[3].headers["retry-after"]) == problem["retry_after"]
+
+
 def test_apps_of_one_partner_and_partners_have_windows_of_their_own(sandbox):
     limit = ("", "", "burst", 1, DAY_MS)
     one, two = limited(sandbox, limit), limited(sandbox, limit)

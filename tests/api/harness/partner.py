@@ -23,7 +23,7 @@ def new_id(prefix, book=DEMO_BOOK):
 
 class Partner:
     """A partner with one app. In the demo world, or with `book` in a world of its own. `limits`: rows (product, route, name,
-    quota, window in ms) of the app's agreement; none: those of the configuration. `entitlements`: pairs (product, operation); empty
+    quota, window in ms or "day" or "month") of the app's agreement; none: those of the configuration. `entitlements`: pairs (product, operation); empty
     texts mean all."""
 
     def __init__(self, sandbox, name="Other partner", book=DEMO_BOOK, limits=(("", "", "test", 10**9, 60_000),),
@@ -56,9 +56,10 @@ class Partner:
         for product, operation in entitlements:
             self.run("insert into bank.entitlement (app, product, environment, operation, since)"
                      " values (%s, %s, 'sandbox', %s, now())", app, product, operation)
-        for row in limits:
-            self.run("insert into bank.app_limit (app, product, route, name, quota, window_ms) values (%s, %s, %s, %s, %s, %s)",
-                     app, *row)
+        for product, route, name, quota, window in limits:
+            period, window_ms = (window, None) if window in ("day", "month") else ("rolling", window)
+            self.run("insert into bank.app_limit (app, product, route, name, quota, window_ms, period)"
+                     " values (%s, %s, %s, %s, %s, %s, %s)", app, product, route, name, quota, window_ms, period)
         return app
 
     def token(self, scope=None):

@@ -54,7 +54,8 @@ static struct tb_limit_set set_of(const struct tb_limit_window *windows, size_t 
 
 static struct tb_limit_set one_window(int64_t quota, int64_t window_s)
 {
-    struct tb_limit_window window = {"burst", quota, window_s * 1000, TB_LIMIT_APP};
+    struct tb_limit_window window = {"burst", quota, window_s * 1000, TB_LIMIT_APP,
+                                     TB_LIMIT_ROLLING};
     return set_of(&window, 1);
 }
 
@@ -170,9 +171,10 @@ static void takes_all_windows_or_none(void **state)
 {
     (void)state;
     struct bench b = bench_open(64);
-    static const struct tb_limit_window windows[] = {{"burst", 100, 60000, TB_LIMIT_APP},
-                                                     {"daily", 150, 86400000, TB_LIMIT_APP},
-                                                     {"write", 10, 1000, TB_LIMIT_ROUTE}};
+    static const struct tb_limit_window windows[] = {
+        {"burst", 100, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"daily", 150, 86400000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"write", 10, 1000, TB_LIMIT_ROUTE, TB_LIMIT_ROLLING}};
     struct tb_limit_set both = set_of(windows, 2), three = set_of(windows, 3);
     struct tb_limit_subject subject = app("a");
     struct tb_limit_verdict v;
@@ -211,8 +213,9 @@ static void shows_the_tightest_window(void **state)
 {
     (void)state;
     struct bench b = bench_open(64);
-    static const struct tb_limit_window windows[] = {{"burst", 10, 10000, TB_LIMIT_APP},
-                                                     {"daily", 14, 86400000, TB_LIMIT_APP}};
+    static const struct tb_limit_window windows[] = {
+        {"burst", 10, 10000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"daily", 14, 86400000, TB_LIMIT_APP, TB_LIMIT_ROLLING}};
     struct tb_limit_set set = set_of(windows, 2);
     struct tb_limit_subject subject = app("a");
     struct tb_limit_verdict v;
@@ -231,9 +234,10 @@ static void keeps_apps_products_and_routes_apart(void **state)
 {
     (void)state;
     struct bench b = bench_open(64);
-    static const struct tb_limit_window windows[] = {{"a", 5, 60000, TB_LIMIT_APP},
-                                                     {"p", 5, 60000, TB_LIMIT_PRODUCT},
-                                                     {"r", 5, 60000, TB_LIMIT_ROUTE}};
+    static const struct tb_limit_window windows[] = {
+        {"a", 5, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"p", 5, 60000, TB_LIMIT_PRODUCT, TB_LIMIT_ROLLING},
+        {"r", 5, 60000, TB_LIMIT_ROUTE, TB_LIMIT_ROLLING}};
     const struct tb_limit_subject first = {TB_STR("app_1"), TB_STR("p1"), TB_STR("GET /1")};
     const struct {
         struct tb_limit_subject subject;
@@ -398,10 +402,12 @@ static void is_exact_over_processes_in_real_time(void **state)
 static void never_lets_more_through_when_windows_disagree(void **state)
 {
     (void)state;
-    static const struct tb_limit_window first[] = {{"daily", 60000, 86400000, TB_LIMIT_APP},
-                                                   {"reads", 40000, 60000, TB_LIMIT_APP}};
-    static const struct tb_limit_window second[] = {{"writes", 30000, 60000, TB_LIMIT_APP},
-                                                    {"daily", 60000, 86400000, TB_LIMIT_APP}};
+    static const struct tb_limit_window first[] = {
+        {"daily", 60000, 86400000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"reads", 40000, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING}};
+    static const struct tb_limit_window second[] = {
+        {"writes", 30000, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING},
+        {"daily", 60000, 86400000, TB_LIMIT_APP, TB_LIMIT_ROLLING}};
     struct bench b = bench_open(64);
     struct tb_limit_set sets[] = {set_of(first, 2), set_of(second, 2)};
     struct crowd *crowd = crowd_open(&b, sets, 2);

@@ -23,7 +23,7 @@ static struct bench bench_open(void)
 {
     struct bench b = {.memory = tb_mem(tb_limiter_bytes(BUCKETS))};
     b.limiter = tb_limiter_open(b.memory, tb_limiter_bytes(BUCKETS));
-    struct tb_limit_window window = {"burst", 10, 60000, TB_LIMIT_APP};
+    struct tb_limit_window window = {"burst", 10, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING};
     char why[64];
     assert_true(tb_limit_set_init(&b.set, &window, 1, why, sizeof why));
     return b;
@@ -42,7 +42,7 @@ static struct take looking(struct bench *b, const char *app, int64_t cost, int64
     struct tb_limit_subject subject = {.app = tb_str(app)};
     struct take t = {.worth = cost * rule->per_unit};
     t.key = key_of(rule, digest((struct tb_limit_key){odd[0], odd[2]}, subject.app), &subject);
-    t.place = tb_limit_place_find(b->limiter, t.key, rule->depth, now);
+    t.place = tb_limit_place_find(b->limiter, t.key, rule->like, now);
     look(b->limiter, rule, &t, now);
     return t;
 }
@@ -89,14 +89,14 @@ static void gives_back_exactly_or_not_at_all(void **state)
     struct take t = looking(&b, "a", 4, START);
     assert_true(commit(b.limiter, &b.set.rules[0], &t, START));
     assert_int_equal(left(&b, "a", START), 6);
-    give_back(&t);
+    give_back(&b.set.rules[0], &t);
     assert_int_equal(left(&b, "a", START), 10);
 
     t = looking(&b, "a", 1, START);
     assert_true(commit(b.limiter, &b.set.rules[0], &t, START));
     int64_t later = START + 6 * TB_LIMIT_TICKS_PER_S; /* what was taken has come back by itself */
     assert_true(take(&b, "a", 10, later, &verdict));
-    give_back(&t);
+    give_back(&b.set.rules[0], &t);
     assert_int_equal(left(&b, "a", later), 0);
     bench_close(&b);
 }
