@@ -8,7 +8,10 @@
 #include "gateway/router.h"
 #include <tongbao/req.h>
 
-enum { TB_APPS_REMEMBERED = 4096 };
+enum {
+    TB_APPS_REMEMBERED = 4096,
+    TB_ENTITLEMENTS_MAX = 10000, /**< of one app; oauth.entitle refuses more */
+};
 
 struct tb_apps;
 
@@ -23,8 +26,10 @@ struct tb_app {
     const struct tb_limit_set *limits;
 };
 
-/** An empty memory. `standard` are the limits of an app that has none of its own; borrowed. */
-struct tb_apps *tb_apps_new(const struct tb_limit_set *standard);
+/** An empty memory. `standard` are the limits of an app that has none of its own, `operations` all
+ * there are, by their index; both are borrowed. */
+struct tb_apps *tb_apps_new(const struct tb_limit_set *standard,
+                            struct tb_operation *const *operations, size_t operations_n);
 void tb_apps_free(struct tb_apps *apps);
 
 /** What is known of an app, for one operation.

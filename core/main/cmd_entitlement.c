@@ -12,7 +12,9 @@ static const struct tb_admin verbs[] = {
      .from = {TB_FROM_ARGUMENT(0)}},
     {.command = "entitlement grant",
      .kind = TB_ADMIN_ACT,
-     .sql = "select 'granted' where oauth.entitle($1, $2, $3, $4, $5) is not null",
+     .sql = "select case e when 'full' then 'at its 10000 entitlements; grant whole products' else "
+            "'granted' end from oauth.entitle($1, $2, $3, $4, $5) e where e is not null",
+     .wanted = "granted",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT(1), TB_FROM_ARGUMENT_OR(2, ""),
               TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "entitlement withdraw",

@@ -127,6 +127,43 @@ def test_tokens_bound_to_nobody_are_for_apps_that_may_use_them(sandbox):
         assert answer.json()["detail"] == "the access token is bound to nobody, which the app's own setting does not allow"
 
 
+def many(partner, n, environment="sandbox"):
+    """So many entitlements of operations that stand before those of the product `example`; none of them is served."""
+    partner.run("insert into bank.entitlement (app, product, environment, operation, since)"
+                " select %s, 'accounts', %s, 'GET /' || %s || '/v1/' || i, now() from generate_series(1, %s) i",
+                partner.app, environment, environment, n)
+
+
+@pytest.mark.parametrize("n", [498, 499, 500, 511, 512, 600, 9_999])
+def test_an_entitlement_behind_many_others_counts(sandbox, n):
+    partner = Partner(sandbox, "Entitled to much", entitlements=[("example", PING_KEY)])
+    many(partner, n)
+    with partner.client() as client:
+        assert status(client) == 200
+        assert_problem(client.get(ACCOUNTS), 403, "not_entitled")
+
+
+def test_no_more_entitlements_are_granted_than_are_read(sandbox):
+    partner = Partner(sandbox, "Entitled to all there is", entitlements=[])
+    many(partner, 9_999)
+    many(partner, 500, environment="live")
+    sandbox.cli("entitlement", "grant", partner.app, "example", PING_KEY)
+    with partner.client() as client:
+        assert status(client) == 200
+    sandbox.cli("entitlement", "grant", partner.app, "example", exit_code=1)
+    sandbox.cli("entitlement", "grant", partner.app, "example", PING_KEY)  # it has this one
+    sandbox.cli("entitlement", "withdraw", partner.app, "accounts", "GET /sandbox/v1/17")
+    sandbox.cli("entitlement", "grant", partner.app, "example")
+
+
+def test_limits_of_a_thousand_operations_are_each_their_own(sandbox):
+    limits = [("accounts", f"GET /accounts/v1/{n}", "own", 1_000, 60_000) for n in range(1_000)]
+    partner = Partner(sandbox, "Limited in much", limits=limits + [("example", PING_KEY, "own", 2, 3_600_000)])
+    with partner.client() as client:
+        assert [status(client) for _ in range(3)] == [200, 200, 429]
+        assert client.get(ACCOUNTS).headers["ratelimit-policy"].startswith('"burst"')
+
+
 def test_two_apps_with_many_entitlements_do_not_mix(sandbox):
     """More lines than one page of memory, and stops among them."""
     many = [("example", f"GET /example/v1/{n}") for n in range(300)]

@@ -169,7 +169,8 @@ def test_strangers_push_no_partner_out(sandbox):
     partner = Partner(sandbox, "Traces' quiet partner")
     with partner.client() as client:
         answers = [client.get(PAYMENTS + "?limit=0") for _ in range(4)]
-        h2load(sandbox, PING, 40_000, "nothing", connections=8)
+        flood = h2load(sandbox, PING, 60_000, "nothing", connections=32)
+        assert flood.refused == 60_000, flood.text
         assert [trace_of(client, a)["refused_by"] for a in answers] == ["query"] * 4
 
 

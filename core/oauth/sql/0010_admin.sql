@@ -167,7 +167,8 @@ $$;
 
 -- ---- entitlements and stops ----
 
--- In the environment of the app's world, the only one it can ever use it in.
+-- In the environment of the app's world, the only one it can ever use it in. 'full': it has as many as are read
+-- (TB_ENTITLEMENTS_MAX), and one more would be listed but open nothing.
 create function oauth.entitle(app text, product text, operation text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
@@ -180,6 +181,11 @@ begin
      where a.id = entitle.app and a.state <> 'revoked' for share of a;
     if place is null then
         return null;
+    end if;
+    if (select count(*) from bank.entitlement e
+         where e.app = entitle.app and e.environment = place
+           and (e.product, e.operation) <> (entitle.product, entitle.operation)) >= 10000 then
+        return 'full';
     end if;
     insert into bank.entitlement (app, product, environment, operation, since)
     values (entitle.app, entitle.product, place, entitle.operation, entitle.at)
