@@ -200,3 +200,55 @@ bool tb_limit_place_holds(struct tb_limit_place place, struct tb_limit_key key)
            (atomic_load_explicit(&place.slot->low, memory_order_relaxed) == key.low &&
             atomic_load_explicit(&place.slot->high, memory_order_relaxed) == key.high);
 }
+
+/* ---- what the books know ---- */
+
+/* Units of a cell in the window that ends then; 0 in any other. */
+static int64_t units_until(int64_t cell, int64_t end_day)
+{
+    bool same = cell >= 0 && (cell & TB_QUOTA) != 0 && tb_quota_end_day(cell) == end_day;
+    return same ? tb_quota_units(cell) : 0;
+}
+
+size_t tb_quota_news(struct tb_limiter *limiter, size_t *from, struct tb_quota_count *out,
+                     size_t most)
+{
+    size_t n = 0;
+    for (; *from <= limiter->mask && n < most; (*from)++) {
+        struct tb_limit_slot *slot = &limiter->memory->slots[*from];
+        struct tb_limit_key key = {atomic_load(&slot->low), atomic_load(&slot->high)};
+        int64_t cell = atomic_load(&slot->full_at);
+        if (cell < 0 || (cell & TB_QUOTA) == 0 || tb_quota_end_day(cell) <= limiter->date.today ||
+            atomic_load(&slot->low) != key.low)
+            continue;
+        int64_t end_day = tb_quota_end_day(cell), units = tb_quota_units(cell);
+        int64_t saved = units_until(atomic_load(&slot->saved), end_day);
+        if (units > saved)
+            out[n++] = (struct tb_quota_count){key, end_day, units, saved};
+    }
+    return n;
+}
+
+bool tb_quota_known(struct tb_limiter *limiter, const struct tb_quota_count *count, int64_t total)
+{
+    struct tb_limit_slot *slot = slot_find(limiter, count->key);
+    if (slot == NULL)
+        return false;
+    int64_t saved = atomic_load(&slot->saved), cell = atomic_load(&slot->full_at);
+    int64_t known = units_until(saved, count->end_day);
+    if (known != count->saved || total > TB_QUOTA_UNITS_MAX)
+        return true; /* another process was faster */
+    if (!atomic_compare_exchange_strong(&slot->saved, &saved, tb_quota_cell(count->end_day, total)))
+        return true;
+    int64_t others = total - count->units;
+    for (int64_t with = 0; others > 0 && cell >= 0;) {
+        if ((cell & TB_QUOTA) != 0 && tb_quota_end_day(cell) > count->end_day)
+            break; /* a later day has begun */
+        with = units_until(cell, count->end_day) + others;
+        with = with < TB_QUOTA_UNITS_MAX ? with : TB_QUOTA_UNITS_MAX;
+        if (atomic_compare_exchange_strong(&slot->full_at, &cell,
+                                           tb_quota_cell(count->end_day, with)))
+            break;
+    }
+    return true;
+}

@@ -7,6 +7,7 @@
 
 #include "gateway/limit.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 
 /** The clock of the buckets ticks 16 times a ns, so that large quotas have whole intervals, too. */
 #define TB_LIMIT_TICKS_PER_S (INT64_C(16) * 1000000000)
@@ -41,6 +42,24 @@ static inline int64_t tb_quota_units(int64_t cell)
 {
     return cell & TB_QUOTA_UNITS_MAX;
 }
+
+/** A quota's bucket as it was seen, and how many of its units the books know of. */
+struct tb_quota_count {
+    struct tb_limit_key key;
+    int64_t end_day;
+    int64_t units, saved;
+};
+
+/** Buckets of days and months that go on, with units that the books do not know of. Shared ones are
+ *  left out: whose they are is not known.
+ *  @param from  the place to begin at, moved behind the last one looked at
+ *  @return how many; 0: there are no more */
+size_t tb_quota_news(struct tb_limiter *limiter, size_t *from, struct tb_quota_count *out,
+                     size_t most);
+
+/** The books know of `total` units, among them those of `count`: others' are added to the bucket.
+ *  @return false when the key has no bucket and none is free */
+bool tb_quota_known(struct tb_limiter *limiter, const struct tb_quota_count *count, int64_t total);
 
 /** The wall clock of the process, as days of UTC. */
 struct tb_limit_date {

@@ -4,6 +4,8 @@
  * a transaction of its own, safe to run twice and by several clerks. A sandbox has thousands of
  * books and few in which something is due, so a task first asks which those are. */
 #include "base/log.h"
+#include "base/time.h"
+#include "gateway/limit_save.h"
 #include "main/jobs.h"
 #include "main/master.h"
 #include "main/parts.h"
@@ -14,6 +16,7 @@
 enum {
     TURN_MS = 1000,
     TASK_MS = 60 * 1000, /* a task that takes longer is given up and tried again */
+    QUOTAS_MS = 3000,    /* a start waits so long for the books before it goes on without */
 };
 
 /* Parameters of each statement: book, wall clock; of `books`, and of a statement without it, which
@@ -60,6 +63,7 @@ static const struct task {
     {"forget_expired", 10 * TURN_MS, NULL, "select oauth.forget_expired($1, 50000)"},
     {"forget_recordings", 10 * TURN_MS, NULL, "select script.forget_recordings($1, 20000)"},
     {"forget_dry_runs", 3600 * TURN_MS, NULL, "select script.forget_dry_runs($1)"},
+    {"forget_quotas", 3600 * TURN_MS, NULL, "select bank.forget_quotas($1, 100000)"},
     {"forget_registrations", 600 * TURN_MS, NULL, "select oauth.forget_registrations($1)"},
 };
 
@@ -70,6 +74,9 @@ struct clerk {
     struct tb_store *store;
     struct tb_jobs *jobs;
     struct tb_timer turn;
+    struct tb_limiter *limiter;
+    struct tb_quota_reading quotas;
+    size_t quotas_from;
     int64_t due_ms[TB_COUNT(TASKS)];
     bool working, draining;
 };
@@ -111,6 +118,23 @@ static void end_if_drained(void *owner)
         tb_seat_drained(clerk->seat);
 }
 
+/* What of the quotas is used is read once, a page at a time, and then added to every turn. */
+static tb_err TB_SUSPENDS keep_quotas(struct tb_req *req, struct clerk *clerk)
+{
+    tb_limiter_date(clerk->limiter, tb_wall_ms());
+    if (!clerk->quotas.done)
+        return tb_quotas_read(req, clerk->limiter, &clerk->quotas);
+    return tb_quotas_save(req, clerk->limiter, &clerk->quotas_from);
+}
+
+static tb_err TB_SUSPENDS read_quotas(struct tb_req *req, void *arg)
+{
+    struct clerk *clerk = arg;
+    tb_job_equip(req, clerk->store);
+    TB_TRY(tb_store_await(req, clerk->store, QUOTAS_MS));
+    return keep_quotas(req, clerk);
+}
+
 static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
 {
     struct clerk *clerk = arg;
@@ -122,9 +146,18 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
         clerk->due_ms[t] = now_ms + TASKS[t].every_ms;
         do_task(req, &TASKS[t], clerk);
     }
+    tb_err err = keep_quotas(req, clerk);
+    if (err != NULL)
+        tb_log_with(TB_LOG_WARN, "quotas_not_saved", TB_F_CSTR("error", err->code));
     clerk->working = false;
     end_if_drained(clerk);
     return NULL;
+}
+
+static void begin_work(struct clerk *clerk)
+{
+    if (!clerk->working)
+        clerk->working = tb_run_detached(clerk->loop, "clerk", work, clerk, TASK_MS) == NULL;
 }
 
 static void turn(struct tb_timer *timer)
@@ -135,11 +168,7 @@ static void turn(struct tb_timer *timer)
     if (clerk->draining || !tb_store_ready(clerk->store))
         return;
     tb_jobs_turn(clerk->jobs);
-    if (clerk->working)
-        return;
-    clerk->working = true;
-    if (tb_run_detached(clerk->loop, "clerk", work, clerk, TASK_MS) != NULL)
-        clerk->working = false;
+    begin_work(clerk);
 }
 
 static void go(void *owner)
@@ -155,6 +184,8 @@ static void drain(void *owner, int64_t grace_ms)
                        outlasts the grace */
     struct clerk *clerk = owner;
     clerk->draining = true;
+    if (tb_store_ready(clerk->store))
+        begin_work(clerk); /* the quotas once more */
     end_if_drained(clerk);
 }
 
@@ -173,6 +204,19 @@ static void make_jobs(struct clerk *clerk)
     clerk->jobs = tb_jobs_new(&parts);
 }
 
+/* Before the first request, so that nothing is used twice. */
+static void make_quotas(struct clerk *clerk)
+{
+    size_t bytes;
+    void *memory = tb_seat_region(clerk->seat, "limits", &bytes);
+    tb_err err = NULL;
+    clerk->limiter = tb_limiter_open(memory, bytes);
+    while (!clerk->quotas.done && err == NULL)
+        err = tb_run_to_end(clerk->loop, read_quotas, clerk, QUOTAS_MS + 2000);
+    if (err != NULL)
+        tb_log_with(TB_LOG_WARN, "starting_without_quotas", TB_F_CSTR("error", err->code));
+}
+
 int tb_clerk_main(struct tb_seat *seat)
 {
     static const struct tb_seat_calls calls = {.go = go, .drain = drain};
@@ -187,6 +231,7 @@ int tb_clerk_main(struct tb_seat *seat)
         return tb_seat_refuse(seat, "%s", why);
     clerk.store = tb_parts_store(clerk.loop, seat->config, clerk.registry, "tongbao clerk");
     make_jobs(&clerk);
+    make_quotas(&clerk);
     tb_seat_attach(seat, clerk.loop, &calls, &clerk);
     tb_seat_ready(seat);
     tb_loop_run(clerk.loop);

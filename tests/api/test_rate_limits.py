@@ -267,6 +267,23 @@ def test_a_quota_says_what_is_left_until_its_end(sandbox):
     assert int(answers[3].headers["retry-after"]) == problem["retry_after"]
 
 
+def test_a_quota_goes_on_after_a_restart_and_counts_what_other_machines_admit():
+    midnight()
+    with Sandbox(settings={"TB_WORKERS": "2"}) as sandbox:
+        token = limited(sandbox, ("", "", "daily", 1_000, "day")).token()
+        with sandbox.client(token) as client:
+            assert {client.get(PING).status_code for _ in range(20)} == {200}
+        sandbox.down()
+        sandbox.up()
+        sandbox.wait_ready()
+        with sandbox.client(token) as client:
+            assert left(client.get(PING))[:2] == ("daily", 979)
+            with sandbox.db().cursor() as cursor:
+                wait_until(lambda: cursor.execute("select units from bank.quota") or cursor.fetchall() == [(21,)], 10, "it is saved")
+                cursor.execute("update bank.quota set units = units + 900")
+            wait_until(lambda: left(client.get(PING))[1] < 80, 10, "it has heard of it")
+
+
 def test_apps_of_one_partner_and_partners_have_windows_of_their_own(sandbox):
     limit = ("", "", "burst", 1, DAY_MS)
     one, two = limited(sandbox, limit), limited(sandbox, limit)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/time.h"
-#include "gateway/limit.h"
+#include "gateway/limit_table.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -266,6 +266,65 @@ static void is_exact_over_processes_and_midnights(void **state)
     bench_close(&b);
 }
 
+/* ---- with the books between ---- */
+
+/* What a machine does every second; `books` is the one row there is. */
+static void save(struct bench *b, int64_t *books)
+{
+    struct tb_quota_count news[4];
+    size_t from = 0, n = tb_quota_news(b->limiter, &from, news, 4);
+    assert_in_range(n, 0, 1);
+    if (n == 0)
+        return;
+    *books += news[0].units - news[0].saved;
+    assert_true(tb_quota_known(b->limiter, &news[0], *books));
+}
+
+static void goes_on_with_what_the_books_know(void **state)
+{
+    (void)state;
+    static const struct tb_limit_window window = {"daily", 100, 0, TB_LIMIT_APP, TB_LIMIT_DAY};
+    struct tb_limit_set set = set_of(&window, 1);
+    struct bench a = bench_open(64, "2026-03-03T10:00:00Z"),
+                 b = bench_open(64, "2026-03-03T10:00:00Z");
+    struct tb_quota_count news[4];
+    int64_t books = 0;
+    size_t from = 0;
+    assert_int_equal(take_many(&a, &set, 30, 0), 30);
+    assert_int_equal(tb_quota_news(a.limiter, &from, news, 4), 1);
+    assert_int_equal(take_many(&a, &set, 5, 0), 5); /* while it is on its way */
+    books += news[0].units;
+    assert_true(tb_quota_known(a.limiter, &news[0], books));
+    save(&a, &books);
+    assert_int_equal(books, 35);
+    save(&a, &books); /* nothing is new */
+    assert_int_equal(books, 35);
+
+    assert_int_equal(take_many(&b, &set, 20, 1), 20); /* another machine */
+    save(&b, &books);
+    assert_int_equal(books, 55);
+    assert_int_equal(take_many(&b, &set, 200, 1), 45);
+    save(&b, &books);
+    assert_int_equal(books, 100);
+    assert_int_equal(take_many(&a, &set, 1, 1), 1); /* it has not heard of it */
+    save(&a, &books);
+    assert_int_equal(take_many(&a, &set, 200, 1), 0);
+
+    struct bench c = bench_open(64, "2026-03-03T10:00:00Z"); /* the service, started again */
+    const struct tb_quota_count row = {.key = news[0].key, .end_day = news[0].end_day};
+    tb_limiter_date(c.limiter, c.from_ms);
+    assert_true(tb_quota_known(c.limiter, &row, books));
+    assert_true(tb_quota_known(c.limiter, &row, books)); /* twice is once */
+    assert_int_equal(take_many(&c, &set, 200, 2), 0);
+    assert_int_equal(take_many(&c, &set, 200, 14 * HOUR_S), 100);
+    from = 0;
+    assert_int_equal(tb_quota_news(c.limiter, &from, news, 4), 1);
+    assert_int_equal(news[0].units - news[0].saved, 100); /* of the new day, all of it */
+    bench_close(&a);
+    bench_close(&b);
+    bench_close(&c);
+}
+
 static void refuses_quotas_that_make_no_sense(void **state)
 {
     (void)state;
@@ -301,6 +360,7 @@ int main(void)
         cmocka_unit_test(admits_of_a_rolling_window_what_the_documents_say),
         cmocka_unit_test(passes_the_places_of_days_gone_by_on),
         cmocka_unit_test(is_exact_over_processes_and_midnights),
+        cmocka_unit_test(goes_on_with_what_the_books_know),
         cmocka_unit_test(refuses_quotas_that_make_no_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
