@@ -131,6 +131,18 @@ struct tb_metrics *tb_metrics_open(void *memory, size_t bytes)
     return opened;
 }
 
+struct tb_metrics *tb_metrics_view(const void *memory)
+{
+    struct tb_metrics *view = tb_mem(sizeof *view);
+    view->memory = (struct tb_metrics_memory *)(uintptr_t)memory; /* it is only read */
+    return view;
+}
+
+void tb_metrics_view_close(struct tb_metrics *view)
+{
+    tb_mem_free(view);
+}
+
 void tb_metrics_close(struct tb_metrics *closing)
 {
     if (closing == NULL)

@@ -80,6 +80,10 @@ uint32_t tb_metrics_layout(void);
 struct tb_metrics *tb_metrics_open(void *memory, size_t bytes);
 void tb_metrics_close(struct tb_metrics *metrics);
 
+/** Use the shared memory for reading alone: it may be mapped so. There is no row to count in. */
+struct tb_metrics *tb_metrics_view(const void *memory);
+void tb_metrics_view_close(struct tb_metrics *view);
+
 /** The number to count an operation under. Numbers are the same in all processes and generations,
  *  and are given up when the service ends.
  *  @param key  "GET /accounts/v1/accounts", at most 127 bytes

@@ -199,6 +199,14 @@ struct tb_traces *tb_traces_open(struct tb_trace_ring *rings, size_t rings_n)
     return traces;
 }
 
+struct tb_traces *tb_traces_view(const struct tb_trace_ring *rings, size_t rings_n)
+{
+    struct tb_traces *traces = tb_mem(sizeof(*traces));
+    traces->rings = (struct tb_trace_ring *)(uintptr_t)rings; /* it is only read */
+    traces->rings_n = rings_n;
+    return traces;
+}
+
 void tb_traces_close(struct tb_traces *traces)
 {
     if (traces != NULL && traces->own != NULL)

@@ -47,6 +47,9 @@ struct tb_traces;
 struct tb_traces *tb_traces_open(struct tb_trace_ring *rings, size_t rings_n);
 void tb_traces_close(struct tb_traces *traces);
 
+/** Use the rings for reading alone: they may be mapped so. */
+struct tb_traces *tb_traces_view(const struct tb_trace_ring *rings, size_t rings_n);
+
 /** The share of a partner that has proved who it is. */
 uint64_t tb_trace_share(const char partner[TB_TRACE_PARTNER_BYTES], bool refused);
 

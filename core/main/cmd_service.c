@@ -48,6 +48,19 @@ static json_t *read_status(const char *path, pid_t *out_pid)
     return NULL;
 }
 
+pid_t tb_command_service(const struct tb_cli *cli)
+{
+    char path[4200];
+    pid_t pid = 0;
+    if (!status_path(cli, path, sizeof(path)))
+        return 0;
+    json_t *status = read_status(path, &pid);
+    if (status == NULL)
+        tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "no service runs here (%s)", path);
+    json_decref(status);
+    return status == NULL ? 0 : pid;
+}
+
 static void print_status(const json_t *status)
 {
     size_t i;

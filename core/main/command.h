@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <tongbao/error.h>
 
 /** What a command's exit code says. Part of the interface: scripts rely on it. */
@@ -76,6 +77,10 @@ bool TB_NODISCARD tb_cli_int(const struct tb_cli *cli, const char *name, int64_t
  *  @return false, with a message on standard error; the command then returns TB_EXIT_USAGE */
 bool TB_NODISCARD tb_cli_name(const struct tb_cli *cli, const char *what, const char *text,
                               size_t chars_max);
+
+/** The process id of the service that runs with this configuration; 0 after a message: none does.
+ */
+pid_t tb_command_service(const struct tb_cli *cli);
 
 /** Say on standard error what went wrong and return `exit_code`, so that a command can say
  *  `return tb_cli_fail(cli, TB_EXIT_FOUND, …)`. */

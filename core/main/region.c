@@ -37,7 +37,9 @@ static bool map(struct tb_region *r, int fd, const struct tb_region_want *want)
 /** Fresh memory for the region. The processes that have the old memory mapped keep it. */
 static bool make(struct tb_region *r, const struct tb_region_want *want)
 {
-    int fd = memfd_create(want->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    char file[64];
+    snprintf(file, sizeof(file), TB_REGION_FILE, want->name, want->layout);
+    int fd = memfd_create(file, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return false;
     if (ftruncate(fd, (off_t)want->bytes) == 0 && map(r, fd, want)) {

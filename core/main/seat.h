@@ -41,6 +41,9 @@ struct tb_listener {
     char address[72]; /**< as configured: "127.0.0.1:8443", "[::1]:8443" */
 };
 
+/** What the memory file of a region is called: its name and its layout. */
+#define TB_REGION_FILE "%s:%u"
+
 /** Shared memory that outlives generations: zero-filled when first made. The same name with another
  *  size or layout in a new generation is a new, zero-filled region. */
 struct tb_region {

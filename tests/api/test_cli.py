@@ -12,7 +12,7 @@ from harness import Sandbox
 from harness.partner import Partner
 from harness.sandbox import ROOT
 
-COMMANDS = ["serve", "reload", "status", "plugin check", "plugin doc", "plugin new", "migrate", "world seed", "world fill", "token",
+COMMANDS = ["serve", "reload", "status", "trace", "plugin check", "plugin doc", "plugin new", "migrate", "world seed", "world fill", "token",
             "keys list", "keys rotate", "partner list", "partner create", "partner suspend", "partner resume", "partner revoke",
             "app list", "app create", "app show", "app suspend", "app resume", "app revoke", "app secret", "app server", "entitlement list",
             "entitlement grant", "entitlement withdraw", "interface list", "interface stop", "interface start", "grant list",

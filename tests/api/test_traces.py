@@ -1,5 +1,6 @@
 """The decision trace: why a request was refused, for the partner whose request it was and for nobody else."""
 
+import json
 import time
 import uuid
 
@@ -248,6 +249,20 @@ def test_the_type_of_a_problem_leads_to_its_meaning(anyone):
 
 
 # ---- the operator's view ----
+
+def test_the_operators_command_reads_every_trace(sandbox, api, theirs, anyone):
+    name = str(uuid.uuid4())
+    answers = [c.get(PING, headers={"x-request-id": name}) for c in (api, theirs, anyone)]
+    ids = [a.headers["tongbao-trace-id"] for a in answers]
+    listed = json.loads(sandbox.cli("trace", "--correlation", name, "--json"))
+    assert [t["id"] for t in listed] == ids[::-1] and [t["status"] for t in listed] == [401, 200, 200]
+    partner = listed[1]["partner"]
+    assert [t["id"] for t in json.loads(sandbox.cli("trace", "--partner", partner, "--limit", "1", "--json"))] == ids[1:2]
+    one = json.loads(sandbox.cli("trace", ids[0], "--json"))
+    assert one == whole(anyone, answers[0]) and one["operation"] == "GET /example/v1/ping"
+    assert ids[2] in sandbox.cli("trace", "--correlation", name) and "no Authorization header" in sandbox.cli("trace", ids[2])
+    sandbox.cli("trace", name, exit_code=1)
+
 
 @pytest.mark.parametrize("token, cause", [("x.y.z", "not exact base64url"), ("x", "not three segments"), ("TAMPERED", "signature does not verify")])
 def test_the_operator_sees_why_a_token_is_bad(anyone, sandbox, token, cause):
