@@ -269,6 +269,11 @@ bool tb_arena_overflowed(const struct tb_arena *arena)
     return arena->overflowed;
 }
 
+size_t tb_arena_cap(const struct tb_arena *arena)
+{
+    return arena->cap;
+}
+
 size_t tb_arena_used(const struct tb_arena *arena)
 {
     return arena->cap - arena->left - arena->refused;

@@ -56,6 +56,9 @@ bool tb_arena_defer(struct tb_arena *arena, void (*cleanup)(void *data), void *d
 /** Whether an allocation has failed since the last reset. */
 bool tb_arena_overflowed(const struct tb_arena *arena);
 
+/** Bytes it hands out at most. */
+size_t tb_arena_cap(const struct tb_arena *arena);
+
 /** Bytes handed out since the last reset. */
 size_t tb_arena_used(const struct tb_arena *arena);
 

@@ -345,13 +345,12 @@ static tb_err TB_SUSPENDS read_page(struct tb_req *req, const struct tb_apps *ap
                                     struct agreement *a, const struct tb_param params[4],
                                     struct tb_arena *page, struct tb_rows **out_rows)
 {
-    struct tb_run *run = tb_run_of(req);
-    struct tb_arena *own = run->arena;
-    run->arena = page;
+    struct tb_problem *problem = &tb_run_of(req)->problem;
+    struct tb_arena *own = tb_run_borrow(req, page);
     tb_err err = tb_query_params(req, out_rows, SQL_MORE, params, 4);
-    if (err != NULL)
-        run->problem = (struct tb_problem){.retry_after_s = run->problem.retry_after_s};
-    run->arena = own;
+    if (err != NULL) /* its words are in the page */
+        *problem = (struct tb_problem){.retry_after_s = problem->retry_after_s};
+    (void)tb_run_borrow(req, own);
     if (err == NULL)
         take_rows(apps, a, *out_rows);
     return err;

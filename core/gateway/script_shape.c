@@ -72,24 +72,29 @@ static bool may_set(const struct shaping *s, const json_t *patch)
 
 /* ---- redact ---- */
 
-/* All that one step leads to from the nodes so far: a member, or with "*" every element. */
-static size_t step(json_t **nodes, size_t n, struct tb_str name, json_t **next)
+/* All that one step leads to from the nodes so far: a member, or with "*" every element. False when
+ * it leads to more than there is room for: what is left out would not be redacted. */
+static bool step(json_t **nodes, size_t n, struct tb_str name, json_t **next, size_t *out_n)
 {
     size_t next_n = 0;
     bool every = tb_str_eq(name, TB_STR("*"));
     for (size_t i = 0; i < n; i++) {
         json_t *found = json_object_getn(nodes[i], name.at, name.n);
-        if (found != NULL && next_n < NODES_MAX)
+        size_t elements_n = every ? json_array_size(nodes[i]) : 0;
+        if (next_n + (found != NULL) + elements_n > NODES_MAX)
+            return false;
+        if (found != NULL)
             next[next_n++] = found;
-        for (size_t e = 0; every && e < json_array_size(nodes[i]) && next_n < NODES_MAX; e++)
+        for (size_t e = 0; e < elements_n; e++)
             next[next_n++] = json_array_get(nodes[i], e);
     }
-    return next_n;
+    *out_n = next_n;
+    return true;
 }
 
 /* Take away what a pointer points at; nothing where there is nothing. `a` and `b` have room for
  * NODES_MAX. */
-static void redact(struct shaping *s, struct tb_str pointer, json_t **a, json_t **b)
+static bool redact(struct shaping *s, struct tb_str pointer, json_t **a, json_t **b)
 {
     size_t n = 1;
     a[0] = s->json;
@@ -101,14 +106,19 @@ static void redact(struct shaping *s, struct tb_str pointer, json_t **a, json_t 
             for (size_t i = 0; i < n; i++)
                 if (json_object_deln(a[i], name.at, name.n) == 0)
                     s->changed = true;
-            return;
+            return true;
         }
-        n = step(a, n, name, b);
+        if (!step(a, n, name, b, &n)) {
+            snprintf(s->why, s->why_bytes, "\"%.*s\" leads to more than %d places", (int)pointer.n,
+                     pointer.at, NODES_MAX);
+            return false;
+        }
         json_t **swap = a;
         a = b;
         b = swap;
         at = end + 1;
     }
+    return true;
 }
 
 static bool redact_all(struct shaping *s, const json_t *pointers)
@@ -119,7 +129,9 @@ static bool redact_all(struct shaping *s, const json_t *pointers)
         return false;
     for (size_t i = 0; i < json_array_size(pointers); i++) {
         const json_t *pointer = json_array_get(pointers, i);
-        redact(s, (struct tb_str){json_string_value(pointer), json_string_length(pointer)}, a, b);
+        if (!redact(s, (struct tb_str){json_string_value(pointer), json_string_length(pointer)}, a,
+                    b))
+            return false;
     }
     return true;
 }

@@ -9,7 +9,13 @@
 #include "store/tx.h"
 #include <stdio.h>
 
-enum { COLUMNS_MAX = 16, PRINT_BYTES = 8 * 1024 * 1024, BANKS_BOOK = 1 };
+enum {
+    COLUMNS_MAX = 16,
+    PRINT_BYTES = 64 * 1024 * 1024,
+    LIST_BYTES = 64 * 1024 * 1024,
+    LIST_ROWS = 10000, /* as the statements of lists say */
+    BANKS_BOOK = 1,
+};
 
 /* ---- printing ---- */
 
@@ -181,12 +187,16 @@ static tb_err TB_SUSPENDS perform(struct tb_req *req, struct tb_command_job *job
     struct tb_rows *rows;
     if (work->verb->kind == TB_ADMIN_ACT)
         return tb_tx_run(req, job->store, act, work);
-    TB_TRY(tb_query_params(req, &rows, work->verb->sql, work->params, work->params_n));
-    for (size_t i = 0; i < rows->n; i++) {
+    struct tb_arena *list = tb_arena_new(LIST_BYTES), *own = tb_run_borrow(req, list);
+    tb_err err = tb_query_params(req, &rows, work->verb->sql, work->params, work->params_n);
+    for (size_t i = 0; err == NULL && i < rows->n; i++) {
         struct tb_str text = tb_cell(rows, i, 0);
         json_array_append_new(work->list, json_loadb(text.at, text.n, 0, NULL));
     }
-    return NULL;
+    (void)tb_run_borrow(req, own);
+    tb_run_of(req)->problem = (struct tb_problem){0}; /* its words are in the other arena */
+    tb_arena_free(list);
+    return err;
 }
 
 /* Named by the command's first word. */
@@ -220,6 +230,8 @@ static int finish(struct tb_cli *cli, struct work *work)
         return tell(cli, work);
     if (work->verb->kind == TB_ADMIN_LIST) {
         tb_admin_print(cli, json_incref(work->list));
+        if (json_array_size(work->list) == LIST_ROWS)
+            tb_print_to(stderr, "these are the first %d; there may be more\n", LIST_ROWS);
         return TB_EXIT_OK;
     }
     if (json_array_size(work->list) == 0)

@@ -16,11 +16,13 @@
 enum {
     TURN_MS = 1000,
     TASK_MS = 60 * 1000, /* a task that takes longer is given up and tried again */
+    BOOKS_PAGE = 4096,   /* books of one query */
     QUOTAS_MS = 3000,    /* a start waits so long for the books before it goes on without */
 };
 
-/* Parameters of each statement: book, wall clock; of `books`, and of a statement without it, which
- * is for all books at once: the wall clock alone. World time is computed from the world's offset.
+/* Parameters of each statement: book, wall clock; of `books`: the wall clock, and the book behind
+ * which to go on; of a statement without it, which is for all books at once: the wall clock alone.
+ * World time is computed from the world's offset.
  */
 #define WORLD_TIME                                                                                  \
     "($2::timestamptz + (select w.clock_offset_ms from bank.world w join bank.book b on b.world = " \
@@ -28,7 +30,7 @@ enum {
 
 #define BOOKS_WHERE "select b.book from bank.book b join bank.world w on w.id = b.world where "
 #define BOOKS_TIME  "$1::timestamptz + w.clock_offset_ms * interval '1 ms'"
-#define BOOKS_MOST  " order by b.book limit 4096"
+#define BOOKS_MOST  " and b.book > $2 order by b.book limit 4096" /* BOOKS_PAGE */
 
 static const struct task {
     const char *name;
@@ -87,28 +89,52 @@ static void complain(const struct task *task, int64_t book, tb_err err)
                 TB_F_CSTR("error", err->code));
 }
 
-/* A book whose task fails does not keep the others waiting. */
+/* Do what the task does for each book of a page. A book whose task fails does not keep the others
+ * waiting, and no book's answer takes memory from the next. */
+static void TB_SUSPENDS do_books(struct tb_req *req, const struct task *task,
+                                 const struct clerk *clerk, const struct tb_rows *books)
+{
+    struct tb_param params[] = {TB_NULL, TB_TIME(tb_now(req))};
+    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
+    for (size_t b = 0; b < books->n && !clerk->draining; b++) {
+        struct tb_rows *rows;
+        params[0] = TB_INT(tb_cell_int(books, b, 0));
+        tb_arena_reset(arena);
+        struct tb_arena *own = tb_run_borrow(req, arena);
+        tb_err err = tb_query_params(req, &rows, task->sql, params, TB_COUNT(params));
+        (void)tb_run_borrow(req, own);
+        tb_run_of(req)->problem = (struct tb_problem){0};
+        if (err != NULL)
+            complain(task, params[0].integer, err);
+    }
+    tb_arena_free(arena);
+}
+
 static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task,
                                 const struct clerk *clerk)
 {
-    struct tb_param params[] = {TB_NULL, TB_TIME(tb_now(req))};
-    struct tb_rows *books, *rows;
-    tb_err err;
-    if (task->books == NULL) {
-        err = tb_query_params(req, &rows, task->sql, params + 1, 1);
-        if (err != NULL)
-            complain(task, 0, err);
-        return;
+    struct tb_param params[] = {TB_TIME(tb_now(req)), TB_INT(0)};
+    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
+    struct tb_rows *rows;
+    tb_err err = NULL;
+    bool more = true;
+    while (err == NULL && more && !clerk->draining) {
+        tb_arena_reset(arena);
+        struct tb_arena *own = tb_run_borrow(req, arena);
+        err = task->books == NULL ? tb_query_params(req, &rows, task->sql, params, 1)
+                                  : tb_query_params(req, &rows, task->books, params, 2);
+        (void)tb_run_borrow(req, own);
+        tb_run_of(req)->problem = (struct tb_problem){0};
+        more = err == NULL && task->books != NULL && rows->n == BOOKS_PAGE;
+        if (err != NULL || task->books == NULL)
+            break;
+        do_books(req, task, clerk, rows);
+        if (more)
+            params[1] = TB_INT(tb_cell_int(rows, rows->n - 1, 0));
     }
-    err = tb_query_params(req, &books, task->books, params + 1, 1);
     if (err != NULL)
         complain(task, 0, err);
-    for (size_t b = 0; err == NULL && b < books->n && !clerk->draining; b++) {
-        params[0] = TB_INT(tb_cell_int(books, b, 0));
-        tb_err failed = tb_query_params(req, &rows, task->sql, params, TB_COUNT(params));
-        if (failed != NULL)
-            complain(task, params[0].integer, failed);
-    }
+    tb_arena_free(arena);
 }
 
 static void end_if_drained(void *owner)

@@ -54,7 +54,12 @@ static void read_keys(struct tb_req *req, const char *path, struct keys *keys)
     if (text.at != NULL)
         err = tb_json_parse(tb_run_of(req)->arena, text, &limits, &jwks, NULL);
     const json_t *list = err == NULL ? tb_json_array(jwks, "keys") : NULL;
-    for (size_t i = 0; i < json_array_size(list) && keys->n < KEYS_MAX; i++) {
+    if (json_array_size(list) > KEYS_MAX) {
+        tb_log(req, TB_LOG_ERROR,
+               "registration.statement_jwks has more than %d keys, so none counts", KEYS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
         struct tb_key *key = tb_key_read_jwk(json_array_get(list, i), TB_JWK_PUBLIC);
         if (key != NULL)
             keys->list[keys->n++] = key;

@@ -64,6 +64,16 @@ static inline struct tb_run *tb_run_of(struct tb_req *req)
     return (struct tb_run *)req;
 }
 
+/** Let the run take its memory from `arena`, for an answer that is larger than a request may hold
+ * or that is soon done with.
+ *  @return the arena it had, to be put back the same way before the run goes on */
+static inline struct tb_arena *tb_run_borrow(struct tb_req *req, struct tb_arena *arena)
+{
+    struct tb_arena *own = tb_run_of(req)->arena;
+    tb_run_of(req)->arena = arena;
+    return own;
+}
+
 /** A table that has what needs no gateway: the four services below and nothing else. For jobs, for
  *  the command line and for tests of the floors below. Other tables use the same four. */
 extern const struct tb_host tb_run_host;

@@ -69,7 +69,7 @@ tb_err tb_rows_copy(struct tb_req *req, const struct pg_result *result, struct t
         for (size_t j = 0; j < columns; j++)
             bytes += (size_t)PQgetlength(result, (int)i, (int)j) + 1;
     size_t cells_bytes = n * columns * sizeof(struct tb_str);
-    if (bytes + cells_bytes > TB_QUERY_BYTES_MAX)
+    if (bytes + cells_bytes > tb_arena_cap(arena) / 4 * 3)
         return tb_fail(req, TB_E_INTERNAL, "the answer is too large");
     struct tb_rows *rows = tb_arena_alloc(arena, sizeof *rows);
     struct tb_str *cell = tb_arena_raw(arena, cells_bytes + 1);

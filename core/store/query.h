@@ -9,8 +9,6 @@
 
 enum {
     TB_QUERY_PARAMS_MAX = 32,
-    TB_QUERY_BYTES_MAX = 768 *
-                         1024, /**< most an answer may hold: it must fit the request's arena */
 };
 
 /** Run one statement, meant for reads.
@@ -25,7 +23,8 @@ enum {
  *  @param params  no NUL bytes in texts
  *  @return NULL; TB_E_STORE (no connection, or lost before the answer; retry_after 1 s);
  *          TB_E_OVERLOAD (queue full, or waited too long); TB_E_DEADLINE; TB_E_CANCELLED;
- *          TB_E_INTERNAL (the server refused the statement, logged; or too large an answer)
+ *          TB_E_INTERNAL (the server refused the statement, logged; or an answer of more than three
+ *          quarters of what the request's arena may hold)
  *  Waits: yes. Memory: *out_rows in the request's arena. Not inside a transaction. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_store_query(struct tb_req *req, struct tb_store *store,
                                                struct tb_rows **out_rows, const char *sql,

@@ -1,11 +1,14 @@
 /* The statements this process has ever sent. A text is found by its address, because it should be a
  * constant; its bytes are compared all the same, because running a statement that was meant to be
  * another is the one mistake that must not happen here. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/store_impl.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { SHOWN = 120 /* bytes of a text in the log */ };
 
 static uint32_t hash_text(const char *text)
 {
@@ -23,8 +26,13 @@ struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sq
     for (struct tb_statement *s = *bucket; s != NULL; s = s->next)
         if (s->address == sql && strcmp(s->sql, sql) == 0)
             return s;
-    if (known->n == TB_STATEMENTS_MAX)
+    if (known->n == TB_STATEMENTS_MAX) {
+        if (!known->full)
+            tb_log_with(TB_LOG_WARN, "statements_not_prepared", TB_F_INT("most", TB_STATEMENTS_MAX),
+                        TB_F_TEXT("first", ((struct tb_str){sql, strnlen(sql, SHOWN)})));
+        known->full = true;
         return NULL;
+    }
     struct tb_statement *s = tb_mem(sizeof *s);
     s->address = sql;
     s->sql = tb_mem_text(sql, strlen(sql));

@@ -19,7 +19,7 @@ struct tb_conn;
 struct tb_group;
 
 enum {
-    TB_STATEMENTS_MAX = 1024, /**< known texts; any more are sent unprepared */
+    TB_STATEMENTS_MAX = 4096, /**< known texts; any more are sent unprepared, which is logged */
     TB_STATEMENT_BUCKETS = 256,
     TB_PIPELINE_MAX = 16, /**< statements on their way on one shared connection */
     TB_SQLSTATE = 6,      /**< five characters and NUL */
@@ -38,6 +38,7 @@ struct tb_statement {
 struct tb_statements {
     struct tb_statement *buckets[TB_STATEMENT_BUCKETS]; /**< by address */
     uint32_t n;
+    bool full; /**< a text found no room, and that was logged */
 };
 
 /** The statement of `sql`, known from now on. NULL when there are too many: send it unprepared. */

@@ -1,5 +1,7 @@
 """What an app may use: nothing that was not agreed; and what the bank stops, stops for all within a second."""
 
+import json
+
 import pytest
 
 from harness.client import assert_problem
@@ -146,6 +148,7 @@ def test_an_entitlement_behind_many_others_counts(sandbox, n):
 def test_no_more_entitlements_are_granted_than_are_read(sandbox):
     partner = Partner(sandbox, "Entitled to all there is", entitlements=[])
     many(partner, 9_999)
+    assert len(json.loads(sandbox.cli("entitlement", "list", partner.app, "--json"))) == 9_999
     many(partner, 500, environment="live")
     sandbox.cli("entitlement", "grant", partner.app, "example", PING_KEY)
     with partner.client() as client:

@@ -137,12 +137,37 @@ static void fails_when_memory_ends(void **state)
     tb_arena_free(small);
 }
 
+/* What is left in for want of room is told to whoever was not to see it. */
+static void leaves_nothing_in_that_was_to_be_redacted(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1023, 1024, 1025, 3000};
+    json_t *decision = json_loads("{\"redact\":[\"/data/*/name\"]}", 0, NULL);
+    for (size_t i = 0; i < TB_COUNT(sizes); i++) {
+        json_t *data = json_array(), *answer = json_pack("{s:o}", "data", data), *out = NULL;
+        char why[256] = "";
+        for (size_t n = 0; n < sizes[i]; n++)
+            json_array_append_new(data, json_pack("{s:s, s:i}", "name", "x", "n", (int)n));
+        bool good = tb_script_shape(answer, decision, NULL, arena, &out, why, sizeof why);
+        char *text = good ? json_dumps(out, JSON_COMPACT) : NULL;
+        assert_int_equal(good, sizes[i] <= 1024);
+        if (good)
+            assert_null(strstr(text, "name"));
+        else
+            assert_non_null(strstr(why, "more than 1024 places"));
+        free(text);
+        json_decref(answer);
+    }
+    json_decref(decision);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_what_says_nothing_about_what_was_done),
         cmocka_unit_test(refuses_to_tell_otherwise_what_was_done),
         cmocka_unit_test(keeps_the_shape_of_the_operation),
+        cmocka_unit_test(leaves_nothing_in_that_was_to_be_redacted),
         cmocka_unit_test(fails_when_memory_ends),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
