@@ -182,8 +182,11 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
 
 static void begin_work(struct clerk *clerk)
 {
-    if (!clerk->working)
-        clerk->working = tb_run_detached(clerk->loop, "clerk", work, clerk, TASK_MS) == NULL;
+    if (clerk->working)
+        return;
+    clerk->working = true; /* before: it may be through at once */
+    if (tb_run_detached(clerk->loop, "clerk", work, clerk, TASK_MS) != NULL)
+        clerk->working = false;
 }
 
 static void turn(struct tb_timer *timer)
