@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "runtime/fault.h"
 #include "runtime/fiber.h"
 #include "runtime/run.h"
 #include <arpa/inet.h>
@@ -320,6 +321,15 @@ static bool has_control(struct tb_str text)
     return false;
 }
 
+/* Add a line to a list of libcurl's; without memory for it the list stays as it was. */
+static bool append(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = TB_FAULT("curl_append") ? NULL : curl_slist_append(*list, line);
+    if (longer != NULL)
+        *list = longer;
+    return longer != NULL;
+}
+
 static tb_err add_headers(struct call *call)
 {
     struct tb_arena *arena = tb_run_of(call->req)->arena;
@@ -332,14 +342,12 @@ static tb_err add_headers(struct call *call)
         struct tb_str line = tb_arena_format(
             arena, header->value.n > 0 ? "%.*s: %.*s" : "%.*s;%.*s", (int)header->name.n,
             header->name.at, (int)header->value.n, header->value.at);
-        if (line.at == NULL)
+        if (line.at == NULL || !append(&call->headers, line.at))
             return tb_fail(call->req, TB_E_INTERNAL, "no memory for the call");
-        call->headers = curl_slist_append(call->headers, line.at);
         typed = typed || tb_str_eq(header->name, TB_STR("content-type"));
     }
-    call->headers = curl_slist_append(call->headers, "Expect:");
-    if (!typed)
-        call->headers = curl_slist_append(call->headers, "Content-Type:");
+    if (!append(&call->headers, "Expect:") || (!typed && !append(&call->headers, "Content-Type:")))
+        return tb_fail(call->req, TB_E_INTERNAL, "no memory for the call");
     return NULL;
 }
 
@@ -410,8 +418,11 @@ static tb_err TB_SUSPENDS try_address(struct call *call, const char *address, ui
 
     call->wake = tb_fiber_token();
     call->client->calls++;
-    curl_multi_add_handle(call->client->multi, call->easy);
-    tb_err err = tb_wait(call->req);
+    CURLMcode added = TB_FAULT("curl_add") ? CURLM_OUT_OF_MEMORY
+                                           : curl_multi_add_handle(call->client->multi, call->easy);
+    tb_err err = added == CURLM_OK
+                     ? tb_wait(call->req)
+                     : tb_fail(call->req, TB_E_INTERNAL, "%s", curl_multi_strerror(added));
     if (err == NULL) {
         long status = 0;
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);

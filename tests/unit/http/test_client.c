@@ -420,6 +420,26 @@ static void copes_with_whatever_a_peer_says(void **state)
     ports[2] = 0;
 }
 
+#ifdef TB_FAULTS
+static void ends_a_call_at_once_that_libcurl_does_not_take(void **state)
+{
+    (void)state;
+    static const struct tb_header headers[] = {{{"x-a", 3}, {"1", 1}}};
+    static const char *const faults[] = {"curl_add:error", "curl_append:error:1",
+                                         "curl_append:error:2", "curl_append:error:3"};
+    for (size_t i = 0; i < TB_COUNT(faults); i++) {
+        struct call call = {.out = {.headers = headers, .headers_n = 1}};
+        tb_fault_set(faults[i]);
+        make(&call, "/ok");
+        tb_fault_set(NULL);
+        assert_ptr_equal(call.err, TB_E_INTERNAL);
+        call = (struct call){.out = {.headers = headers, .headers_n = 1}};
+        make(&call, "/ok");
+        assert_null(call.err);
+    }
+}
+#endif
+
 int main(void)
 {
 #define IN_THE_HOUSE(test) cmocka_unit_test_setup_teardown(test, open_house, close_house)
@@ -438,6 +458,9 @@ int main(void)
         IN_THE_HOUSE(stops_at_the_size_it_was_given),
         IN_THE_HOUSE(ends_at_its_time_the_runs_deadline_or_the_clients_leaving),
         IN_THE_HOUSE(copes_with_whatever_a_peer_says),
+#ifdef TB_FAULTS
+        IN_THE_HOUSE(ends_a_call_at_once_that_libcurl_does_not_take),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
