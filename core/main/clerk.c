@@ -1,8 +1,8 @@
 /* The clerk: what is due by time rather than by a request: the core's own tasks, and the jobs of
- * products (jobs.c). It lets holds and consents expire, seals
- * the ledger, tells of certificates that end and forgets what is over. Each task is one statement,
- * a transaction of its own, safe to run twice and by several clerks. A sandbox has thousands of
- * books and few in which something is due, so a task first asks which those are. */
+ * products (jobs.c). It lets holds and consents expire, seals the ledger, writes events of
+ * certificates that end, and forgets what is over. Each task is one statement, a transaction of its
+ * own, safe to run twice and by several clerks. A sandbox has thousands of books and few in which
+ * something is due, so a task first asks which those are. */
 #include "base/log.h"
 #include "base/time.h"
 #include "gateway/limit_save.h"
@@ -37,36 +37,42 @@ static const struct task {
     int64_t every_ms;
     const char *books; /* those it is due for; NULL: one statement is for all */
     const char *sql;
+    bool retention; /* $3 of both is events.retention in ms */
 } TASKS[] = {
     {"expire_holds", TURN_MS,
      BOOKS_WHERE "exists (select from bank.hold h where h.book = b.book and h.state = 'open' "
                  "and h.expires_at <= " BOOKS_TIME ")" BOOKS_MOST,
-     "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)"},
+     "select count(*) from bank.expire_holds($1, " WORLD_TIME ", 10000)", false},
     {"expire_consents", TURN_MS,
      BOOKS_WHERE "exists (select from consent.consent c where c.book = b.book and c.status in "
                  "('AWAU', 'AWAF', 'AUTH') and c.ends_at <= " BOOKS_TIME ")" BOOKS_MOST,
-     "select consent.expire($1, $2, 1000)"},
+     "select consent.expire($1, $2, 1000)", false},
     {"seal", TURN_MS,
      BOOKS_WHERE "$1::timestamptz is not null and (exists (select from bank.transfer t where "
                  "t.book = b.book and t.block = b.block) or (b.block > 1 and not exists (select "
                  "from bank.seal s where s.book = b.book and s.block = b.block - 1)))" BOOKS_MOST,
-     "select bank.seal($1, $2)"},
+     "select bank.seal($1, $2)", false},
     {"forget_keys", 60 * TURN_MS, BOOKS_WHERE "$1::timestamptz is not null" BOOKS_MOST,
-     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)"},
+     "select tb.forget_keys($1, " WORLD_TIME " - interval '72 hours', 10000)", false},
+    {"forget_events", 10 * TURN_MS,
+     BOOKS_WHERE
+     "(select e.at from event.outbox e where e.book = b.book order by e.id limit 1) < " BOOKS_TIME
+     " - $3::bigint * interval '1 ms'" BOOKS_MOST,
+     "select event.forget($1, " WORLD_TIME " - $3::bigint * interval '1 ms', 50000)", true},
     {"tell_certificates", 3600 * TURN_MS,
      BOOKS_WHERE "exists (select from oauth.certificate c join bank.app a on a.id = c.client where "
                  "a.world = b.world and c.expires_at between $1::timestamptz and "
                  "$1::timestamptz + interval '60 days')" BOOKS_MOST,
-     "select oauth.tell_certificates($1, $2)"},
+     "select oauth.tell_certificates($1, $2)", false},
     {"forget_requests", 60 * TURN_MS, NULL,
-     "select oauth.forget_requests($1, interval '1 day', 10000)"},
-    {"forget_sessions", 10 * TURN_MS, NULL, "select oauth.forget_sessions($1, 10000)"},
-    {"forget_grants", 60 * TURN_MS, NULL, "select oauth.forget_grants($1, 10000)"},
-    {"forget_expired", 10 * TURN_MS, NULL, "select oauth.forget_expired($1, 50000)"},
-    {"forget_recordings", 10 * TURN_MS, NULL, "select script.forget_recordings($1, 20000)"},
-    {"forget_dry_runs", 3600 * TURN_MS, NULL, "select script.forget_dry_runs($1)"},
-    {"forget_quotas", 3600 * TURN_MS, NULL, "select bank.forget_quotas($1, 100000)"},
-    {"forget_registrations", 600 * TURN_MS, NULL, "select oauth.forget_registrations($1)"},
+     "select oauth.forget_requests($1, interval '1 day', 10000)", false},
+    {"forget_sessions", 10 * TURN_MS, NULL, "select oauth.forget_sessions($1, 10000)", false},
+    {"forget_grants", 60 * TURN_MS, NULL, "select oauth.forget_grants($1, 10000)", false},
+    {"forget_expired", 10 * TURN_MS, NULL, "select oauth.forget_expired($1, 50000)", false},
+    {"forget_recordings", 10 * TURN_MS, NULL, "select script.forget_recordings($1, 20000)", false},
+    {"forget_dry_runs", 3600 * TURN_MS, NULL, "select script.forget_dry_runs($1)", false},
+    {"forget_quotas", 3600 * TURN_MS, NULL, "select bank.forget_quotas($1, 100000)", false},
+    {"forget_registrations", 600 * TURN_MS, NULL, "select oauth.forget_registrations($1)", false},
 };
 
 struct clerk {
@@ -89,19 +95,25 @@ static void complain(const struct task *task, int64_t book, tb_err err)
                 TB_F_CSTR("error", err->code));
 }
 
+static struct tb_param retention(const struct clerk *clerk)
+{
+    return TB_INT(clerk->seat->config->events_retention_ms);
+}
+
 /* Do what the task does for each book of a page. A book whose task fails does not keep the others
  * waiting, and no book's answer takes memory from the next. */
 static void TB_SUSPENDS do_books(struct tb_req *req, const struct task *task,
                                  const struct clerk *clerk, const struct tb_rows *books)
 {
-    struct tb_param params[] = {TB_NULL, TB_TIME(tb_now(req))};
+    struct tb_param params[] = {TB_NULL, TB_TIME(tb_now(req)), retention(clerk)};
+    size_t params_n = task->retention ? 3 : 2;
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
     for (size_t b = 0; b < books->n && !clerk->draining; b++) {
         struct tb_rows *rows;
         params[0] = TB_INT(tb_cell_int(books, b, 0));
         tb_arena_reset(arena);
         struct tb_arena *own = tb_run_borrow(req, arena);
-        tb_err err = tb_query_params(req, &rows, task->sql, params, TB_COUNT(params));
+        tb_err err = tb_query_params(req, &rows, task->sql, params, params_n);
         (void)tb_run_borrow(req, own);
         tb_run_of(req)->problem = (struct tb_problem){0};
         if (err != NULL)
@@ -113,7 +125,8 @@ static void TB_SUSPENDS do_books(struct tb_req *req, const struct task *task,
 static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task,
                                 const struct clerk *clerk)
 {
-    struct tb_param params[] = {TB_TIME(tb_now(req)), TB_INT(0)};
+    struct tb_param params[] = {TB_TIME(tb_now(req)), TB_INT(0), retention(clerk)};
+    size_t params_n = task->retention ? 3 : 2;
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
     struct tb_rows *rows;
     tb_err err = NULL;
@@ -122,7 +135,7 @@ static void TB_SUSPENDS do_task(struct tb_req *req, const struct task *task,
         tb_arena_reset(arena);
         struct tb_arena *own = tb_run_borrow(req, arena);
         err = task->books == NULL ? tb_query_params(req, &rows, task->sql, params, 1)
-                                  : tb_query_params(req, &rows, task->books, params, 2);
+                                  : tb_query_params(req, &rows, task->books, params, params_n);
         (void)tb_run_borrow(req, own);
         tb_run_of(req)->problem = (struct tb_problem){0};
         more = err == NULL && task->books != NULL && rows->n == BOOKS_PAGE;
@@ -253,7 +266,6 @@ int tb_clerk_main(struct tb_seat *seat)
     char why[TB_WHY_BYTES];
     clerk.seat = seat;
     clerk.loop = tb_loop_new();
-    tb_fiber_signal_stack();
     tb_crash_install(&seat->slot->crash, NULL);
     clerk.registry = tb_parts_registry(seat->config, why, sizeof(why));
     if (clerk.registry == NULL)

@@ -10,7 +10,7 @@ import pytest
 
 from harness import Sandbox
 from harness.partner import Partner
-from harness.sandbox import ROOT
+from harness.sandbox import ROOT, wait_until
 
 COMMANDS = ["serve", "reload", "status", "trace", "plugin check", "plugin doc", "plugin new", "migrate", "world seed", "world fill", "token",
             "keys list", "keys rotate", "partner list", "partner create", "partner suspend", "partner resume", "partner revoke",
@@ -223,6 +223,25 @@ def copy():
     """Books of their own: what is broken here stays broken."""
     with Sandbox(settings={"TB_WORKERS": "1"}) as it:
         yield it
+
+
+def test_events_are_forgotten_when_they_were_kept_long_enough(copy):
+    debtor, creditor = copy.accounts(2)
+    with copy.client() as api:
+        payment = api.pay(debtor, creditor, 1).json()["id"]
+    connection = copy.db()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("insert into event.outbox select at - interval '31 days', book, 'evt_old', partner, 'x.y', 'x', '{}' from event.outbox"
+                       " where object = %s", (payment,))
+        cursor.execute("update event.outbox set id = 'evt_' || repeat('0', 26) where id = 'evt_old'")
+
+        def ids():
+            cursor.execute("select object from event.outbox where object in ('x', %s)", (payment,))
+            return [row[0] for row in cursor.fetchall()]
+        wait_until(lambda: ids() == [payment], 12, "the old one is forgotten, the new one is not")
+    connection.close()
+    assert "nothing wrong" in copy.cli("audit")
 
 
 CORRUPTIONS = [

@@ -220,3 +220,20 @@ def test_every_invariant_has_a_case_that_breaks_it(b):
     names = {n for s in sources for n in re.findall(r"'([a-z]+_[a-z]+)'::text", s["body"])}
     seen = {i for _, broken in (CASES | CONSENT_CASES | AGREEMENT_CASES).values() for i in broken} | {i for _, i in SCRIPT_DAMAGE}
     assert seen == names
+
+
+# ---- events that were kept long enough ----
+
+def test_events_are_forgotten_oldest_first_and_the_audit_misses_none_of_them(b):
+    assert b.one("select count(*) from event.outbox") == 4
+    assert b.one("select event.forget(1, %s, 100)", NOW) == 0, "none is older"
+    assert [b.one("select event.forget(1, %s::timestamptz + interval '1 ms', %s)", NOW, n) for n in (1, 100, 100)] == [1, 3, 0]
+    assert b.violations() == []
+    assert b.one("select upto = %s from event.forgotten where book = 1", NOW)
+
+
+@pytest.mark.corrupts
+def test_an_event_that_was_to_be_kept_is_missed(b):
+    b.query("insert into event.forgotten values (%s::timestamptz - interval '1 ms', 1)", NOW)
+    b.query("delete from event.outbox where object = %s", b.p2)
+    assert b.violations() == ["object_event"]

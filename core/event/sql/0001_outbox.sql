@@ -1,5 +1,6 @@
 -- The outbox: events are written in the transaction of the change they tell of, so an event exists exactly when its
--- change does. The courier numbers and delivers them; nothing else changes or removes a row.
+-- change does. Nothing delivers them: whoever wants to know reads the table. Rows are kept as long as `events.retention`
+-- says, then the clerk removes them (event.forget); nothing else changes or removes one.
 
 create schema event;
 

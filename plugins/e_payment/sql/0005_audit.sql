@@ -99,11 +99,13 @@ begin atomic
      where not exists (select from e_payment.state s where s.object = o.object and s.state = o.state)
     union all
     select 'object_event', o.id, concat('no event ', o.object, '.', o.state)
-      from (select 'payment' as object, p.id, p.state, p.partner from e_payment.payment p where p.book = audit.book
+      from (select 'payment' as object, p.id, p.state, p.partner, p.created_at from e_payment.payment p
+             where p.book = audit.book
             union all
-            select 'refund', r.id, r.state, r.partner from e_payment.refund r where r.book = audit.book) o
+            select 'refund', r.id, r.state, r.partner, r.created_at from e_payment.refund r where r.book = audit.book) o
       join e_payment.state s on s.object = o.object and s.state = o.state and s.terminal
-     where not exists (select from event.outbox e
+     where o.created_at > coalesce((select f.upto from event.forgotten f where f.book = audit.book), '-infinity')
+       and not exists (select from event.outbox e
                         where e.book = audit.book and e.id = 'evt_' || right(o.id, 26) and e.object = o.id
                           and e.partner = o.partner and e.type = o.object || '.' || o.state)
     union all
