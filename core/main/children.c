@@ -129,6 +129,7 @@ bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t ge
         seat = (struct tb_seat){.kind = kind, .index = index, .generation = generation};
         seat.control = pair[1];
         seat.slot = slot;
+        seat.replaces = generation == m->generation;
         slot->pid = getpid();
         fill_seat(m, plan, &seat);
         become(m, &seat, master, plan->log_level);

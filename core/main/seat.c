@@ -23,8 +23,7 @@ enum {
 
 const char *tb_seat_kind_name(enum tb_seat_kind kind)
 {
-    static const char *const names[] = {
-        [TB_SEAT_WORKER] = "worker", [TB_SEAT_COURIER] = "courier", [TB_SEAT_CLERK] = "clerk"};
+    static const char *const names[] = {[TB_SEAT_WORKER] = "worker", [TB_SEAT_CLERK] = "clerk"};
     return names[kind];
 }
 

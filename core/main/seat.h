@@ -27,7 +27,7 @@
 
 struct tb_config;
 
-enum tb_seat_kind { TB_SEAT_WORKER, TB_SEAT_COURIER, TB_SEAT_CLERK, TB_SEAT_KINDS };
+enum tb_seat_kind { TB_SEAT_WORKER, TB_SEAT_CLERK, TB_SEAT_KINDS };
 
 enum {
     TB_LISTENERS_MAX = 8,    /**< addresses one master listens on */
@@ -76,6 +76,7 @@ struct tb_seat {
     unsigned index; /**< 0.., among the seats of its kind */
     unsigned count; /**< seats of its kind in this generation */
     uint32_t generation;
+    bool replaces; /**< its generation serves already, and one of its processes fell */
     const struct tb_config *config; /**< of this generation, borrowed */
     const char *config_path;
     const char *run_dir;
@@ -118,7 +119,7 @@ void tb_seat_drained(struct tb_seat *seat);
  * *out_bytes (may be NULL). Memory: lives as long as the process. */
 void *tb_seat_region(const struct tb_seat *seat, const char *name, size_t *out_bytes);
 
-/** "worker", "courier", "clerk". */
+/** "worker", "clerk". */
 const char *tb_seat_kind_name(enum tb_seat_kind kind);
 
 /** The main functions of the kinds; each runs in its own process and returns its exit status. */

@@ -20,6 +20,7 @@
 #include "oauth/revoke.h"
 #include "plugin/host.h"
 #include "plugin/job.h"
+#include "runtime/run.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -343,10 +344,25 @@ static tb_err TB_SUSPENDS refresh(struct tb_req *req, void *arg)
     return err;
 }
 
+/* A generation that lacks its migrations must not serve; one that serves already is kept whole,
+ * whatever was applied since. Books that are away are waited for while it serves. */
+static tb_err TB_SUSPENDS check_books(struct tb_req *req, struct worker *w)
+{
+    struct tb_migration_set sets[TB_SETS_MAX];
+    const struct tb_str *detail = &tb_run_of(req)->problem.detail;
+    size_t n = tb_parts_migrations(w->registry, sets);
+    tb_err err = tb_migrate_check(req, w->store, sets, n);
+    if (tb_is(err, TB_E_CONFLICT))
+        snprintf(w->why, sizeof(w->why), "%.*s", (int)detail->n, detail->at);
+    return err;
+}
+
 static tb_err TB_SUSPENDS first_refresh(struct tb_req *req, void *arg)
 {
     struct worker *w = arg;
     TB_TRY(tb_store_await(req, w->store, FIRST_KEYS_MS));
+    if (!w->seat->replaces)
+        TB_TRY(check_books(req, w));
     return refresh(req, arg);
 }
 
@@ -444,7 +460,6 @@ int tb_worker_main(struct tb_seat *seat)
     w.seat = seat;
     w.config = seat->config;
     the_quarantine = seat->quarantine;
-    tb_fiber_signal_stack();
     tb_crash_install(&seat->slot->crash, describe);
     w.loop = tb_loop_new();
     tb_fiber_limit(w.loop, (size_t)w.config->limits_fibers);
@@ -464,6 +479,8 @@ int tb_worker_main(struct tb_seat *seat)
     do /* a token that was revoked must not count with the first request */
         err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
     while (err == NULL && (w.revocations.behind || w.scripts_behind));
+    if (tb_is(err, TB_E_CONFLICT))
+        return tb_seat_refuse(seat, "%s", w.why);
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
     tb_seat_attach(seat, w.loop, &calls, &w);

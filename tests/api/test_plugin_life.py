@@ -139,3 +139,41 @@ def test_a_job_whose_process_fell_is_run_again(living):
         before = len(runs(living, "slow begins"))
         wait_until(lambda: len(runs(living, "slow begins")) > before, 10, "it runs again")
     connection.close()
+
+
+# ---- migrations ----
+
+def test_a_generation_without_its_migrations_is_refused_and_the_one_that_serves_is_kept_whole(living):
+    connection = living.db()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("create table lives.kept as select * from tb.migration where set = 'lives'")
+        cursor.execute("delete from tb.migration where set = 'lives'")
+        try:
+            assert "migration lives/0001_run has not been applied: run `tongbao migrate`" in refused(living, "reload")
+            replace_worker(living)
+        finally:
+            cursor.execute("insert into tb.migration select * from lives.kept")
+        cursor.execute("insert into tb.migration select set, 2, 'more', sum, 2, applied_at from lives.kept")  # which breaks what knows one alone
+        try:
+            assert "lives/0002_more" in refused(living, "reload")
+            replace_worker(living)
+        finally:
+            cursor.execute("delete from tb.migration where set = 'lives' and number = 2")
+    connection.close()
+    living.reload()
+
+
+def refused(sandbox, *arguments):
+    done = subprocess.run([os.path.join(sandbox.build, "tongbao"), *arguments], capture_output=True, text=True, timeout=60, check=False,
+                          env={**sandbox.environment(), "TB_CONFIG": sandbox.env["TB_CONFIG"]})
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def replace_worker(sandbox):
+    fallen, = sandbox.pids()
+    os.kill(fallen, signal.SIGKILL)
+    wait_until(lambda: len(sandbox.pids()) == 1 and sandbox.pids() != [fallen], 10, "another worker")
+    with sandbox.client() as client:
+        assert client.get("/example/v1/ping").status_code == 200
