@@ -50,8 +50,9 @@ char *tb_arena_text(struct tb_arena *arena, const char *at, size_t n);
 struct tb_str tb_arena_format(struct tb_arena *arena, const char *format, ...) TB_PRINTF(2, 3);
 struct tb_str tb_arena_vformat(struct tb_arena *arena, const char *format, va_list args);
 
-/** Run `cleanup(data)` at reset, last registered first. False (and run at once) past the cap. */
-bool tb_arena_defer(struct tb_arena *arena, void (*cleanup)(void *data), void *data);
+/** Run `cleanup(data)` at reset, last registered first.
+ *  @return false past the cap: it has run at once, and what it ended must not be used */
+bool TB_NODISCARD tb_arena_defer(struct tb_arena *arena, void (*cleanup)(void *data), void *data);
 
 /** Whether an allocation has failed since the last reset. */
 bool tb_arena_overflowed(const struct tb_arena *arena);

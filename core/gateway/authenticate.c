@@ -84,7 +84,8 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
                        "the keys that tokens are checked with are not here yet");
     if (err != NULL)
         return refuse(x, err, cause);
-    tb_arena_defer(x->run.arena, tb_grant_drop_any, grant);
+    if (!tb_arena_defer(x->run.arena, tb_grant_drop_any, grant))
+        return TB_E_INTERNAL;
     x->grant = grant;
     note_caller(x);
     return NULL;

@@ -196,7 +196,7 @@ static bool url_good(struct tb_str htu, struct tb_str path)
 
 /* ---- the proof ---- */
 
-/* The header's only value; false when it came again or not at all. */
+/* How many DPoP headers there are; the value of the last in *out. */
 static size_t find_proof(const struct tb_incoming *in, struct tb_str *out)
 {
     size_t n = 0;

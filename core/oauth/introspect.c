@@ -115,7 +115,8 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
     struct tb_arena *arena = tb_run_of(req)->arena;
     if (tb_token_check(tb_oauth()->tokens, token, tb_oauth_now_s(req), &grant, &why) != NULL)
         return NULL;
-    tb_arena_defer(arena, tb_grant_drop_any, grant);
+    if (!tb_arena_defer(arena, tb_grant_drop_any, grant))
+        return TB_E_INTERNAL;
     if (!may_ask(client, grant))
         return NULL;
     bool bound = grant->cert.at != NULL || grant->dpop.at != NULL;

@@ -16,7 +16,8 @@ static tb_err TB_SUSPENDS revoke_access(struct tb_req *req, const struct tb_oaut
     int64_t now_s = tb_oauth_now_s(req);
     if (tb_token_check(tb_oauth()->tokens, token, now_s, &grant, &why) != NULL)
         return NULL;
-    tb_arena_defer(tb_run_of(req)->arena, tb_grant_drop_any, grant);
+    if (!tb_arena_defer(tb_run_of(req)->arena, tb_grant_drop_any, grant))
+        return TB_E_INTERNAL;
     if (!tb_str_eq(grant->app, client->id))
         return NULL;
     return tb_token_revoke(req, tb_oauth()->revocations, grant->jti, grant->exp_s, now_s);

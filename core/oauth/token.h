@@ -8,7 +8,8 @@
  *     tb_err err = tb_token_check(checker, token, now_s, &grant, &why);
  *     if (err != NULL)
  *         ...                                             // `why` is for the operator's trace only
- *     tb_arena_defer(arena, tb_grant_drop_any, grant);
+ *     if (!tb_arena_defer(arena, tb_grant_drop_any, grant))
+ *         return TB_E_INTERNAL;
  *     why = tb_token_misused(grant, &presented);          // NULL: shown by whom it is bound to
  */
 #ifndef TB_OAUTH_TOKEN_H

@@ -22,7 +22,8 @@ static tb_err find_family(struct tb_req *req, struct tb_str *out)
         return tb_fail(req, TB_E_TOKEN_MISSING, "there is no access token");
     struct tb_str token = {blank + 1, field.n - (size_t)(blank + 1 - field.at)};
     TB_TRY(tb_token_check(tb_oauth()->tokens, token, tb_oauth_now_s(req), &grant, &why));
-    tb_arena_defer(tb_run_of(req)->arena, tb_grant_drop_any, grant);
+    if (!tb_arena_defer(tb_run_of(req)->arena, tb_grant_drop_any, grant))
+        return TB_E_INTERNAL;
     *out = grant->family;
     return NULL;
 }
