@@ -21,11 +21,6 @@ struct tb_worlds *tb_worlds_new(void)
     return tb_mem(sizeof(struct tb_worlds));
 }
 
-void tb_worlds_free(struct tb_worlds *worlds)
-{
-    tb_mem_free(worlds);
-}
-
 static struct place *place_of(struct tb_worlds *worlds, int32_t book)
 {
     return &worlds->places[(uint32_t)book % TB_WORLDS_REMEMBERED];

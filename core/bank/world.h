@@ -18,7 +18,6 @@ struct tb_world {
 enum { TB_WORLDS_REMEMBERED = 4096 };
 
 struct tb_worlds *tb_worlds_new(void);
-void tb_worlds_free(struct tb_worlds *worlds);
 
 /** The world of a book.
  *  @return NULL; TB_E_NOT_ENTITLED (there is no such world any more); TB_E_STORE

@@ -148,34 +148,3 @@ struct tb_config *tb_config_load(const char *path, struct tb_text *errors)
     tb_arena_free(arena);
     return config;
 }
-
-/* ---- changes ---- */
-
-static struct tb_str shown(const struct tb_config *config, const struct tb_config_row *row,
-                           struct tb_arena *arena)
-{
-    struct tb_text text;
-    tb_text_init(&text, arena);
-    tb_config_show(config, row, &text);
-    return tb_text_end(&text);
-}
-
-bool tb_config_needs_restart(const struct tb_config *from, const struct tb_config *to,
-                             struct tb_text *keys)
-{
-    size_t rows_n, changed = 0;
-    const struct tb_config_row *rows = tb_config_rows(&rows_n);
-    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
-    for (size_t i = 0; i < rows_n; i++) {
-        if ((rows[i].flags & TB_CONFIG_RELOAD) != 0 ||
-            tb_str_eq(shown(from, &rows[i], arena), shown(to, &rows[i], arena)))
-            continue;
-        if (keys != NULL && changed > 0)
-            tb_text_add(keys, TB_STR(", "));
-        if (keys != NULL)
-            tb_text_add(keys, tb_str(rows[i].key));
-        changed++;
-    }
-    tb_arena_free(arena);
-    return changed > 0;
-}

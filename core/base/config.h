@@ -88,11 +88,6 @@ struct tb_config *tb_config_parse(const char *name, struct tb_str yaml, struct t
 
 void tb_config_free(struct tb_config *config);
 
-/** Whether `to` differs from `from` in keys that need a restart; their names, ", " between, go to
- *  `keys` (may be NULL). */
-bool tb_config_needs_restart(const struct tb_config *from, const struct tb_config *to,
-                             struct tb_text *keys);
-
 /* ---- keys of plugins: plugins.<name>.<key> ---- */
 
 /** Declare the keys of a plugin and check what the file says about it. To be called once for each

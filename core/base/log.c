@@ -173,17 +173,6 @@ bool tb_log_enabled(enum tb_log_level level)
     return level >= process_log.least && process_log.sink.fd != TB_LOG_NOWHERE;
 }
 
-bool tb_log_level_parse(struct tb_str name, enum tb_log_level *out)
-{
-    for (size_t i = 0; i < COUNT(level_names); i++) {
-        if (tb_str_eq(name, tb_str(level_names[i]))) {
-            *out = (enum tb_log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 void tb_log_fields(enum tb_log_level level, const char *event, const struct tb_field *fields,
                    size_t fields_n)
 {
@@ -199,9 +188,4 @@ void tb_log_fields(enum tb_log_level level, const char *event, const struct tb_f
 void tb_log_flush(void)
 {
     tb_sink_flush(&process_log.sink);
-}
-
-uint64_t tb_log_dropped(void)
-{
-    return process_log.sink.dropped;
 }

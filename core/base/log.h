@@ -57,9 +57,6 @@ void tb_log_start(int fd, enum tb_log_level least, const char *process);
 void tb_log_set_level(enum tb_log_level least);
 bool tb_log_enabled(enum tb_log_level level);
 
-/** Whether `name` is "debug", "info", "warn" or "error". */
-bool tb_log_level_parse(struct tb_str name, enum tb_log_level *out);
-
 /** Write a line now. What does not fit TB_LOG_LINE_MAX is left out and `"cut":true` is added. */
 void tb_log_fields(enum tb_log_level level, const char *event, const struct tb_field *fields,
                    size_t fields_n);
@@ -70,9 +67,8 @@ void tb_log_fields(enum tb_log_level level, const char *event, const struct tb_f
     tb_log_fields((level), (event), (const struct tb_field[]){__VA_ARGS__},                        \
                   sizeof((const struct tb_field[]){__VA_ARGS__}) / sizeof(struct tb_field))
 
-/** Try again to write what is held back; lines dropped so far. For the end of a turn. */
+/** Try again to write what is held back. For the end of a turn. */
 void tb_log_flush(void);
-uint64_t tb_log_dropped(void);
 
 /* ---- a log of its own: the access log ---- */
 

@@ -359,13 +359,3 @@ const char *tb_dry_run_status(const struct tb_dry_run *run)
         return "failed";
     return run->cancelled ? "cancelled" : "done";
 }
-
-const char *tb_dry_run_why(const struct tb_dry_run *run)
-{
-    return run->why;
-}
-
-json_t *tb_dry_run_counts(const struct tb_dry_run *run)
-{
-    return tb_dry_count_json(&run->count);
-}

@@ -61,11 +61,6 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_dry_run_replay(struct tb_req *req, struct tb_
 
 void tb_dry_run_free(struct tb_dry_run *run);
 
-/** What it has counted so far, as the books keep it: for the command line. Borrowed by nobody. */
-json_t *tb_dry_run_counts(const struct tb_dry_run *run);
-
-/** Why it ended early; "" when it did not. */
-const char *tb_dry_run_why(const struct tb_dry_run *run);
 const char *tb_dry_run_status(const struct tb_dry_run *run);
 
 #endif

@@ -24,19 +24,6 @@ struct tb_gateway *tb_gateway_new(const struct tb_gateway_parts *parts)
     return gateway;
 }
 
-void tb_gateway_free(struct tb_gateway *gateway)
-{
-    if (gateway == NULL)
-        return;
-    TB_ASSERT(gateway->open_n == 0);
-    for (struct tb_exchange *x = gateway->free, *next; x != NULL; x = next) {
-        next = x->next_free;
-        tb_arena_free(x->run.arena);
-        tb_mem_free(x);
-    }
-    tb_mem_free(gateway);
-}
-
 const struct tb_gateway_parts *tb_gateway_parts(const struct tb_gateway *gateway)
 {
     return &gateway->parts;

@@ -56,7 +56,6 @@ struct tb_gateway_parts {
 struct tb_gateway;
 
 struct tb_gateway *tb_gateway_new(const struct tb_gateway_parts *parts);
-void tb_gateway_free(struct tb_gateway *gateway);
 const struct tb_gateway_parts *tb_gateway_parts(const struct tb_gateway *gateway);
 
 /** What the server calls; the owner is the gateway. */

@@ -51,22 +51,6 @@ struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
     return scripts;
 }
 
-void tb_scripts_free(struct tb_scripts *scripts)
-{
-    if (scripts == NULL)
-        return;
-    for (size_t i = 0; i < scripts->buckets_n; i++) {
-        for (struct tb_script_row *row = scripts->buckets[i], *next; row != NULL; row = next) {
-            next = row->chain;
-            tb_mem_free(row);
-        }
-    }
-    tb_mem_free(scripts->buckets);
-    tb_states_free(scripts->states);
-    tb_arena_free(scripts->spare);
-    tb_mem_free(scripts);
-}
-
 /* ---- the table ---- */
 
 /* FNV-1a: partners' ids are made by us. */

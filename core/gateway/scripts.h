@@ -65,7 +65,6 @@ struct tb_scripts;
 struct tb_script_limits tb_script_limits_of(const struct tb_config *config);
 
 struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts);
-void tb_scripts_free(struct tb_scripts *scripts);
 
 /** Take what changed in the books since the last time, at the first call all there is. While it
  *  leaves `*out_behind` set, call again with a fresh request.

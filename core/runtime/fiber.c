@@ -21,7 +21,6 @@ enum {
     COLOURS = 32, /* tops of stacks differ by cache lines, or all would share the same */
     COLOUR_BYTES = 128,
     SLICE_MS = TB_SLOW_TOOLS ? 500 : 20,
-    SIGNAL_STACK = 64 * 1024,
 };
 
 enum state { IDLE, RUNNING, WAITING, READY, ENDED };
@@ -446,23 +445,4 @@ struct tb_fiber_stats tb_fiber_stats(struct tb_loop *loop)
             looks--;
         }
     return fibers->stats;
-}
-
-/* ---- crashes ---- */
-
-const char *tb_fiber_describe_fault(const void *address)
-{
-    if (current != NULL && tb_stack_guards(&current->stack, address))
-        return "stack overflow";
-    return NULL;
-}
-
-void tb_fiber_signal_stack(void)
-{
-    static _Thread_local void *memory; /* the kernel keeps using it until the thread ends */
-    if (memory == NULL)
-        memory = tb_mem(SIGNAL_STACK);
-    stack_t stack = {.ss_sp = memory, .ss_size = SIGNAL_STACK};
-    int failed = sigaltstack(&stack, NULL);
-    TB_ASSERT(failed == 0);
 }

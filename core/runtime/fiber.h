@@ -45,14 +45,6 @@ struct tb_fiber *tb_fiber_self(void);
  * a signal handler. */
 const struct tb_run *tb_fiber_run(void);
 
-/** In a handler of SIGSEGV: what was at `address`, if it lies in the guard of the running fiber's
- *  stack ("stack overflow"), otherwise NULL. The handler needs tb_fiber_signal_stack. */
-const char *tb_fiber_describe_fault(const void *address);
-
-/** Give this thread an alternate stack for handlers installed with SA_ONSTACK: a handler cannot run
- * on a stack that has overflowed. */
-void tb_fiber_signal_stack(void);
-
 /** A token for the next wait of the running fiber. Earlier tokens become void. */
 struct tb_wake tb_fiber_token(void);
 

@@ -53,9 +53,3 @@ __attribute__((no_sanitize("address", "thread"))) size_t tb_stack_used(const str
         i++;
     return (words - i) * sizeof *word;
 }
-
-bool tb_stack_guards(const struct tb_stack *stack, const void *at)
-{
-    uintptr_t low = (uintptr_t)stack->low, where = (uintptr_t)at;
-    return low != 0 && where < low && where >= low - GUARD;
-}

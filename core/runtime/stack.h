@@ -20,7 +20,4 @@ void tb_stack_unmap(struct tb_stack *stack);
  * microseconds. */
 size_t tb_stack_used(const struct tb_stack *stack);
 
-/** Whether `at` lies in the guard page. Async-signal-safe. */
-bool tb_stack_guards(const struct tb_stack *stack, const void *at);
-
 #endif

@@ -441,23 +441,6 @@ static void explains_as_text_and_as_json(void **state)
     tb_config_free(config);
 }
 
-static void names_the_changes_that_need_a_restart(void **state)
-{
-    (void)state;
-    struct tb_config *from = load("listen: {port: 1}\nsandbox: false\nworkers: 1\n");
-    struct tb_config *same = load("listen: {port: 1}\nworkers: 2\n");
-    struct tb_config *other = load("listen: {port: 2}\nsandbox: true\nworkers: 2\n");
-    struct tb_text changed;
-    tb_text_init(&changed, arena);
-    assert_false(tb_config_needs_restart(from, same, &changed));
-    assert_true(tb_config_needs_restart(from, other, &changed));
-    assert_text(tb_text_end(&changed), "listen.port, sandbox");
-    assert_true(tb_config_needs_restart(from, other, NULL));
-    tb_config_free(from);
-    tb_config_free(same);
-    tb_config_free(other);
-}
-
 static void guesses_only_what_is_near(void **state)
 {
     (void)state;
@@ -507,7 +490,6 @@ int main(void)
         TEST(gives_defaults_and_environment_to_plugins_too),
         TEST(refuses_keys_and_names_a_plugin_cannot_have),
         TEST(explains_as_text_and_as_json),
-        TEST(names_the_changes_that_need_a_restart),
         TEST(guesses_only_what_is_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

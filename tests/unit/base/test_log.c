@@ -91,9 +91,6 @@ static void leaves_out_levels_below_the_least(void **state)
     assert_string_equal(member(line, "event"), "heard");
     assert_null(json_object_get(line, "process"));
     json_decref(line);
-    enum tb_log_level level;
-    assert_true(tb_log_level_parse(TB_STR("error"), &level) && level == TB_LOG_ERROR);
-    assert_false(tb_log_level_parse(TB_STR("fatal"), &level));
 }
 
 static void redacts_by_the_name_of_the_field(void **state)

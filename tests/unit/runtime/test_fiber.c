@@ -1,16 +1,12 @@
-/* Fibers: waits and wakes in every order, deadlines, cancellation, the pool, stacks and crashes. */
+/* Fibers: waits and wakes in every order, deadlines, cancellation, the pool and stacks. */
 #include "unit.h"
 
 #include "runtime/fiber.h"
 #include "runtime/run.h"
 #include "runtime/sanitize.h"
 #include <fenv.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* A fiber under test: what it is to do, and what became of it. */
 struct probe {
@@ -403,65 +399,6 @@ static void counts_a_fiber_that_does_not_give_up_the_processor(void **state)
     assert_int_equal(tb_fiber_stats(*state).slow_slices, 1);
 }
 
-/* ---- crashes: in a child, whose exit code tells ---- */
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-    (void)signal, (void)context;
-    const char *what = tb_fiber_describe_fault(info->si_addr);
-    const struct tb_run *run = tb_fiber_run();
-    bool known = what != NULL && strcmp(what, "stack overflow") == 0 && run != NULL &&
-                 strcmp(run->label, "digger") == 0;
-    _exit(known ? 42 : 43);
-}
-
-static int64_t dig(struct probe *probe, int64_t depth)
-{
-    volatile char room[1024];
-    room[0] = (char)depth;
-    if (depth > 1000000)
-        return room[0];
-    return dig(probe, depth + 1) + room[0];
-}
-
-static void overflow(struct probe *probe)
-{
-    probe->run.label = "digger";
-    probe->number = dig(probe, 0);
-}
-
-static void touch_elsewhere(struct probe *probe)
-{
-    probe->run.label = "digger";
-    volatile char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *page = 1;
-}
-
-static int crash_in_child(void (*act)(struct probe *))
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-        tb_fiber_signal_stack();
-        sigaction(SIGSEGV, &action, NULL);
-        static struct probe probe;
-        start(tb_loop_new(), &probe, act);
-        _exit(1);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void recognises_a_stack_overflow_and_names_the_run(void **state)
-{
-    (void)state;
-    assert_int_equal(crash_in_child(overflow), 42);
-    assert_int_equal(crash_in_child(touch_elsewhere), 43);
-}
-
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -481,7 +418,6 @@ int main(void)
         CASE(refuses_more_than_the_most_fibers),
         CASE(measures_the_deepest_stack),
         CASE(counts_a_fiber_that_does_not_give_up_the_processor),
-        cmocka_unit_test(recognises_a_stack_overflow_and_names_the_run),
     };
     return cmocka_run_group_tests_name("runtime/fiber", tests, NULL, NULL);
 }
