@@ -4,12 +4,14 @@
 #include "base/assert.h"
 #include "house.h"
 #include "http/client.h"
+#include "runtime/fault.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <tongbao/plugin.h>
 #include <unistd.h>
 
 static struct house house;
