@@ -24,9 +24,14 @@ static const char METADATA[] =
     "\"grant_types\":[\"authorization_code\",\"refresh_token\",\"client_credentials\","
     "\"urn:openid:params:grant-type:ciba\"]}";
 
-static const char SQL_CLIENT[] = "select from oauth.client where app = $1";
+static const char SQL_CLIENT[] = "select c.metadata ->> 'scope' = $2::jsonb ->> 'scope' from "
+                                 "oauth.client c where c.app = $1";
 static const char SQL_MAKE_CLIENT[] =
     "select oauth.make_client($1, $2::jsonb, null, 'operator:seed', $3)";
+/* Products may have come since it was made, and gone. */
+static const char SQL_RENEW_SCOPE[] =
+    "select oauth.replace_client($1, c.metadata || jsonb_build_object('scope', $2::jsonb -> "
+    "'scope'), 'operator:seed', $3) from oauth.client c where c.app = $1";
 static const char SQL_HAS_SECRET[] =
     "select from oauth.client_secret where app = $1 and digest = $2";
 static const char SQL_KEEP_SECRET[] = "select oauth.rotate_secret($1, $2, $3, 'operator:seed', $3)";
@@ -100,9 +105,11 @@ static tb_err TB_SUSPENDS make_client(struct tb_tx *tx, const struct making *m)
     struct tb_str app = tb_str(m->demo->seed.app);
     const struct tb_param client[] = {TB_TEXT(app), TB_TEXT(m->metadata), TB_TIME(m->now_ms)};
     const struct tb_param secret[] = {TB_TEXT(app), TB_TEXT(m->digest), TB_TIME(m->now_ms)};
-    TB_TRY(tb_tx_query(tx, &rows, SQL_CLIENT, client, 1));
+    TB_TRY(tb_tx_query(tx, &rows, SQL_CLIENT, client, 2));
     if (rows->n == 0)
         TB_TRY(tb_tx_query(tx, &rows, SQL_MAKE_CLIENT, client, TB_COUNT(client)));
+    else if (!tb_str_eq(tb_cell(rows, 0, 0), TB_STR("t")))
+        TB_TRY(tb_tx_query(tx, &rows, SQL_RENEW_SCOPE, client, TB_COUNT(client)));
     TB_TRY(tb_tx_query(tx, &rows, SQL_HAS_SECRET, secret, 2));
     if (rows->n > 0)
         return NULL;

@@ -57,7 +57,8 @@ def essence(answer):
     own = body.pop("request_id")
     assert body.pop("trace") == answer.headers["tongbao-trace-id"] == own
     assert body.pop("instance") == "urn:uuid:" + own == "urn:uuid:" + answer.headers["x-request-id"]
-    assert body.pop("detail") in KINDS
+    detail = body.pop("detail")
+    assert detail in KINDS and [error.pop("detail") for error in body["errors"]] == [detail]
     assert answer.headers["www-authenticate"] in (BEARER, DPOP)
     headers = sorted((k, v) for k, v in answer.headers.items()
                      if k not in ("date", "content-length", "x-request-id", "tongbao-trace-id", "traceparent", "www-authenticate"))

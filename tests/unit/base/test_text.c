@@ -325,6 +325,7 @@ static void drains_what_its_buffer_cannot_hold(void **state)
         static struct drained drained;
         char buffer[200];
         struct tb_text drain, plain;
+        tb_arena_reset(arena);
         drained = (struct drained){.n = 0};
         tb_text_init_drain(&drain, NULL, buffer, room, keep, &drained);
         tb_text_init(&plain, arena);

@@ -70,6 +70,7 @@ struct asking asking_of(struct tb_str body)
     struct asking asking = {
         .visit.in = {.method = TB_STR("POST"),
                      .path = TB_STR("/oauth/token"),
+                     .raw_path = TB_STR("/oauth/token"),
                      .content_type = TB_STR("application/x-www-form-urlencoded"),
                      .body = body}};
     return asking;

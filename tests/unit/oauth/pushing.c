@@ -218,6 +218,7 @@ const struct answered *post(struct scene *scene, const char *path, const char *f
     latest = (struct answered){
         .visit.in = {.method = TB_STR("POST"),
                      .path = tb_str(path),
+                     .raw_path = tb_str(path),
                      .authorization = basic(scene),
                      .content_type = TB_STR("application/x-www-form-urlencoded"),
                      .body = tb_str(form)}};

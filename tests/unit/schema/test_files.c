@@ -156,7 +156,7 @@ static void judges_answers(void **state)
         {"e_payment/refund.json",
          "{'id':'rfd_01k9x3m6h0g00801v9r5t2n8qd','object':'refund','state':'succeeded','payment':"
          "'pay_01k9x3m6h0g00801v9r5t2n8qd','amount':{'amount':5,'currency':'KWD'},'created_at':"
-         "'2026-02-28T09:30:00.000Z','updated_at':'2026-02-28T09:30:00.000Z','failure':{'code':'x','detail':'d'}}",
+         "'2026-02-28T09:30:00.000Z','updated_at':'2026-02-28T09:30:00.000Z','failure':{'code':'insufficient_funds','detail':'d'}}",
          "/failure not_allowed"},
         {"common/problem.json",
          "{'type':'https://example.com/problems/invalid_body','title':'t','status':422,"
