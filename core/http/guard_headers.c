@@ -274,6 +274,8 @@ static int parse_fields(struct guarded *g, h2o_req_t *req, h2o_hpack_header_tabl
         int ret = parse_field(req, table, src + at, &field, pseudo_header_exists_map, c, err_desc);
         if (ret != 0)
             return ret;
+        if (field.name_n != 0 && c->regular && !c->malformed && c->soft == NULL)
+            tb_guard_hpack_learn_name(src + at + field.name_at, field.name_n);
         g->careful |= field.indexing && field.name != GUARD_NAME_OTHER;
         at += field.n;
     }

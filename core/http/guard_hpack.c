@@ -3,6 +3,7 @@
  * decoder's table. Where the decoder is laxer than RFC 7541 (an empty name, a table size update
  * behind a field) the scan is not, because there the two could disagree about what follows. */
 #include "http/guard_hpack.h"
+#include <string.h>
 
 struct field_size {
     uint32_t name, value;
@@ -211,6 +212,40 @@ static unsigned fresh_by_name(int32_t index)
                                                : GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS;
 }
 
+/* Names that were found to be ordinary, by a hash of their octets; two on one place displace each
+ * other, which costs another look. */
+enum { KNOWN_NAMES = 64, KNOWN_NAME_BYTES = 31 };
+
+static struct known_name {
+    uint8_t n; /* 0: none */
+    uint8_t coded[KNOWN_NAME_BYTES];
+} known_names[KNOWN_NAMES];
+
+static struct known_name *known_name(const uint8_t *coded, size_t n)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ coded[i]) * 16777619u;
+    return &known_names[(hash ^ hash >> 16) % KNOWN_NAMES];
+}
+
+static bool knows_name(const uint8_t *coded, size_t n)
+{
+    if (n > KNOWN_NAME_BYTES)
+        return false;
+    const struct known_name *known = known_name(coded, n);
+    return known->n == n && memcmp(known->coded, coded, n) == 0;
+}
+
+void tb_guard_hpack_learn_name(const uint8_t *coded, size_t n)
+{
+    if (n == 0 || n > KNOWN_NAME_BYTES)
+        return;
+    struct known_name *known = known_name(coded, n);
+    known->n = (uint8_t)n;
+    memcpy(known->coded, coded, n);
+}
+
 /* One field that carries its value, its name by index or in full. */
 static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size *out)
 {
@@ -219,18 +254,22 @@ static bool read_literal(struct walk *w, unsigned prefix_bits, struct field_size
     int32_t index = read_integer(w, prefix_bits);
     if (index < 0)
         return false;
-    w->fresh |= fresh_by_name(index);
+    unsigned fresh = fresh_by_name(index);
     if (index == STATIC_LENGTH && (indexing || ++w->lengths > 1))
-        w->fresh |= GUARD_FRESH_NAME;
+        fresh |= GUARD_FRESH_NAME;
     if (index > 0) {
         if (!find_entry(w, (size_t)index, out))
             return false;
     } else {
+        const uint8_t *coded = w->at;
         int32_t name = read_string(w, exact);
         if (name <= 0)
             return false;
+        if (knows_name(coded, (size_t)(w->at - coded)))
+            fresh &= ~(unsigned)GUARD_FRESH_NAME;
         out->name = (uint32_t)name;
     }
+    w->fresh |= fresh;
     if (index == STATIC_AUTHORIZATION)
         w->token_at = (size_t)(w->at - w->from);
     int32_t value = read_string(w, exact);
@@ -416,6 +455,10 @@ bool tb_guard_hpack_field(const h2o_hpack_header_table_t *table, const uint8_t *
         const uint8_t *name = part.at;
         (void)read_string(&part, false);
         out->name = name_of_literal(name, (size_t)(part.at - name));
+        if (out->name == GUARD_NAME_OTHER) {
+            out->name_at = (size_t)(name - src);
+            out->name_n = (size_t)(part.at - name);
+        }
     }
     if ((first & 0x80) == 0)
         out->value_at = (size_t)(part.at - src);

@@ -58,6 +58,7 @@ enum guard_hpack_name { GUARD_NAME_OTHER, GUARD_NAME_HOST, GUARD_NAME_LENGTH };
 struct guard_hpack_field {
     size_t n; /**< bytes of the block */
     enum guard_hpack_name name;
+    size_t name_at, name_n;   /**< the string literal of a name that is GUARD_NAME_OTHER; 0: none */
     bool indexing;            /**< it enters the table */
     size_t value_at;          /**< offset of the value's string literal; 0: it is `value` */
     const h2o_iovec_t *value; /**< of the table; NULL: empty */
@@ -66,6 +67,11 @@ struct guard_hpack_field {
 /** Read the first field of a block, all before it having been decoded. @return false when broken */
 bool tb_guard_hpack_field(const h2o_hpack_header_table_t *table, const uint8_t *src, size_t len,
                           struct guard_hpack_field *out);
+
+/** Remember a name in full, as it was coded, of a regular field that the library took: a client
+ * that keeps a field out of the tables sends its name with every request, which is looked at once.
+ */
+void tb_guard_hpack_learn_name(const uint8_t *coded, size_t n);
 
 /** What the quick look at a block saw. */
 struct guard_hpack_brief {

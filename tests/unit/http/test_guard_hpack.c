@@ -327,6 +327,37 @@ static void tells_host_and_length_from_other_names(void **state)
 
 #define TEXT_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+static unsigned fresh_of(const char *block, size_t len)
+{
+    struct small_table t;
+    struct guard_hpack_size size;
+    fill(&t, 1);
+    assert_int_equal(
+        tb_guard_hpack_measure(&t.table, (const uint8_t *)block, len, roomy, false, &size),
+        GUARD_HPACK_FITS);
+    return size.fresh;
+}
+
+static void knows_a_name_in_full_when_it_was_learnt(void **state)
+{
+    (void)state;
+    static const char same[] = "\x10\x05x-own\x01y", other[] = "\x10\x05x-owm\x01y";
+    const unsigned known = GUARD_FRESH_NAMES | GUARD_FRESH_FIELDS, fresh = known | GUARD_FRESH_NAME;
+    struct small_table t;
+    struct guard_hpack_field field;
+    fill(&t, 1);
+    assert_int_equal(fresh_of(same, sizeof(same) - 1), fresh);
+    assert_true(tb_guard_hpack_field(&t.table, (const uint8_t *)same, sizeof(same) - 1, &field));
+    assert_int_equal(field.name_at, 1);
+    assert_int_equal(field.name_n, 6);
+    tb_guard_hpack_learn_name((const uint8_t *)same + field.name_at, field.name_n);
+    assert_int_equal(fresh_of(same, sizeof(same) - 1), known);
+    assert_int_equal(fresh_of(other, sizeof(other) - 1), fresh);
+    assert_int_equal(fresh_of("\x00\x04host\x01y", 8), fresh);
+    assert_true(tb_guard_hpack_field(&t.table, (const uint8_t *)"\x00\x04host\x01y", 8, &field));
+    assert_int_equal(field.name_n, 0); /* never to be learnt */
+}
+
 static void cuts_a_block_into_pieces_that_fit(void **state)
 {
     static const struct {
@@ -374,6 +405,7 @@ int main(void)
         cmocka_unit_test(knows_without_measuring_what_surely_fits),
         cmocka_unit_test(tells_what_is_fresh),
         cmocka_unit_test(tells_host_and_length_from_other_names),
+        cmocka_unit_test(knows_a_name_in_full_when_it_was_learnt),
         cmocka_unit_test(cuts_a_block_into_pieces_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
