@@ -3,6 +3,7 @@
  * it, the answer says which kind of bad it is. */
 #include "crypto/keystore.h"
 #include "gateway/gateway.h"
+#include "oauth/token.h"
 #include <strings.h>
 
 /* The token behind a scheme, which is compared without regard to case (RFC 9110 §11.1); absent when

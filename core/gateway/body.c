@@ -1,13 +1,8 @@
-/* Stages "body" and "schema", with the partner's script between them: the body is JSON of an
- * acceptable size and media type, and has the shape the operation declares. Nothing behind these
- * stages sees a body that was not checked, but for the handlers of routes with TB_R_RAW, which read
- * forms and tokens. */
+/* Stage "body": JSON of an acceptable size, coding and media type. Handlers of routes with TB_R_RAW
+ * read forms and tokens by themselves, so theirs is held to its size alone. */
 #include "base/json.h"
 #include "base/media.h"
-#include "base/metrics.h"
 #include "gateway/gateway.h"
-#include "gateway/scripts.h"
-#include "schema/schema.h"
 
 enum {
     NUMBER_SHOWN = 32, /* bytes */
@@ -121,41 +116,4 @@ tb_err tb_stage_body(struct tb_exchange *x)
     struct tb_json_error where;
     tb_err err = tb_json_parse(x->run.arena, x->in.body, &limits, &x->json, &where);
     return err == NULL ? NULL : refuse_json(x, err, &where);
-}
-
-static void note_places(struct tb_exchange *x, const struct tb_schema_error *errors, size_t n,
-                        size_t total)
-{
-    struct tb_problem *problem = &x->run.problem;
-    for (size_t i = 0; i < n && i < TB_RUN_ERRORS; i++)
-        problem->places[i] = (struct tb_place){
-            .pointer = errors[i].pointer, .code = errors[i].code, .detail = errors[i].detail};
-    problem->places_n = n < TB_RUN_ERRORS ? n : TB_RUN_ERRORS;
-    problem->places_total = total;
-}
-
-static tb_err check_shape(struct tb_exchange *x, const struct tb_schema *schema)
-{
-    struct tb_schema_error errors[TB_RUN_ERRORS];
-    size_t total = 0;
-    tb_err err = tb_schema_check(schema, x->json, x->run.arena, errors, TB_RUN_ERRORS, &total);
-    if (err == NULL)
-        return NULL;
-    tb_count(tb_gateway_parts(x->gateway)->metrics, TB_M_INVALID, 1);
-    note_places(x, errors, total < TB_RUN_ERRORS ? total : TB_RUN_ERRORS, total);
-    if (total == 0)
-        return tb_fail(&x->run.req, err, "the body could not be checked");
-    const char *where = errors[0].pointer[0] == '\0' ? "the body" : errors[0].pointer;
-    return tb_fail(&x->run.req, TB_E_INVALID, "%s %s", where, errors[0].detail);
-}
-
-/* What was answered before may have had another shape: the script that gave it one has changed.
- * Then nobody reads this body any more. */
-tb_err TB_SUSPENDS tb_stage_schema(struct tb_exchange *x)
-{
-    const struct tb_schema *schema = x->match.operation->body_schema;
-    if (schema == NULL || x->answered)
-        return NULL;
-    tb_err err = check_shape(x, schema);
-    return err == NULL || x->script == NULL ? err : tb_script_refuse(x, err);
 }

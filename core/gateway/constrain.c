@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "oauth/dpop.h"
 #include "oauth/errors.h"
+#include "oauth/token.h"
 
 /* The proof that must come with a token under the scheme DPoP. Its faults have names of their own
  * here, where they are 401. */

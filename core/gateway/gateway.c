@@ -5,9 +5,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/time.h"
-#include "gateway/pipeline.h"
 #include "gateway/record.h"
-#include "gateway/scripts.h"
 
 enum { POOL_MAX = 1024 /* idle exchanges kept, with their first arena chunk */ };
 
@@ -129,8 +127,8 @@ static void finish(struct tb_exchange *x, tb_err err)
     if (err != NULL)
         tb_exchange_refuse(x, err);
     tb_record(x, err);
-    if (x->gateway->parts.scripts != NULL)
-        tb_scripts_record(x->gateway->parts.scripts, x);
+    if (x->gateway->parts.ended != NULL)
+        x->gateway->parts.ended(x);
     tb_http_reply(&x->in, x->status, x->reply_headers, x->reply_headers_n, x->reply);
     tb_http_done(&x->in);
     x->ended = true;
@@ -143,7 +141,7 @@ static void TB_SUSPENDS serve(void *arg)
 {
     struct tb_exchange *x = arg;
     tb_run_begin(&x->run);
-    tb_err err = tb_pipeline_run(x);
+    tb_err err = x->gateway->parts.run(x);
     tb_run_end(&x->run);
     finish(x, err);
 }
@@ -177,15 +175,4 @@ const struct tb_http_owner *tb_gateway_calls(void)
 {
     static const struct tb_http_owner calls = {.begin = begin, .request = arrived, .gone = gone};
     return &calls;
-}
-
-tb_err tb_stage_admit(struct tb_exchange *x)
-{
-    if (x->gateway->parts.quarantined(x->gateway->parts.owner, x))
-        return tb_fail(&x->run.req, TB_E_QUARANTINED, "this request has twice ended a worker");
-    if (x->in.repeated != NULL)
-        return tb_fail_at(&x->run.req, TB_E_BAD_REQUEST,
-                          tb_arena_format(x->run.arena, "%s:", x->in.repeated).at,
-                          "the header field %s is sent more than once", x->in.repeated);
-    return NULL;
 }

@@ -1,5 +1,5 @@
 /* The gateway of one worker: it owns the exchanges, knows the operations, and carries every request
- * through the stages of pipeline.c.
+ * through the stages (gateway/stage/pipeline.c).
  *
  *     struct tb_gateway *gateway = tb_gateway_new(&parts);
  *     server = tb_server_new(loop, config, tb_gateway_calls(), gateway, …);
@@ -48,6 +48,11 @@ struct tb_gateway_parts {
     const struct tb_error_words *(*error_words)(const char *code, enum tb_lang lang);
     /** Whether the products are well; else *out_product is not. NULL: they are not asked. */
     tb_err (*health)(void *owner, const char **out_product);
+    /** Carries an exchange through its stages, on its fiber: tb_pipeline_run. Waits. */
+    tb_err (*run)(struct tb_exchange *x);
+    const char *const *stage_names; /**< in order, ends with NULL */
+    /** Told of each exchange when it is recorded and before it is answered; NULL: nobody is. */
+    void (*ended)(struct tb_exchange *x);
     bool (*quarantined)(void *owner,
                         const struct tb_exchange *x); /**< twice brought a worker down */
     void *owner;
@@ -63,8 +68,5 @@ const struct tb_http_owner *tb_gateway_calls(void);
 
 /** Requests that have not ended. */
 size_t tb_gateway_open(const struct tb_gateway *gateway);
-
-/** Names of the stages in order, ends with NULL. */
-const char *const *tb_gateway_stages(void);
 
 #endif

@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     tb_stage run;
 } STAGES[] = {
-    {"admit", tb_stage_admit},                 /* room for it, and its head is sane */
+    {"admit", tb_stage_admit},                 /* its head is sane, and it ends no worker */
     {"route", tb_stage_route},                 /* which operation */
     {"authenticate", tb_stage_authenticate},   /* whose token */
     {"constrain", tb_stage_constrain},         /* shown by whom it is bound to */
@@ -27,7 +27,7 @@ static const struct {
 
 _Static_assert(TB_COUNT(STAGES) <= TB_TRACE_STAGES, "a trace has room for every stage");
 
-const char *const *tb_gateway_stages(void)
+const char *const *tb_pipeline_names(void)
 {
     static const char *names[TB_COUNT(STAGES) + 1];
     for (size_t i = 0; i < TB_COUNT(STAGES); i++)

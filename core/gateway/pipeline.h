@@ -10,4 +10,7 @@
  *  Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_pipeline_run(struct tb_exchange *x);
 
+/** Names of the stages in order, ends with NULL. */
+const char *const *tb_pipeline_names(void);
+
 #endif

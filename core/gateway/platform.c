@@ -90,7 +90,7 @@ static void write_trace(struct tb_text *text, const struct tb_gateway_parts *par
                         const struct tb_trace *trace, bool whole)
 {
     const char *operation = tb_metrics_operation_key(parts->metrics, trace->operation);
-    tb_trace_write(text, trace, tb_gateway_stages(), operation, whole);
+    tb_trace_write(text, trace, parts->stage_names, operation, whole);
 }
 
 /* The trace that the path names, in the words for whoever asks. */

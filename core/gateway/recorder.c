@@ -57,11 +57,13 @@ static void lose(size_t n)
     tb_count(recorder.parts.metrics, TB_M_RECORDINGS_LOST, n);
 }
 
-void tb_recorder_keep(const struct tb_exchange *x)
+void tb_recorder_keep(struct tb_exchange *x)
 {
+    if (x->script == NULL || !x->script->recording)
+        return;
     size_t bytes = x->in.body.n + OVERHEAD_BYTES;
     bool full = recorder.n == TB_RECORDER_QUEUE || recorder.bytes + bytes > TB_RECORDER_QUEUE_BYTES;
-    json_t *request = full ? NULL : tb_script_request((struct tb_exchange *)(uintptr_t)x);
+    json_t *request = full ? NULL : tb_script_request(x);
     if (request == NULL) {
         lose(1);
         return;

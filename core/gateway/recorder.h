@@ -4,7 +4,7 @@
  * finds no room is dropped and counted. Losing recordings never harms a request.
  *
  *     tb_recorder_open(&parts);                                  // once a worker
- *     struct tb_scripts_parts scripts = {…, .record = tb_recorder_keep};
+ *     struct tb_gateway_parts gateway = {…, .ended = tb_recorder_keep};
  */
 #ifndef TB_GATEWAY_RECORDER_H
 #define TB_GATEWAY_RECORDER_H
@@ -31,8 +31,8 @@ struct tb_recorder_parts {
 
 void tb_recorder_open(const struct tb_recorder_parts *parts);
 
-/** Keep an ended request of a row with `recording`. From here on its JSON is the recorder's: nobody
- * else may read it. Waits: no; takes a microsecond. */
-void tb_recorder_keep(const struct tb_exchange *x);
+/** Keep an ended request if its script's row has `recording`. From here on its JSON is the
+ * recorder's: nobody else may read it. Waits: no; takes a microsecond. */
+void tb_recorder_keep(struct tb_exchange *x);
 
 #endif

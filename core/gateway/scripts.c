@@ -314,11 +314,3 @@ tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_st
     return tb_script_entry(req, tb_gateway_parts(x->gateway)->store, x->grant->book,
                            x->grant->partner, table, key, out);
 }
-
-/* ---- dry runs ---- */
-
-void tb_scripts_record(struct tb_scripts *scripts, const struct tb_exchange *x)
-{
-    if (x->script != NULL && x->script->recording && scripts->parts.record != NULL)
-        scripts->parts.record(x);
-}

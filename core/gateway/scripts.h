@@ -54,9 +54,7 @@ struct tb_script_row {
 struct tb_scripts_parts {
     struct tb_store *store; /**< borrowed, as all */
     struct tb_metrics *metrics;
-    const struct tb_config *config;              /**< script.* */
-    void (*record)(const struct tb_exchange *x); /**< keeps a request for dry runs; called at the
-                        end of each request of a row with `recording`; may not wait; NULL: nobody */
+    const struct tb_config *config; /**< script.* */
 };
 
 struct tb_scripts;
@@ -153,8 +151,5 @@ const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *
 json_t *tb_script_request(struct tb_exchange *x);
 
 struct tb_states_stats tb_scripts_stats(const struct tb_scripts *scripts);
-
-/** Hand an ended request to whoever keeps it for dry runs; part of stage "record". */
-void tb_scripts_record(struct tb_scripts *scripts, const struct tb_exchange *x);
 
 #endif

@@ -4,7 +4,7 @@
  * that the service runs as. */
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "gateway/gateway.h"
+#include "gateway/pipeline.h"
 #include "gateway/trace_ring.h"
 #include "main/admin.h"
 #include "main/print.h"
@@ -95,7 +95,7 @@ static json_t *json_of(const struct view *view, const struct tb_trace *trace)
                                 ? NULL
                                 : tb_metrics_operation_key(view->metrics, trace->operation);
     tb_text_init(&text, arena);
-    tb_trace_write(&text, trace, tb_gateway_stages(), operation, true);
+    tb_trace_write(&text, trace, tb_pipeline_names(), operation, true);
     struct tb_str out = tb_text_end(&text);
     json_t *json = out.at == NULL ? NULL : json_loadb(out.at, out.n, 0, NULL);
     tb_arena_free(arena);

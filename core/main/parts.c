@@ -6,10 +6,12 @@
 #include "gateway/platform.h"
 #include "gateway/script_life.h"
 #include "oauth/consent.h"
+#include "oauth/dpop.h"
 #include "oauth/page.h"
 #include "oauth/par.h"
 #include "oauth/product.h"
 #include "oauth/register.h"
+#include "oauth/token.h"
 #include <stdio.h>
 
 enum { SCOPES_BYTES = 8192 };
@@ -139,6 +141,7 @@ void tb_parts_oauth(const struct tb_registry *registry, const struct tb_oauth_pa
     parts.scopes = tb_text_end(&text);
     TB_ASSERT(parts.scopes.at != NULL);
     tb_oauth_open(&parts);
+    tb_dpop_open(&parts.master);
 }
 
 struct tb_token_rules tb_parts_token_rules(const struct tb_config *config, struct tb_keystore *keys,

@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "gateway/apps.h"
 #include "gateway/gateway.h"
+#include "gateway/pipeline.h"
 #include "gateway/recorder.h"
 #include "gateway/scripts.h"
 #include "gateway/trace_ring.h"
@@ -18,6 +19,7 @@
 #include "oauth/backchannel.h"
 #include "oauth/details.h"
 #include "oauth/revoke.h"
+#include "oauth/token.h"
 #include "plugin/host.h"
 #include "plugin/job.h"
 #include "runtime/run.h"
@@ -235,7 +237,6 @@ static bool make_scripts(struct worker *w)
         .store = w->store,
         .metrics = w->metrics,
         .config = w->config,
-        .record = tb_recorder_keep,
     };
     w->scripts = tb_scripts_new(&parts);
     return true;
@@ -270,6 +271,9 @@ static void make_gateway(struct worker *w)
         .error_by_code = tb_parts_error,
         .error_words = tb_parts_words,
         .health = health,
+        .run = tb_pipeline_run,
+        .stage_names = tb_pipeline_names(),
+        .ended = tb_recorder_keep,
         .quarantined = quarantined,
         .owner = w,
     };

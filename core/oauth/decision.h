@@ -8,7 +8,7 @@
 #define TB_OAUTH_DECISION_H
 
 #include "oauth/asked.h"
-#include "oauth/code.h"
+#include "oauth/handle.h"
 
 struct tb_decision {
     const struct tb_asked *asked;

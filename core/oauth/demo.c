@@ -5,7 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "oauth/client_metadata.h"
-#include "oauth/code.h"
+#include "oauth/handle.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
-#include "oauth/code.h"
 #include "oauth/cookie.h"
+#include "oauth/handle.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 

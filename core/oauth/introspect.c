@@ -12,6 +12,7 @@
 #include "oauth/server.h"
 #include "oauth/shown.h"
 #include "oauth/standing.h"
+#include "oauth/token.h"
 #include "runtime/run.h"
 
 #define JWT_TYPE "token-introspection+jwt"

@@ -7,6 +7,7 @@
 #include "oauth/response.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
+#include "oauth/token.h"
 #include "runtime/run.h"
 
 static void add_member(struct tb_text *text, const char *name, struct tb_str value)

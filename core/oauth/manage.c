@@ -4,10 +4,12 @@
 #include "crypto/digest.h"
 #include "http/server.h"
 #include "oauth/certificate.h"
-#include "oauth/code.h"
 #include "oauth/errors.h"
+#include "oauth/handle.h"
 #include "oauth/registration.h"
+#include "oauth/revoke.h"
 #include "oauth/server.h"
+#include "oauth/token.h"
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
 

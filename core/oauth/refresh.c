@@ -1,7 +1,8 @@
 /* Refresh tokens by their digests: the statements around oauth.put_refresh and its like. */
 #include "oauth/refresh.h"
-#include "oauth/code.h"
 #include "oauth/errors.h"
+#include "oauth/handle.h"
+#include "oauth/revoke.h"
 #include "oauth/server.h"
 #include "runtime/fault.h"
 #include "runtime/run.h"

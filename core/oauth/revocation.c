@@ -4,8 +4,10 @@
 #include "oauth/endpoints.h"
 #include "oauth/errors.h"
 #include "oauth/refresh.h"
+#include "oauth/revoke.h"
 #include "oauth/server.h"
 #include "oauth/shown.h"
+#include "oauth/token.h"
 #include "runtime/run.h"
 
 static tb_err TB_SUSPENDS revoke_access(struct tb_req *req, const struct tb_oauth_client *client,

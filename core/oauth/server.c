@@ -1,7 +1,6 @@
 /* One authorization server in a process, so one variable holds it. */
 #include "oauth/server.h"
 #include "base/assert.h"
-#include "oauth/dpop.h"
 #include "runtime/run.h"
 
 static struct tb_oauth_parts the_parts;
@@ -9,7 +8,6 @@ static struct tb_oauth_parts the_parts;
 void tb_oauth_open(const struct tb_oauth_parts *parts)
 {
     the_parts = *parts;
-    tb_dpop_open(&the_parts.master);
 }
 
 const struct tb_oauth_parts *tb_oauth(void)

@@ -13,10 +13,11 @@
 #include "crypto/jti_set.h"
 #include "crypto/keystore.h"
 #include "http/client.h"
-#include "oauth/revoke.h"
-#include "oauth/token.h"
 #include "runtime/loop.h"
 #include "store/pool.h"
+
+struct tb_revocations;
+struct tb_token_checker;
 
 /** All borrowed; all outlive the process's last request. */
 struct tb_oauth_parts {

@@ -2,8 +2,8 @@
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "http/server.h"
-#include "oauth/code.h"
 #include "oauth/cookie.h"
+#include "oauth/handle.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 

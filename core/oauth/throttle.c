@@ -1,8 +1,8 @@
 #include "oauth/throttle.h"
 #include "base/text.h"
 #include "http/server.h"
-#include "oauth/code.h"
 #include "oauth/device.h"
+#include "oauth/handle.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include <arpa/inet.h>

@@ -5,6 +5,7 @@
 #include "oauth/claims.h"
 #include "oauth/endpoints.h"
 #include "oauth/server.h"
+#include "oauth/token.h"
 #include "runtime/run.h"
 
 static const char SQL_USER[] =

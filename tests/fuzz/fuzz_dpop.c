@@ -3,6 +3,7 @@
 #include "../../core/oauth/dpop.c"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "oauth/dpop.h"
 #include <curl/curl.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -44,6 +45,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     struct tb_oauth_parts parts = {.config = &config};
     tb_secret_set(&parts.master, "0123456789abcdef0123456789abcdef", 32);
     tb_oauth_open(&parts);
+    tb_dpop_open(&parts.master);
     return 0;
 }
 

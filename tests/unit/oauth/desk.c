@@ -1,4 +1,5 @@
 #include "desk.h"
+#include "oauth/dpop.h"
 
 #include "oauth/keys.h"
 #include "store/migrate.h"
@@ -66,6 +67,7 @@ void desk_open(struct desk *desk, bool books)
     host = tb_run_host;
     host.query = query;
     tb_oauth_open(&desk->parts);
+    tb_dpop_open(&desk->parts.master);
 }
 
 void desk_close(struct desk *desk)

@@ -1,4 +1,5 @@
 #include "pushing.h"
+#include "oauth/dpop.h"
 
 #include "base/text.h"
 #include "base/time.h"
@@ -22,6 +23,7 @@ void scene_open(struct scene *scene)
     scene->stranger = tb_key_make(TB_ALG_ES256);
     scene->desk.parts.scopes = TB_STR("openid accounts:read e-payment:read e-payment:write");
     tb_oauth_open(&scene->desk.parts);
+    tb_dpop_open(&scene->desk.parts.master);
     if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof why))
         fail_msg("%s", why);
     pg_do(&scene->desk.pg,

@@ -1,5 +1,6 @@
 /* Requests without a browser: what the endpoint takes and refuses, and how polls are answered until
  * the customer has decided and after. */
+#include "oauth/dpop.h"
 #include "unit.h"
 
 #include "base/time.h"
@@ -44,6 +45,7 @@ static int set_up(void **state)
     assert_null(tb_keystore_load(responses, &row, 1, now_s));
     scene.desk.parts.response_keys = responses;
     tb_oauth_open(&scene.desk.parts);
+    tb_dpop_open(&scene.desk.parts.master);
     tb_backchannel_open();
     return 0;
 }

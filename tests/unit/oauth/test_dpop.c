@@ -350,6 +350,7 @@ static void when_no_more_can_be_remembered_none_is_taken(void **state)
     assert_true(bytes <= sizeof memory);
     desk.parts.proofs = tb_jti_set_init(memory, bytes);
     tb_oauth_open(&desk.parts);
+    tb_dpop_open(&desk.parts.master);
     for (int i = 0; i < 64; i++) {
         const char *outcome = show(proof_of(es256, "", ""));
         full += strcmp(outcome, "overloaded") == 0;
@@ -358,6 +359,7 @@ static void when_no_more_can_be_remembered_none_is_taken(void **state)
     assert_true(full > 0);
     desk.parts.proofs = usual;
     tb_oauth_open(&desk.parts);
+    tb_dpop_open(&desk.parts.master);
 }
 
 int main(void)

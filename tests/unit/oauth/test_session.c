@@ -1,4 +1,5 @@
 /* Cookies and forms: which bytes of a request name a session, and which forms belong to it. */
+#include "oauth/dpop.h"
 #include "unit.h"
 
 #include "oauth/session.c"
@@ -31,6 +32,7 @@ static int set_up(void **state)
     loop = tb_loop_new();
     parts.loop = loop;
     tb_oauth_open(&parts);
+    tb_dpop_open(&parts.master);
     host = tb_run_host;
     host.header = header;
     tb_run_init(&run, loop, arena);

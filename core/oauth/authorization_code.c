@@ -1,36 +1,14 @@
-/* The database decides who takes a code; what is left here is to make it unguessable and to tell
- * this machine's workers at once when a second taker has ended the grant. */
-#include "oauth/code.h"
-#include "base/random.h"
-#include "crypto/digest.h"
+/* The database decides who takes a code; what is left here is to tell this machine's workers at
+ * once when a second taker has ended the grant. */
+#include "oauth/authorization_code.h"
 #include "oauth/errors.h"
+#include "oauth/handle.h"
+#include "oauth/revoke.h"
 #include "oauth/server.h"
 #include "runtime/fault.h"
 #include "runtime/run.h"
-#include <string.h>
-
-_Static_assert((int)TB_HANDLE_CHARS == (int)TB_SHA256_BASE64URL, "a handle is as long as a digest");
 
 static const char SQL_TAKE[] = "select " TB_GRANTED_COLUMNS " from oauth.take_code($1, $2, $3, $4)";
-
-bool tb_handle_make(struct tb_arena *arena, struct tb_handle *out)
-{
-    unsigned char bytes[TB_HANDLE_BYTES];
-    tb_random_bytes(bytes, sizeof bytes);
-    out->text = tb_base64url(arena, TB_BYTES(bytes, sizeof bytes));
-    explicit_bzero(bytes, sizeof bytes);
-    if (out->text.at == NULL)
-        return false;
-    out->digest = tb_handle_digest(arena, out->text);
-    return out->digest.at != NULL;
-}
-
-struct tb_str tb_handle_digest(struct tb_arena *arena, struct tb_str text)
-{
-    unsigned char digest[TB_SHA256_BYTES];
-    tb_sha256(&text, 1, digest);
-    return tb_base64url(arena, TB_BYTES(digest, sizeof digest));
-}
 
 tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct tb_str client,
                                 struct tb_str *out_refresh, struct tb_granted *out)
