@@ -270,7 +270,7 @@ def suite_tidy(options):
     suite = Suite("tidy")
     if not build(suite, "release"):
         return suite.end()
-    for folder in ("core/*/*.c", "plugins/*/*.c"):
+    for folder in ("core/*/*.c", "core/*/*/*.c", "plugins/*/*.c"):
         for source in sorted(glob.glob(os.path.join(ROOT, folder))):
             if os.path.basename(source).startswith("test_"):
                 continue

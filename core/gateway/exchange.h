@@ -5,10 +5,10 @@
 #ifndef TB_GATEWAY_EXCHANGE_H
 #define TB_GATEWAY_EXCHANGE_H
 
-#include "gateway/router.h"
 #include "gateway/trace.h"
 #include "http/server.h"
-#include "oauth/token.h"
+#include "oauth/token/token.h"
+#include "product/router.h"
 #include "runtime/run.h"
 
 struct tb_gateway;

@@ -7,8 +7,8 @@
 #ifndef TB_GATEWAY_GATEWAY_H
 #define TB_GATEWAY_GATEWAY_H
 
-#include "base/config.h"
 #include "base/error_words.h"
+#include "config/config.h"
 #include "gateway/exchange.h"
 
 struct tb_apps;
@@ -28,7 +28,7 @@ struct tb_worlds;
 struct tb_gateway_parts {
     struct tb_loop *loop;
     const struct tb_config *config;
-    const struct tb_host *host; /**< services for handlers; built by core/plugin */
+    const struct tb_host *host; /**< services for handlers; core/gateway/host.c */
     struct tb_store *store;
     struct tb_token_checker *tokens;
     struct tb_keystore *keys;

@@ -3,11 +3,11 @@
 #include "gateway/platform.h"
 #include "base/metrics.h"
 #include "gateway/gateway.h"
-#include "gateway/limit.h"
 #include "gateway/problem_page.h"
 #include "gateway/trace_ring.h"
-#include "http/guard_metrics.h"
+#include "http/guard/guard_metrics.h"
 #include "http/network.h"
+#include "limit/limit.h"
 #include "store/pool.h"
 
 enum { TRACES_DEFAULT = 20, TRACES_MOST = 100 };

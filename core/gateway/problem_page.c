@@ -1,6 +1,6 @@
 #include "gateway/problem_page.h"
 #include "gateway/gateway.h"
-#include "oauth/page.h"
+#include "oauth/page/page.h"
 #include <stdio.h>
 #include <strings.h>
 

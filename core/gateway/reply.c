@@ -3,9 +3,9 @@
 #include "gateway/cors.h"
 #include "gateway/gateway.h"
 #include "http/problem.h"
-#include "oauth/dpop.h"
 #include "oauth/errors.h"
-#include "oauth/page.h"
+#include "oauth/page/page.h"
+#include "oauth/token/dpop.h"
 
 /* What an answer carries when there is no memory left to write a better one. */
 static const char LAST_RESORT[] =

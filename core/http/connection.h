@@ -3,7 +3,7 @@
 #define TB_HTTP_CONNECTION_H
 
 #include "crypto/digest.h"
-#include "http/guard.h"
+#include "http/guard/guard.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include <h2o.h>

@@ -3,7 +3,7 @@
  * everything that is copied, and nothing here calls malloc. */
 #include "base/assert.h"
 #include "http/connection.h"
-#include "http/guard_h2o.h"
+#include "http/guard/guard_h2o.h"
 #include "http/names.h"
 #include "http/path.h"
 #include "http/problem.h"

@@ -1,6 +1,6 @@
 /* From the configuration to the server's set-up. */
-#include "base/config.h"
-#include "http/guard.h"
+#include "config/config.h"
+#include "http/guard/guard.h"
 #include "http/server.h"
 
 enum {

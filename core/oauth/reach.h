@@ -3,7 +3,7 @@
 #ifndef TB_OAUTH_REACH_H
 #define TB_OAUTH_REACH_H
 
-#include "http/client.h"
+#include "http/outbound/outbound.h"
 
 enum { TB_REACH_PORTS = 2 };
 

@@ -8,11 +8,11 @@
 #ifndef TB_OAUTH_SERVER_H
 #define TB_OAUTH_SERVER_H
 
-#include "base/config.h"
 #include "base/secret.h"
+#include "config/config.h"
 #include "crypto/jti_set.h"
 #include "crypto/keystore.h"
-#include "http/client.h"
+#include "http/outbound/outbound.h"
 #include "runtime/loop.h"
 #include "store/pool.h"
 

@@ -4,8 +4,8 @@
  * An operation (tb_op) is one statement on its way: submitted to a connection, sent, answered. Each
  * stands before a sync of its own, so it is a transaction of its own unless a transaction is open.
  */
-#ifndef TB_STORE_IMPL_H
-#define TB_STORE_IMPL_H
+#ifndef TB_STORE_STORE_IMPL_H
+#define TB_STORE_STORE_IMPL_H
 
 #include "runtime/fiber.h"
 #include "store/batch.h"

@@ -138,7 +138,7 @@ def test_records_have_the_members_of_their_schemas(path, record, schemas):
 
 
 def test_a_test_has_the_members_that_it_may_have():
-    known = re.search(r"MEMBERS\[\] = \{(.*?)\n\};", text_of("core/main/script_case.c"), re.S).group(1)
+    known = re.search(r"MEMBERS\[\] = \{(.*?)\n\};", text_of("core/cli/script_case.c"), re.S).group(1)
     assert {one.rstrip("?") for one in fields_of("lua/types/tongbao.lua", "Test")} == set(re.findall(r'\{"(\w+)"', known))
 
 

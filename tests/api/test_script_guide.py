@@ -65,8 +65,8 @@ def test_the_guide_names_what_there_is():
         there = page.read()
     assert len(named) >= 10 and [name for name in named if name not in there] == []
     source = ""
-    for path in (*glob.glob(os.path.join(ROOT, "core/gateway/script*.c")), *glob.glob(os.path.join(ROOT, "core/script/*.[ch]")),
-                 *glob.glob(os.path.join(ROOT, "core/script/sql/*.sql"))):
+    for path in (*glob.glob(os.path.join(ROOT, "core/hooks/*.[ch]")), *glob.glob(os.path.join(ROOT, "core/lua/*.[ch]")),
+                 *glob.glob(os.path.join(ROOT, "core/hooks/sql/*.sql"))):
         with open(path, encoding="utf-8") as file:
             source += file.read()
     acts = re.findall(r"`(script\.\w+)`", next(line for line in text.splitlines() if "tongbao act list" in line))

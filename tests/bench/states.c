@@ -3,9 +3,9 @@
  *
  *     bench_states rules.lua namespaces.lua */
 #include "base/mem.h"
+#include "lua/script.h"
 #include "runtime/loop.h"
 #include "runtime/run.h"
-#include "script/script.h"
 #include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>

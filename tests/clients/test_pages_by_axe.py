@@ -161,7 +161,7 @@ DECORATION = {"hair"}  # lines that only please
 
 
 def sheet():
-    with open(os.path.join(ROOT, "core/oauth/style.css"), encoding="utf-8") as opened:
+    with open(os.path.join(ROOT, "core/oauth/page/style.css"), encoding="utf-8") as opened:
         return re.sub(r"/\*.*?\*/", "", opened.read(), flags=re.S)
 
 

@@ -1,7 +1,7 @@
 /* The configuration file. Whatever the bytes: reading ends, a refusal says why in lines of bounded
  * number, and what is taken can be explained as JSON. */
 #include "base/assert.h"
-#include "base/config.h"
+#include "config/config.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,8 +4,8 @@
  * narrowing is within what was granted and does not change when it is asked for again. */
 #include "base/assert.h"
 #include "base/json.h"
-#include "oauth/details.h"
 #include "oauth/errors.h"
+#include "oauth/request/details.h"
 #include "runtime/run.h"
 #include <stdio.h>
 #include <stdlib.h>

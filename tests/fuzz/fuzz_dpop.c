@@ -1,9 +1,9 @@
 /* The URL in a DPoP proof against libcurl's parser: whatever text counts as the URL of a request,
  * curl would have gone to the same scheme, host, port and path with it. */
-#include "../../core/oauth/dpop.c"
+#include "../../core/oauth/token/dpop.c"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 #include <curl/curl.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

@@ -5,7 +5,7 @@
  *   - a block of the usual kind, which is not measured, is within the limits, and nothing of it is
  * fresh;
  *   - libh2o finds no coding error in a block that the scan understood, so both read the same. */
-#include "http/guard_hpack.h"
+#include "http/guard/guard_hpack.h"
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,9 +4,9 @@
  * call of the same state finds a whole library and nothing that leads out. */
 #include "base/assert.h"
 #include "base/time.h"
+#include "lua/script.h"
 #include "runtime/loop.h"
 #include "runtime/run.h"
-#include "script/script.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 """The rules. Each takes the files of a tree and yields `path:line: what is wrong`. A rule's docstring is
-what it promises; `bad` is the smallest tree that breaks it, so that test_lint.py can show it goes red."""
+what it promises; `bad` is the smallest tree that breaks it, so that test_lint.py can show it goes red: each of its files
+alone, unless the rule is about the `whole`."""
 
 import json
 import os
@@ -12,8 +13,9 @@ from source import File, functions, name_of
 RULES = []
 
 
-def rule(bad):
+def rule(bad, whole=False):
     def register(check):
+        check.whole = whole
         check.bad = [File(path, text) for path, text in bad.items()]
         RULES.append(check)
         return check
@@ -28,10 +30,17 @@ def at(file, offset, what):
 # ---- what may include what ----
 
 FLOORS = {
-    "include": 0, "base": 1, "runtime": 2, "crypto": 2, "schema": 2, "store": 3, "http": 3, "script": 3,
-    "oauth": 4, "bank": 4, "event": 4, "gateway": 5, "plugin": 6, "main": 7,
+    "include": 0, "base": 1,
+    "config": 2, "crypto": 2, "runtime": 2, "schema": 2, "http/guard": 2,
+    "http": 3, "limit": 3, "lua": 3, "process": 3, "store": 3,
+    "http/outbound": 4, "ledger": 4, "outbox": 4, "product": 4,
+    "directory": 5, "oauth": 5,
+    "oauth/client": 6, "oauth/token": 7, "oauth/user": 7,
+    "consent": 8, "oauth/page": 8, "oauth/registration": 8, "oauth/request": 8,
+    "oauth/endpoint": 9, "oauth/interaction": 9, "gateway": 9,
+    "hooks": 10, "gateway/stage": 11, "worker": 12, "cli": 13, "tools/docgen": 13,
 }
-INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 
 
 def includes(file):
@@ -39,52 +48,64 @@ def includes(file):
         yield match.start(), match.group(1), match.group(2)
 
 
-@rule(bad={"core/base/x.c": '#include "store/pool.h"\n'})
+def room_of(name):
+    """The room of a header, by the name it is included under."""
+    return "include" if name.startswith("tongbao/") else name.rpartition("/")[0]
+
+
+@rule(bad={"core/base/x.c": '#include "store/pool.h"\n', "core/oauth/token/x.c": '#include "oauth/request/par.h"\n',
+           "core/attic/x.c": "int x;\n"})
 def imports_go_down_only(files):
-    """A room of core/ includes rooms of lower floors, or of its own; never a higher one."""
+    """A room of core/ stands on a floor, and includes its own headers and those of rooms on lower floors."""
     for file in files:
-        if not file.is_c or file.room not in FLOORS:
+        if not file.is_c or file.room is None:
+            continue
+        if file.room not in FLOORS:
+            yield at(file, 0, f"the room {file.room} stands on no floor")
             continue
         for offset, kind, name in includes(file):
-            other = name.split("/")[0]
-            if kind == '"' and "/" in name and FLOORS.get(other, -1) > FLOORS[file.room]:
+            other = room_of(name)
+            if kind == '"' and other not in ("", file.room) and FLOORS.get(other, 99) >= FLOORS[file.room]:
                 yield at(file, offset, f"{file.room} (floor {FLOORS[file.room]}) includes {name}")
 
 
-@rule(bad={"core/store/a.c": '#include "http/b.h"\n', "core/http/b.c": '#include "store/a.h"\n'})
-def rooms_of_a_floor_do_not_include_each_other_in_a_circle(files):
-    """Between rooms of one floor, includes go one way."""
-    edges = {}
+ROOM_FILES_MOST = 40
+
+
+@rule(bad={f"core/base/x{i}.c": "int x;\n" for i in range(ROOM_FILES_MOST + 1)}, whole=True)
+def rooms_tell_one_story(files):
+    """A room has at most forty files, its SQL beside."""
+    rooms = {}
     for file in files:
-        if not file.is_c or file.room not in FLOORS:
-            continue
-        for offset, kind, name in includes(file):
-            other = name.split("/")[0]
-            if kind == '"' and other in FLOORS and other != file.room:
-                edges.setdefault((file.room, other), at(file, offset, f"{file.room} includes {name}"))
-    # rooms are few: walk from each along the edges and see whether it comes back
-    for start, first in sorted(edges):
-        reached, todo = set(), [first]
-        while todo:
-            room = todo.pop()
-            if room in reached:
-                continue
-            reached.add(room)
-            todo += [b for a, b in edges if a == room]
-        if start in reached:
-            yield edges[(start, first)] + ", which leads back"
+        if file.room is not None and file.ext in (".c", ".h", ".def", ".S"):
+            rooms.setdefault(file.room, []).append(file)
+    for room, members in sorted(rooms.items()):
+        if len(members) > ROOM_FILES_MOST:
+            yield at(members[-1], 0, f"{room} has {len(members)} files")
+
+
+@rule(bad={"core/gateway/stage/pipeline.c": '    {"admit", tb_stage_admit},\n', "core/gateway/stage/door.c": "tb_err tb_stage_admit(void)\n{\n}\n"},
+      whole=True)
+def a_stage_has_a_file_of_its_name(files):
+    """Each row of the pipeline is one function, in the file that bears the row's name."""
+    for pipeline in (f for f in files if f.path == "core/gateway/stage/pipeline.c"):
+        for match in re.finditer(r'\{"([\w:]+)", (tb_stage_\w+)\}', pipeline.text):
+            name = match[1].replace(":", "_") + ".c"
+            if not any(f.path.endswith("/" + name) and f.room in ("gateway/stage", "hooks")
+                       and re.search(rf"^tb_err .*\b{match[2]}\(", f.code, re.M) for f in files):
+                yield at(pipeline, match.start(), f"no {name} defines {match[2]}")
 
 
 LIBRARIES = [
-    (r"h2o(/|\.h)", lambda f: f.room in ("runtime", "http")),
+    (r"h2o(/|\.h)", lambda f: f.room in ("runtime", "http", "http/guard")),
     (r"libpq-fe\.h|postgres", lambda f: f.room == "store"),
-    (r"(lua|lualib|lauxlib|luajit)[\w.-]*\.h|luajit", lambda f: f.room == "script"),
+    (r"(lua|lualib|lauxlib|luajit)[\w.-]*\.h|luajit", lambda f: f.room == "lua"),
     (r"openssl/", lambda f: f.room == "crypto" or re.match(r"core/http/tls\w*\.[ch]$", f.path)),
     (r"sodium(/|\.h)", lambda f: f.room == "crypto"),
     (r"jwt\.h", lambda f: f.room == "crypto"),
-    (r"curl/", lambda f: f.room == "http"),
-    (r"yaml\.h", lambda f: f.room == "base"),
-    (r"pcre2\.h", lambda f: f.room in ("schema", "script")),
+    (r"curl/", lambda f: f.room == "http/outbound"),
+    (r"yaml\.h", lambda f: f.room == "config"),
+    (r"pcre2\.h", lambda f: f.room in ("schema", "lua")),
     (r"cmocka\.h", lambda f: False),
 ]
 
@@ -158,13 +179,13 @@ def only_the_runtime_jumps(files):
 
 @rule(bad={"core/gateway/x.c": "void f(void)\n{\n    printf(\"x\");\n}\n"})
 def only_the_command_line_prints(files):
-    """printf and its kin write to standard streams in core/main alone."""
+    """printf and its kin write to standard streams in core/cli and core/process alone."""
     kin = "printf vprintf fprintf vfprintf puts fputs putchar perror".split()
-    tools = re.compile(r"core/\w+/gen_\w+\.c$")  # programs of the build that write generated pages
+    tools = re.compile(r"core/tools/docgen/")  # programs of the build that write generated pages
     for file in files:
-        if file.is_c and file.in_service and file.room != "main" and not tools.match(file.path):
+        if file.is_c and file.in_service and file.room not in ("cli", "process") and not tools.match(file.path):
             for offset, name in calls(file, kin):
-                yield at(file, offset, f"{name} outside core/main")
+                yield at(file, offset, f"{name} outside core/cli and core/process")
 
 
 # ---- time ----
@@ -172,7 +193,7 @@ def only_the_command_line_prints(files):
 CLOCKS = "time gettimeofday clock_gettime clock ftime timespec_get".split()
 
 
-@rule(bad={"core/bank/x.c": "long f(void)\n{\n    return (long)time(NULL);\n}\n"})
+@rule(bad={"core/ledger/x.c": "long f(void)\n{\n    return (long)time(NULL);\n}\n"})
 def clocks_are_read_in_one_place(files):
     """Only base/time.c and runtime/loop.c read a clock; business code asks tb_now(req)."""
     for file in files:
@@ -192,7 +213,7 @@ def sql_code(text):
     return re.sub(r"--[^\n]*|/\*.*?\*/|'(?:''|[^'])*'", lambda m: re.sub(r"[^\n]", " ", m.group(0)), text, flags=re.S)
 
 
-@rule(bad={"core/bank/sql/0001_x.sql": "select now();\n", "plugins/p/x.c": 'const char *q = "select now()";\n'})
+@rule(bad={"core/ledger/sql/0001_x.sql": "select now();\n", "plugins/p/x.c": 'const char *q = "select now()";\n'})
 def sql_gets_the_time_in_the_call(files):
     """No SQL of ours reads the server's clock: the world's time is an argument."""
     for file in files:
@@ -201,7 +222,7 @@ def sql_gets_the_time_in_the_call(files):
         if file.ext == ".sql":
             for match in SQL_CLOCK.finditer(sql_code(file.text)):
                 yield at(file, match.start(), f"{match.group(0).strip()}: take the time as an argument")
-        elif file.is_c and file.room not in ("base", "runtime", "include"):
+        elif file.is_c and file.room not in ("base", "config", "runtime", "include"):
             for literal in re.finditer(r'"(?:\\.|[^"\\\n])*"', file.without_comments):
                 match = SQL_CLOCK.search(literal.group(0))
                 if match and re.search(r"\b(select|insert|update|values|set)\b", literal.group(0), re.I):
@@ -244,7 +265,7 @@ def fiber_entries(file):
     return found
 
 
-@rule(bad={"core/bank/x.c": "tb_err TB_SUSPENDS tb_slow(struct tb_req *req);\n\n"
+@rule(bad={"core/ledger/x.c": "tb_err TB_SUSPENDS tb_slow(struct tb_req *req);\n\n"
                             "static tb_err quick(struct tb_req *req)\n{\n    return tb_slow(req);\n}\n"})
 def who_calls_what_waits_is_marked(files):
     """A caller of a TB_SUSPENDS function is marked itself, or is where a fiber begins."""
@@ -263,7 +284,7 @@ def who_calls_what_waits_is_marked(files):
                          f"{function.name} calls {match.group(1)}, which waits, but is not TB_SUSPENDS")
 
 
-@rule(bad={"core/bank/x.c": "void TB_SUSPENDS f(struct tb_req *req)\n{\n    static char buffer[8];\n    use(buffer, req);\n}\n"})
+@rule(bad={"core/ledger/x.c": "void TB_SUSPENDS f(struct tb_req *req)\n{\n    static char buffer[8];\n    use(buffer, req);\n}\n"})
 def nothing_static_is_held_over_a_wait(files):
     """A function that waits has no static buffer: another fiber would write into it."""
     for file in files:

@@ -27,7 +27,10 @@ class File:
     def room(self):
         """The room of core/ it belongs to, or None."""
         parts = self.path.split("/")
-        return parts[1] if parts[0] == "core" and len(parts) > 2 else None
+        if parts[0] != "core" or len(parts) < 3:
+            return None
+        parts = parts[1:-1]
+        return parts[0] if parts[0] == "include" or parts[-1] in ("sql", "lua") and len(parts) == 2 else "/".join(parts)
 
     @property
     def in_service(self):

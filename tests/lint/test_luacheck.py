@@ -13,7 +13,7 @@ def luacheck(*paths):
 
 
 def test_has_nothing_to_say_of_ours():
-    done = luacheck("lua", "core/script/lua")
+    done = luacheck("lua", "core/lua/lua")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -35,7 +35,7 @@ def test_a_consent_moves_along_the_edges_of_the_table_and_nowhere_else(c):
 
 def test_the_product_and_the_picture_in_the_docs_have_the_edges_of_the_table(c):
     edges = {tuple(r.values()) for r in c.books.query("select from_status, to_status, by_kind from consent.edge")}
-    with open(f"{ROOT}/core/oauth/consents.c", encoding="utf-8") as source:
+    with open(f"{ROOT}/core/consent/consents.c", encoding="utf-8") as source:
         assert {tuple(e) for e in re.findall(r'\{"([A-Z]+)", "([A-Z]+)", "([a-z]+)"\}', source.read())} == edges
     with open(f"{ROOT}/docs/consents.md", encoding="utf-8") as page:
         text = page.read()

@@ -10,7 +10,7 @@
 #ifndef TB_TESTS_HOUSE_H
 #define TB_TESTS_HOUSE_H
 
-#include "http/guard.h"
+#include "http/guard/guard.h"
 #include "http/server.h"
 #include "paper.h"
 #include "runtime/loop.h"

@@ -1,6 +1,6 @@
 /* Which addresses a partner may make us call, in every form they can be written. */
 #include "../runtime/unit.h"
-#include "http/address.h"
+#include "http/outbound/address.h"
 
 static const char *const open[] = {
     "1.1.1.1",        "8.8.8.8",         "9.255.255.255",      "11.0.0.0",

@@ -3,7 +3,7 @@
 #include "../yardstick.h"
 #include "base/assert.h"
 #include "house.h"
-#include "http/client.h"
+#include "http/outbound/outbound.h"
 #include "runtime/fault.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

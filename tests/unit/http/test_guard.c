@@ -1,7 +1,7 @@
 /* The guard without a network: its tables, its self-check, its budgets, how it counts connections
  * and work, and what it makes of HTTP/1. */
-#include "http/guard_conn.h"
-#include "http/guard_syntax.h"
+#include "http/guard/guard_conn.h"
+#include "http/guard/guard_syntax.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

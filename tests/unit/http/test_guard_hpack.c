@@ -1,6 +1,6 @@
 /* The scan of header blocks before they are decoded: sizes of RFC 7541's own examples, the table as
  * it changes within a block, limits to the byte, and what is not HPACK. */
-#include "http/guard_hpack.h"
+#include "http/guard/guard_hpack.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Heads of answers, read back by nghttp2's decoder, which is strict. */
 #include "../runtime/unit.h"
-#include "http/guard_h2o.h"
+#include "http/guard/guard_h2o.h"
 #include <nghttp2/nghttp2.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/hpack_memo.h"
+#include "http/guard/hpack_memo.h"
 
 enum { TOKEN_BYTES = 700, BEFORE = 3 };
 

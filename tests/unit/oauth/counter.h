@@ -4,7 +4,7 @@
 #define TB_TESTS_COUNTER_H
 
 #include "desk.h"
-#include "oauth/auth.h"
+#include "oauth/client/auth.h"
 
 #define CLIENT "app_00000000000000000000000001"
 #define NOBODY "app_0000000000000000000000000x" /* does not exist */

@@ -1,7 +1,7 @@
 #include "desk.h"
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 
-#include "oauth/keys.h"
+#include "oauth/token/keys.h"
 #include "store/migrate.h"
 #include "store/query.h"
 #include "unit.h"
@@ -13,7 +13,7 @@
 
 enum { PATIENCE_US = 120 * 1000 * 1000, PROOFS = 4096 };
 
-extern const struct tb_migration tb_bank_migrations[];
+extern const struct tb_migration tb_ledger_migrations[];
 
 static struct tb_host host; /* a job's, with the books in reach */
 
@@ -30,7 +30,7 @@ static tb_err TB_SUSPENDS await(struct tb_req *req, void *arg)
 
 static void open_books(struct desk *desk)
 {
-    const struct tb_migration *const rooms[] = {tb_store_migrations, tb_bank_migrations,
+    const struct tb_migration *const rooms[] = {tb_store_migrations, tb_ledger_migrations,
                                                 tb_oauth_migrations};
     pg_make(&desk->pg, false);
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)

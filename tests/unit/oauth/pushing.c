@@ -1,11 +1,11 @@
 #include "pushing.h"
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 
 #include "base/text.h"
 #include "base/time.h"
 #include "crypto/digest.h"
-#include "oauth/details.h"
-#include "oauth/par.h"
+#include "oauth/request/details.h"
+#include "oauth/request/par.h"
 #include "unit.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* Requests without a browser: what the endpoint takes and refuses, and how polls are answered until
  * the customer has decided and after. */
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 #include "unit.h"
 
 #include "base/time.h"
-#include "oauth/backchannel.h"
+#include "oauth/request/backchannel.h"
 #include "pushing.h"
 #include <stdio.h>
 #include <stdlib.h>

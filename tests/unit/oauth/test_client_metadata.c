@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "desk.h"
-#include "oauth/client_metadata.h"
+#include "oauth/client/client_metadata.h"
 #include "oauth/errors.h"
 #include <string.h>
 

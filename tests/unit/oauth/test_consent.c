@@ -2,7 +2,7 @@
  * of the books, and what their answer becomes. */
 #include "unit.h"
 
-#include "oauth/consent.h"
+#include "consent/consent.h"
 #include <string.h>
 #include <tongbao/fake.h>
 

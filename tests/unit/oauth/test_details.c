@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "desk.h"
-#include "oauth/details.h"
+#include "oauth/request/details.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

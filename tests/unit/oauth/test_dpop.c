@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "crypto/digest.h"
 #include "desk.h"
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 #include <stdio.h>
 #include <string.h>
 

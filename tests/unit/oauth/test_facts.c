@@ -1,7 +1,7 @@
 /* What a person reads of a consent: sums, times, limits. */
 #include "unit.h"
 
-#include "oauth/facts.h"
+#include "oauth/interaction/consent_terms.h"
 #include <string.h>
 
 static struct tb_arena *arena;

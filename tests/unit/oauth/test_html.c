@@ -1,7 +1,7 @@
 /* HTML: whatever a value says, it stays text; sentences are there in every language. */
 #include "unit.h"
 
-#include "oauth/html.h"
+#include "oauth/page/html.h"
 #include <string.h>
 
 static struct tb_arena *arena;

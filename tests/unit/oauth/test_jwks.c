@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "crypto/jose.h"
 #include "desk.h"
-#include "oauth/jwks.h"
+#include "oauth/client/jwks.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>

@@ -3,8 +3,8 @@
 #include "unit.h"
 
 #include "../store/pg.h"
-#include "oauth/keys.h"
-#include "oauth/revoke.h"
+#include "oauth/token/keys.h"
+#include "oauth/token/revoke.h"
 #include "runtime/run.h"
 #include "store/migrate.h"
 #include "store/query.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const struct tb_migration tb_bank_migrations[];
+extern const struct tb_migration tb_ledger_migrations[];
 
 enum { NOW = 1700000000, WORKERS = 8, REVOKED = 2500 };
 
@@ -38,7 +38,7 @@ static int set_up(void **state)
 {
     (void)state;
     pg_make(&pg, false);
-    const struct tb_migration *rooms[] = {tb_store_migrations, tb_bank_migrations,
+    const struct tb_migration *rooms[] = {tb_store_migrations, tb_ledger_migrations,
                                           tb_oauth_migrations};
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
         for (const struct tb_migration *m = rooms[i]; m->number != 0; m++)

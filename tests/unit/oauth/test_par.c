@@ -4,7 +4,7 @@
 
 #include "../crypto/forge.h"
 #include "base/time.h"
-#include "oauth/par.h"
+#include "oauth/request/par.h"
 #include "pushing.h"
 #include <stdio.h>
 #include <stdlib.h>

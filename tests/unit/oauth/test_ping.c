@@ -3,8 +3,8 @@
 #include "unit.h"
 
 #include "../yardstick.h"
-#include "oauth/backchannel.h"
-#include "oauth/ping.h"
+#include "oauth/request/backchannel.h"
+#include "oauth/request/ping.h"
 #include "pushing.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

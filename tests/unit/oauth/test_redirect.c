@@ -1,7 +1,7 @@
 /* Which redirect URIs are a client's. */
 #include "unit.h"
 
-#include "oauth/redirect.h"
+#include "oauth/request/redirect.h"
 #include <string.h>
 
 static bool registered(const char *metadata, const char *uri)

@@ -1,8 +1,8 @@
 /* Cookies and forms: which bytes of a request name a session, and which forms belong to it. */
-#include "oauth/dpop.h"
+#include "oauth/token/dpop.h"
 #include "unit.h"
 
-#include "oauth/session.c"
+#include "oauth/user/session.c"
 
 static struct tb_arena *arena;
 static struct tb_loop *loop;

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "crypto/digest.h"
 #include "crypto/jose.h"
-#include "oauth/token.h"
+#include "oauth/token/token.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,273 @@
+/* POST /oauth/token (RFC 6749 §3.2): who asks, what for, bound to whom; then one function for each
+ * grant type. The client and the sender constraint are settled before a code or a CIBA request is
+ * used up, so that a client without its proof or nonce can try again. */
+#include "base/json.h"
+#include "crypto/digest.h"
+#include "oauth/client/auth.h"
+#include "oauth/endpoint/endpoints.h"
+#include "oauth/errors.h"
+#include "oauth/request/backchannel.h"
+#include "oauth/request/details.h"
+#include "oauth/request/redirect.h"
+#include "oauth/request/standing.h"
+#include "oauth/scope.h"
+#include "oauth/server.h"
+#include "oauth/token/authorization_code.h"
+#include "oauth/token/issue.h"
+#include "oauth/token/refresh.h"
+#include "oauth/token/revoke.h"
+#include "runtime/run.h"
+
+/* A request whose client is known. */
+struct ask {
+    struct tb_req *req;
+    struct tb_form form;
+    struct tb_oauth_client *client;
+    struct tb_binding binding;
+};
+
+/* Everything that is issued for a customer's grant. */
+static struct tb_issue issue_of(const struct ask *ask, const struct tb_granted *granted)
+{
+    return (struct tb_issue){.client = ask->client,
+                             .granted = granted,
+                             .binding = ask->binding,
+                             .scope = granted->scope,
+                             .details = granted->details,
+                             .nonce = granted->nonce};
+}
+
+/* The first tokens after a request without a browser: with a refresh token, if the client may use
+ * one. */
+static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_granted *granted)
+{
+    struct tb_issue issue = issue_of(ask, granted);
+    if (tb_oauth_client_may(ask->client, "refresh_token"))
+        TB_TRY(tb_refresh_make(ask->req, granted->id, ask->client->id, &issue.refresh_token));
+    return tb_issue(ask->req, &issue);
+}
+
+/* Leave of a grant what the client's registration still covers. */
+static tb_err narrow(const struct ask *ask, struct tb_granted *granted)
+{
+    const struct tb_standing now = tb_standing_of(ask->client);
+    if (tb_standing_narrow(tb_run_of(ask->req)->arena, &now, &granted->scope, &granted->details))
+        return NULL;
+    return tb_fail(ask->req, TB_E_INVALID_GRANT,
+                   "nothing of the grant is within what the client has registered now");
+}
+
+static tb_err need(const struct ask *ask, const char *name, struct tb_str *out)
+{
+    *out = tb_form_get(&ask->form, name);
+    return out->at != NULL ? NULL : tb_fail(ask->req, TB_E_INVALID_REQUEST, "%s is missing", name);
+}
+
+/* ---- authorization_code (RFC 6749 §4.1.3, RFC 7636 §4.5) ---- */
+
+/* Whether `c` may stand in a code verifier. */
+static bool unreserved(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+static bool verifier_good(struct tb_str verifier)
+{
+    for (size_t i = 0; i < verifier.n; i++)
+        if (!unreserved(verifier.at[i]))
+            return false;
+    return verifier.n >= 43 && verifier.n <= 128;
+}
+
+static bool verifies(struct tb_str verifier, struct tb_str challenge)
+{
+    unsigned char digest[TB_SHA256_BYTES];
+    char text[TB_SHA256_BASE64URL];
+    tb_sha256(&verifier, 1, digest);
+    tb_base64url_write(text, TB_BYTES(digest, sizeof digest));
+    return tb_same_secret((struct tb_str){text, sizeof text}, challenge);
+}
+
+/* Why the request does not fit the one that the code came of; NULL when it does. */
+static const char *unfit(const struct ask *ask, struct tb_str verifier,
+                         const struct tb_granted *granted)
+{
+    struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
+    if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted->redirect_uri))
+        return "redirect_uri is not the request's";
+    if (!tb_redirect_registered(ask->client, granted->redirect_uri))
+        return "the request's redirect_uri is not registered any more";
+    if (!verifies(verifier, granted->challenge))
+        return "code_verifier does not fit the request";
+    if (granted->dpop_jkt.at != NULL && !tb_str_eq(granted->dpop_jkt, ask->binding.dpop))
+        return "the code is bound to another DPoP key";
+    return NULL;
+}
+
+/* What does not fit is as likely a code that was stolen as a mistake: nothing may come of the grant
+ * any more. */
+static tb_err TB_SUSPENDS by_code(struct ask *ask)
+{
+    struct tb_str code, verifier = tb_form_get(&ask->form, "code_verifier");
+    struct tb_str refresh = TB_STR_NONE;
+    struct tb_granted granted;
+    bool refreshes = tb_oauth_client_may(ask->client, "refresh_token");
+    TB_TRY(need(ask, "code", &code));
+    if (!verifier_good(verifier))
+        return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier is missing or malformed");
+    TB_TRY(tb_code_take(ask->req, code, ask->client->id, refreshes ? &refresh : NULL, &granted));
+    const char *why = unfit(ask, verifier, &granted);
+    if (why != NULL) {
+        TB_TRY(tb_grant_end(ask->req, granted.id, "code refused"));
+        return tb_fail(ask->req, TB_E_INVALID_GRANT, "%s", why);
+    }
+    TB_TRY(narrow(ask, &granted));
+    struct tb_issue issue = issue_of(ask, &granted);
+    issue.refresh_token = refresh;
+    return tb_issue(ask->req, &issue);
+}
+
+/* ---- client_credentials (RFC 6749 §4.4) ---- */
+
+/* The scope asked for, or all the client has. `openid` speaks of a customer, and there is none. */
+static tb_err own_scope(const struct ask *ask, struct tb_str *out)
+{
+    struct tb_str asked = tb_form_get(&ask->form, "scope"), rest = ask->client->scope, name;
+    struct tb_text text;
+    if (asked.at != NULL) {
+        *out = asked;
+        if (!tb_scope_good(asked) || tb_scope_has(asked, TB_STR("openid")) ||
+            !tb_scope_within(asked, ask->client->scope))
+            return tb_fail(ask->req, TB_E_INVALID_SCOPE, "more than this client may ask for");
+        return NULL;
+    }
+    tb_text_init(&text, tb_run_of(ask->req)->arena);
+    while (tb_scope_next(&rest, &name)) {
+        if (tb_str_eq(name, TB_STR("openid")))
+            continue;
+        if (text.n > 0)
+            tb_text_add_char(&text, ' ');
+        tb_text_add(&text, name);
+    }
+    *out = tb_text_end(&text);
+    return NULL;
+}
+
+static tb_err TB_SUSPENDS by_credentials(struct ask *ask)
+{
+    struct tb_issue issue = {.client = ask->client, .binding = ask->binding};
+    if (tb_form_get(&ask->form, "authorization_details").at != NULL)
+        return tb_fail(ask->req, TB_E_INVALID_AUTHORIZATION_DETAILS,
+                       "details are granted by a customer, and this grant type has none");
+    TB_TRY(own_scope(ask, &issue.scope));
+    return tb_issue(ask->req, &issue);
+}
+
+/* ---- refresh_token (RFC 6749 §6) ---- */
+
+static tb_err read_details(struct tb_req *req, struct tb_str text, json_t **out)
+{
+    *out = NULL;
+    if (text.at == NULL)
+        return NULL;
+    if (tb_json_parse(tb_run_of(req)->arena, text, &tb_json_limits, out, NULL) != NULL)
+        return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS, "not JSON");
+    return NULL;
+}
+
+/* What a refresh asks for of the granted details (RFC 9396 §6.1): the same, or less. */
+static tb_err narrow_details(struct tb_req *req, struct tb_str text, struct tb_issue *issue)
+{
+    json_t *asked, *granted;
+    struct tb_text out;
+    if (text.at == NULL)
+        return NULL;
+    TB_TRY(read_details(req, text, &asked));
+    TB_TRY(read_details(req, issue->details, &granted));
+    TB_TRY(tb_details_check(req, asked));
+    json_t *kept = tb_details_within(granted, asked);
+    if (kept == NULL)
+        return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS, "more than was granted");
+    tb_text_init(&out, tb_run_of(req)->arena);
+    tb_json_canonical(&out, kept);
+    json_decref(kept);
+    issue->details = tb_text_end(&out);
+    return issue->details.at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
+}
+
+static tb_err TB_SUSPENDS by_refresh(struct ask *ask)
+{
+    struct tb_str token, scope = tb_form_get(&ask->form, "scope");
+    struct tb_granted granted;
+    TB_TRY(need(ask, "refresh_token", &token));
+    TB_TRY(tb_refresh_use(ask->req, token, ask->client->id, &granted));
+    TB_TRY(narrow(ask, &granted));
+    struct tb_issue issue = issue_of(ask, &granted);
+    issue.nonce = TB_STR_NONE; /* it belonged to the first ID token (OpenID Connect Core §12.2) */
+    if (scope.at != NULL) {
+        if (!tb_scope_good(scope) || !tb_scope_within(scope, granted.scope))
+            return tb_fail(ask->req, TB_E_INVALID_SCOPE, "more than was granted");
+        issue.scope = scope;
+    }
+    TB_TRY(narrow_details(ask->req, tb_form_get(&ask->form, "authorization_details"), &issue));
+    return tb_issue(ask->req, &issue);
+}
+
+/* ---- CIBA (OpenID CIBA Core §10.1) ---- */
+
+static tb_err TB_SUSPENDS by_backchannel(struct ask *ask)
+{
+    struct tb_str id;
+    struct tb_poll poll;
+    struct tb_granted granted;
+    TB_TRY(need(ask, "auth_req_id", &id));
+    TB_TRY(tb_backchannel_poll(ask->req, ask->client->id, id, &poll));
+    tb_err err = tb_polled_error(poll.state);
+    if (err != NULL)
+        return tb_fail(ask->req, err, "%s", err->title);
+    TB_TRY(tb_granted_find(ask->req, poll.grant_id, &granted));
+    TB_TRY(narrow(ask, &granted));
+    return issue_first(ask, &granted);
+}
+
+/* ---- the endpoint ---- */
+
+static const struct {
+    const char *name;
+    tb_err (*run)(struct ask *ask);
+} TYPES[] = {
+    {"authorization_code", by_code},
+    {"client_credentials", by_credentials},
+    {"refresh_token", by_refresh},
+    {TB_CIBA_GRANT_TYPE, by_backchannel},
+};
+
+/* RFC 8707: tokens are for this API alone. */
+static tb_err check_target(const struct ask *ask)
+{
+    struct tb_str resource = tb_form_get(&ask->form, "resource");
+    if (resource.at == NULL || tb_str_eq(resource, tb_str(tb_oauth()->config->issuer)))
+        return NULL;
+    return tb_fail(ask->req, TB_E_INVALID_TARGET, "tokens are issued for this API alone");
+}
+
+tb_err TB_SUSPENDS tb_oauth_token(struct tb_req *req)
+{
+    struct ask ask = {.req = req};
+    struct tb_str type;
+    TB_TRY(tb_form_read(req, &ask.form));
+    TB_TRY(tb_client_authenticate(req, &ask.form, &ask.client));
+    TB_TRY(need(&ask, "grant_type", &type));
+    for (size_t i = 0; i < sizeof TYPES / sizeof TYPES[0]; i++) {
+        if (!tb_str_eq(type, tb_str(TYPES[i].name)))
+            continue;
+        if (!tb_oauth_client_may(ask.client, TYPES[i].name))
+            return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT,
+                           "this client is not registered for the grant type");
+        TB_TRY(check_target(&ask));
+        TB_TRY(tb_binding_read(req, ask.client, &ask.binding));
+        return TYPES[i].run(&ask);
+    }
+    return tb_fail(req, TB_E_UNSUPPORTED_GRANT_TYPE, "there is no such grant type here");
+}

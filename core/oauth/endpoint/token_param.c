@@ -1,0 +1,17 @@
+/* What introspection and revocation begin with. */
+#include "oauth/endpoint/token_param.h"
+#include "oauth/client/auth.h"
+#include "oauth/errors.h"
+
+tb_err TB_SUSPENDS tb_shown_read(struct tb_req *req, struct tb_shown *out)
+{
+    struct tb_form form;
+    *out = (struct tb_shown){.client = NULL};
+    TB_TRY(tb_form_read(req, &form));
+    TB_TRY(tb_client_authenticate(req, &form, &out->client));
+    out->token = tb_form_get(&form, "token");
+    if (out->token.at == NULL)
+        return tb_fail(req, TB_E_INVALID_REQUEST, "token is missing");
+    out->is_refresh = memchr(out->token.at, '.', out->token.n) == NULL;
+    return NULL;
+}

@@ -1,0 +1,227 @@
+#include "oauth/interaction/consent_terms.h"
+#include "base/json.h"
+#include "base/time.h"
+#include "oauth/scope.h"
+
+/* ---- values ---- */
+
+/* Digits in groups of three before the point: people compare sums at a glance. */
+static void add_grouped(struct tb_text *text, struct tb_str major)
+{
+    const char *point = memchr(major.at, '.', major.n);
+    size_t whole = point == NULL ? major.n : (size_t)(point - major.at);
+    for (size_t i = 0; i < major.n; i++) {
+        bool digits_before = i > 0 && major.at[i - 1] != '-';
+        if (i < whole && digits_before && (whole - i) % 3 == 0)
+            tb_text_add_char(text, ',');
+        tb_text_add_char(text, major.at[i]);
+    }
+}
+
+struct tb_str tb_fact_sum(struct tb_html *html, struct tb_money money)
+{
+    char room[64];
+    struct tb_text major, text;
+    tb_text_init_fixed(&major, room, sizeof(room));
+    tb_money_write_major(&major, money);
+    tb_text_init(&text, html->text.arena);
+    tb_text_add(&text, tb_str(money.currency));
+    tb_text_add_char(&text, ' ');
+    add_grouped(&text, tb_text_end(&major));
+    return tb_text_end(&text);
+}
+
+struct tb_str tb_fact_money(struct tb_html *html, const json_t *money)
+{
+    struct tb_money value;
+    if (money == NULL || tb_money_parse(money, &value) != NULL)
+        return TB_STR_NONE;
+    return tb_fact_sum(html, value);
+}
+
+struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zone_s)
+{
+    int64_t at_ms;
+    char shown[TB_TIME_CHARS + 1];
+    if (text.at == NULL || !tb_time_parse(text, &at_ms))
+        return TB_STR_NONE;
+    tb_time_format(at_ms + zone_s * 1000, shown);
+    int64_t minutes = (zone_s < 0 ? -zone_s : zone_s) / 60;
+    return tb_arena_format(html->text.arena, "%.10s %.5s (UTC%c%02d:%02d)", shown, shown + 11,
+                           zone_s < 0 ? '-' : '+', (int)(minutes / 60), (int)(minutes % 60));
+}
+
+enum tb_word tb_fact_kind(struct tb_str type)
+{
+    if (tb_str_eq(type, TB_STR("payment")))
+        return TB_W_KIND_PAYMENT;
+    if (tb_str_eq(type, TB_STR("mandate")))
+        return TB_W_KIND_MANDATE;
+    if (tb_str_eq(type, TB_STR("account_information")))
+        return TB_W_KIND_ACCOUNTS;
+    return TB_W_KIND_IDENTITY;
+}
+
+/* ---- the list ---- */
+
+void tb_facts_begin(struct tb_html *html)
+{
+    tb_html_raw(html, "<dl class=\"facts\">\n");
+}
+
+void tb_facts_end(struct tb_html *html)
+{
+    tb_html_raw(html, "</dl>\n");
+}
+
+void tb_fact(struct tb_html *html, enum tb_word term, struct tb_str value)
+{
+    if (value.at != NULL)
+        tb_html(html, "<dt>$</dt><dd>$</dd>\n", tb_word(html, term), value);
+}
+
+static void add_amount(struct tb_html *html, enum tb_word term, const json_t *money)
+{
+    struct tb_str value = tb_fact_money(html, money);
+    if (value.at != NULL)
+        tb_html(html, "<dt>$</dt><dd class=\"amount\">$</dd>\n", tb_word(html, term), value);
+}
+
+static void add_payee(struct tb_html *html, const struct tb_facts *facts, struct tb_str account)
+{
+    for (size_t i = 0; i < facts->payees_n; i++)
+        if (tb_str_eq(facts->payees[i].account, account) && facts->payees[i].name.at != NULL)
+            tb_html(html, "$<br>", facts->payees[i].name);
+    tb_html(html, "<code>$</code>", account);
+}
+
+static void add_payees(struct tb_html *html, const struct tb_facts *facts)
+{
+    const json_t *list = tb_json_array(facts->detail, "creditor_accounts");
+    tb_html(html, "<dt>$</dt><dd>", tb_word(html, TB_W_PAYEES));
+    if (list == NULL)
+        tb_html(html, "$", tb_word(html, TB_W_ANY_PAYEE));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (i > 0)
+            tb_html_raw(html, "<br>");
+        add_payee(html, facts, tb_str(json_string_value(json_array_get(list, i))));
+    }
+    tb_html_raw(html, "</dd>\n");
+}
+
+/* "CNY 2000.00 a month, by the calendar" */
+static void add_limits(struct tb_html *html, const json_t *detail)
+{
+    static const struct {
+        const char *type;
+        enum tb_word word;
+    } periods[] = {
+        {"Day", TB_W_PER_DAY},
+        {"Week", TB_W_PER_WEEK},
+        {"Fortnight", TB_W_PER_FORTNIGHT},
+        {"Month", TB_W_PER_MONTH},
+        {"Half-year", TB_W_PER_HALF_YEAR},
+        {"Year", TB_W_PER_YEAR},
+    };
+    const json_t *limits = tb_json_array(detail, "periodic_limits");
+    for (size_t i = 0; i < json_array_size(limits); i++) {
+        const json_t *limit = json_array_get(limits, i);
+        struct tb_str type = tb_json_str(limit, "period_type"), period = type;
+        bool calendar = tb_str_eq(tb_json_str(limit, "period_alignment"), TB_STR("Calendar"));
+        for (size_t p = 0; p < sizeof(periods) / sizeof(periods[0]); p++)
+            if (tb_str_eq(type, tb_str(periods[p].type)))
+                period = tb_word(html, periods[p].word);
+        tb_html(html, "<dt>$</dt><dd>$ $ <span class=\"note\">($)</span></dd>\n",
+                tb_word(html, TB_W_PERIOD_LIMIT),
+                tb_fact_money(html, json_object_get(limit, "amount")), period,
+                tb_word(html, calendar ? TB_W_BY_CALENDAR : TB_W_BY_CONSENT));
+    }
+}
+
+static void add_hours(struct tb_html *html, const json_t *detail)
+{
+    const json_t *hours = tb_json_object(detail, "allowed_hours");
+    if (hours != NULL)
+        tb_html(html, "<dt>$</dt><dd>$ – $</dd>\n", tb_word(html, TB_W_ALLOWED_HOURS),
+                tb_json_str(hours, "from"), tb_json_str(hours, "to"));
+}
+
+static void add_validity(struct tb_html *html, const struct tb_facts *facts, bool once)
+{
+    struct tb_str to = tb_fact_time(html, tb_json_str(facts->detail, "valid_to"), facts->zone_s);
+    tb_fact(html, TB_W_VALID_FROM,
+            tb_fact_time(html, tb_json_str(facts->detail, "valid_from"), facts->zone_s));
+    if (to.at == NULL)
+        to = tb_word(html, once ? TB_W_VALID_ONCE : TB_W_VALID_UNTIL_REVOKED);
+    tb_fact(html, TB_W_VALID_TO, to);
+}
+
+static void add_payment(struct tb_html *html, const struct tb_facts *facts)
+{
+    add_amount(html, TB_W_AMOUNT, json_object_get(facts->detail, "amount"));
+    tb_html(html, "<dt>$</dt><dd>", tb_word(html, TB_W_PAYEE));
+    add_payee(html, facts, tb_json_str(facts->detail, "creditor_account"));
+    tb_html_raw(html, "</dd>\n");
+    tb_fact(html, TB_W_REFERENCE, tb_json_str(facts->detail, "reference"));
+}
+
+static void add_mandate(struct tb_html *html, const struct tb_facts *facts)
+{
+    add_amount(html, TB_W_EACH_PAYMENT,
+               json_object_get(facts->detail, "maximum_individual_amount"));
+    add_limits(html, facts->detail);
+    add_payees(html, facts);
+    add_hours(html, facts->detail);
+}
+
+/* What the app may do: permissions of the detail, and scopes that say more than it. */
+static void add_permissions(struct tb_html *html, const struct tb_facts *facts)
+{
+    static const struct {
+        const char *name;
+        enum tb_word word;
+    } known[] = {
+        {"balances", TB_W_MAY_BALANCES},
+        {"entries", TB_W_MAY_ENTRIES},
+        {"details", TB_W_MAY_DETAILS},
+        {"openid", TB_W_MAY_OPENID},
+        {"e-payment:write", TB_W_MAY_PAY},
+        {"e-payment:read", TB_W_MAY_SEE_PAYMENTS},
+        {"accounts:read", TB_W_MAY_ACCOUNTS_READ},
+    };
+    const json_t *permissions = tb_json_array(facts->detail, "permissions");
+    struct tb_str rest = facts->scope, name;
+    tb_html(html, "<dt>$</dt><dd><ul>\n", tb_word(html, TB_W_WHAT_IT_MAY));
+    for (size_t i = 0; i < json_array_size(permissions); i++)
+        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+            if (tb_str_eq(tb_str(json_string_value(json_array_get(permissions, i))),
+                          tb_str(known[k].name)))
+                tb_html(html, "<li>$</li>\n", tb_word(html, known[k].word));
+    while (tb_scope_next(&rest, &name)) {
+        struct tb_str words = name; /* of a scope without a sentence: its name */
+        if (permissions != NULL && tb_str_eq(name, TB_STR("accounts:read")))
+            continue;
+        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+            if (tb_str_eq(name, tb_str(known[k].name)))
+                words = tb_word(html, known[k].word);
+        tb_html(html, "<li>$</li>\n", words);
+    }
+    tb_html_raw(html, "</ul></dd>\n");
+}
+
+void tb_facts_write(struct tb_html *html, const struct tb_facts *facts)
+{
+    enum tb_word kind = tb_fact_kind(tb_json_str(facts->detail, "type"));
+    int64_t reads;
+    if (kind == TB_W_KIND_PAYMENT)
+        add_payment(html, facts);
+    else if (kind == TB_W_KIND_MANDATE)
+        add_mandate(html, facts);
+    add_permissions(html, facts);
+    if (tb_json_int(facts->detail, "frequency_per_day", &reads))
+        tb_fact(html, TB_W_PER_DAY_READS,
+                tb_arena_format(html->text.arena, "%lld", (long long)reads));
+    tb_fact(html, TB_W_PURPOSE, tb_json_str(facts->detail, "purpose"));
+    if (facts->detail != NULL)
+        add_validity(html, facts, kind == TB_W_KIND_PAYMENT);
+}

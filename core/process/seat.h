@@ -1,0 +1,129 @@
+/* A seat: what the master gives a process it starts, and how that process talks back. The master
+ * fills the seat and calls the main function of the seat's kind in the child; the rest is a short
+ * story:
+ *
+ *     int tb_worker_main(struct tb_seat *seat)
+ *     {
+ *         struct tb_loop *loop = tb_loop_new();
+ *         ... load plugins, connect ...
+ *         if (why != NULL)
+ *             return tb_seat_refuse(seat, "plugin %s: %s", name, why);
+ *         tb_seat_attach(seat, loop, &calls, me);   // from here on go and drain arrive in the loop
+ *         tb_seat_ready(seat);
+ *         tb_loop_run(loop);                        // calls.drain ends it with tb_seat_drained
+ *         return 0;
+ *     }
+ *
+ * `go` comes when every process of the generation is ready: start to accept. `drain` comes when a
+ * newer generation accepts, or the service ends: stop accepting, finish, then tb_seat_drained. A
+ * seat whose master is gone is told to drain too, so nothing is left behind. */
+#ifndef TB_PROCESS_SEAT_H
+#define TB_PROCESS_SEAT_H
+
+#include "process/crash.h"
+#include "process/quarantine.h"
+#include "runtime/loop.h"
+#include <tongbao/error.h>
+
+struct tb_config;
+
+enum tb_seat_kind { TB_SEAT_WORKER, TB_SEAT_CLERK, TB_SEAT_KINDS };
+
+enum {
+    TB_LISTENERS_MAX = 8,    /**< addresses one master listens on */
+    TB_REGIONS_MAX = 16,     /**< named regions of shared memory */
+    TB_SEAT_WHY_BYTES = 512, /**< most of a sentence that says why a seat refuses */
+};
+
+/** A listening socket, made by the master, shared by all workers of all generations. */
+struct tb_listener {
+    int fd;
+    char address[72]; /**< as configured: "127.0.0.1:8443", "[::1]:8443" */
+};
+
+/** What the memory file of a region is called: its name and its layout. */
+#define TB_REGION_FILE "%s:%u"
+
+/** Shared memory that outlives generations: zero-filled when first made. The same name with another
+ *  size or layout in a new generation is a new, zero-filled region. */
+struct tb_region {
+    char name[24];
+    void *at;
+    size_t bytes;
+    uint32_t layout;
+    int fd;
+};
+
+/** What one process writes about itself for the master and its siblings to read; in shared memory.
+ */
+struct tb_slot {
+    _Atomic int32_t pid;
+    _Atomic uint32_t generation;
+    _Atomic uint64_t beats; /**< turns of the heartbeat; a seat without a beat for long is hung */
+    struct tb_crash crash;
+};
+
+struct tb_seat_calls {
+    /** Start to accept; returning means that new connections are being taken. NULL: nothing to do.
+     */
+    void (*go)(void *owner);
+    /** Stop accepting, finish what is begun within `grace_ms`, then call tb_seat_drained. */
+    void (*drain)(void *owner, int64_t grace_ms);
+};
+
+struct tb_seat {
+    enum tb_seat_kind kind;
+    unsigned index; /**< 0.., among the seats of its kind */
+    unsigned count; /**< seats of its kind in this generation */
+    uint32_t generation;
+    bool replaces; /**< its generation serves already, and one of its processes fell */
+    const struct tb_config *config; /**< of this generation, borrowed */
+    const char *config_path;
+    const char *run_dir;
+    int64_t grace_ms; /**< for requests in flight, when nobody is left to name it */
+    struct tb_listener listeners[TB_LISTENERS_MAX];
+    size_t listeners_n; /**< 0 for every kind but workers */
+    struct tb_region regions[TB_REGIONS_MAX];
+    size_t regions_n;
+    struct tb_slot *slot;
+    const struct tb_quarantine *quarantine;
+
+    /* The seat's own. */
+    int control;
+    int ended;
+    struct tb_loop *loop;
+    const struct tb_seat_calls *calls;
+    void *owner;
+    struct tb_watch control_watch, signal_watch;
+    struct tb_timer beat;
+    bool draining;
+};
+
+/** Take orders from the master on this loop: `calls` are called from it, outside any fiber. Also
+ * starts the heartbeat: a loop that does not turn for the configured time is ended with a crash
+ * record. */
+void tb_seat_attach(struct tb_seat *seat, struct tb_loop *loop, const struct tb_seat_calls *calls,
+                    void *owner);
+
+/** Everything is loaded: `go` may come. */
+void tb_seat_ready(struct tb_seat *seat);
+
+/** This seat cannot start. The master logs the sentence and keeps the generation before.
+ *  @return the exit status to return from the main function */
+int TB_NODISCARD tb_seat_refuse(struct tb_seat *seat, const char *format, ...) TB_PRINTF(2, 3);
+
+/** All work is done: tells the master and stops the loop. */
+void tb_seat_drained(struct tb_seat *seat);
+
+/** The shared region of that name, NULL when the master was not asked for one; its size in
+ * *out_bytes (may be NULL). Memory: lives as long as the process. */
+void *tb_seat_region(const struct tb_seat *seat, const char *name, size_t *out_bytes);
+
+/** "worker", "clerk". */
+const char *tb_seat_kind_name(enum tb_seat_kind kind);
+
+/** The main functions of the kinds; each runs in its own process and returns its exit status. */
+int tb_worker_main(struct tb_seat *seat);
+int tb_clerk_main(struct tb_seat *seat);
+
+#endif
