@@ -10,7 +10,7 @@
 
 enum {
     TB_APPS_REMEMBERED = 4096,
-    TB_ENTITLEMENTS_MAX = 10000, /**< of one app; oauth.entitle refuses more */
+    TB_ENTITLEMENTS_MAX = 10000, /**< of one app; directory.entitle refuses more */
 };
 
 struct tb_apps;

@@ -38,7 +38,7 @@ static struct tb_limit_key digest(struct tb_limit_key key, struct tb_str text)
     for (size_t at = 0; at < text.n; at += sizeof(uint64_t)) {
         uint64_t word = 0;
         size_t left = text.n - at;
-        memcpy(&word, text.at + at, left < sizeof word ? left : sizeof word);
+        memcpy(&word, text.at + at, left < sizeof(word) ? left : sizeof(word));
         key.low = fold(key.low ^ word, odd[0]) + odd[1];
         key.high = fold(key.high + word, odd[2]) + odd[3];
     }
@@ -137,7 +137,7 @@ static void add_policy(struct tb_limit_set *set, const struct tb_limit_window *w
 {
     int64_t window_ms = window->period == TB_LIMIT_DAY ? TB_DAY_MS : window->window_ms;
     struct tb_text policy;
-    tb_text_init_fixed(&policy, set->policy + set->policy_n, sizeof set->policy - set->policy_n);
+    tb_text_init_fixed(&policy, set->policy + set->policy_n, sizeof(set->policy) - set->policy_n);
     tb_text_add_format(&policy, "%s\"%s\";q=%" PRId64, set->policy_n == 0 ? "" : ", ", window->name,
                        window->quota);
     if (window->period != TB_LIMIT_MONTH)

@@ -48,7 +48,7 @@ struct tb_limiter *tb_limiter_open(void *memory, size_t bytes)
     TB_ASSERT(bytes >= tb_limiter_bytes(slots));
     while (tb_limiter_bytes(2 * slots) <= bytes)
         slots *= 2;
-    struct tb_limiter *limiter = tb_mem(sizeof *limiter);
+    struct tb_limiter *limiter = tb_mem(sizeof(*limiter));
     limiter->memory = memory;
     limiter->mask = slots - 1;
     limiter->date.month_end = tb_days_in_month(1970, 1);

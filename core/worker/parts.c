@@ -16,6 +16,8 @@
 
 enum { SCOPES_BYTES = 8192 };
 
+extern const struct tb_migration tb_consent_migrations[];
+extern const struct tb_migration tb_directory_migrations[];
 extern const struct tb_migration tb_ledger_migrations[];
 extern const struct tb_migration tb_outbox_migrations[];
 extern const struct tb_migration tb_hooks_migrations[];
@@ -83,8 +85,10 @@ size_t tb_parts_migrations(const struct tb_registry *registry, struct tb_migrati
     size_t n = 0, products_n;
     out[n++] = (struct tb_migration_set){"store", tb_store_migrations};
     out[n++] = (struct tb_migration_set){"bank", tb_ledger_migrations};
-    out[n++] = (struct tb_migration_set){"oauth", tb_oauth_migrations};
     out[n++] = (struct tb_migration_set){"event", tb_outbox_migrations};
+    out[n++] = (struct tb_migration_set){"oauth", tb_oauth_migrations};
+    out[n++] = (struct tb_migration_set){"consent", tb_consent_migrations};
+    out[n++] = (struct tb_migration_set){"directory", tb_directory_migrations};
     out[n++] = (struct tb_migration_set){"script", tb_hooks_migrations};
     const struct tb_product *products = tb_registry_products(registry, &products_n);
     TB_ASSERT(n + products_n <= TB_SETS_MAX);

@@ -201,18 +201,18 @@ def test_who_did_what_to_what_and_how_it_was_before(run, partner):
 
 
 @pytest.mark.parametrize("damage, repair", [
-    ("update oauth.act set who = 'operator:nobody' where n = %(n)s", "update oauth.act set who = %(who)s where n = %(n)s"),
-    ("update oauth.act set after = '{}' where n = %(n)s", "update oauth.act set after = %(after)s where n = %(n)s"),
-    ("update oauth.act set at = at + interval '1 ms' where n = %(n)s", "update oauth.act set at = at - interval '1 ms' where n = %(n)s"),
-    ("update oauth.act set hash = sha256('x') where n = %(n)s", "update oauth.act set hash = %(hash)s where n = %(n)s"),
-    ("delete from oauth.act where n = %(n)s", "insert into oauth.act values (%(n)s, %(at)s, %(who)s, %(act)s, %(object)s, null, "
+    ("update tb.audit_entry set who = 'operator:nobody' where n = %(n)s", "update tb.audit_entry set who = %(who)s where n = %(n)s"),
+    ("update tb.audit_entry set after = '{}' where n = %(n)s", "update tb.audit_entry set after = %(after)s where n = %(n)s"),
+    ("update tb.audit_entry set at = at + interval '1 ms' where n = %(n)s", "update tb.audit_entry set at = at - interval '1 ms' where n = %(n)s"),
+    ("update tb.audit_entry set hash = sha256('x') where n = %(n)s", "update tb.audit_entry set hash = %(hash)s where n = %(n)s"),
+    ("delete from tb.audit_entry where n = %(n)s", "insert into tb.audit_entry values (%(n)s, %(at)s, %(who)s, %(act)s, %(object)s, null, "
                                               "%(after)s, %(prev)s, %(hash)s)"),
 ])
 def test_the_audit_sees_that_an_act_was_changed_or_left_out(sandbox, run, partner, db, damage, repair):
     run("partner", "suspend", partner)
     run("partner", "resume", partner)
     with db.cursor() as cursor:
-        cursor.execute("select n, at, who, act, object, after::text, prev, hash from oauth.act where object = %s order by n limit 1",
+        cursor.execute("select n, at, who, act, object, after::text, prev, hash from tb.audit_entry where object = %s order by n limit 1",
                        (partner,))
         row = dict(zip(("n", "at", "who", "act", "object", "after", "prev", "hash"), cursor.fetchone()))
         assert sandbox.cli("audit", "--json") == "[]\n"

@@ -151,7 +151,7 @@ def test_recording_ends_and_is_forgotten(recorded):
     told = recorded.recording()
     assert recorded.rows() == [] and told["active"] is False and told["recordings"] == 0
     with recorded.partner.db.cursor() as cursor:
-        cursor.execute("select act, who from oauth.act where object = %s order by n", (told["script"],))
+        cursor.execute("select act, who from tb.audit_entry where object = %s order by n", (told["script"],))
         who = "client:" + recorded.partner.app
         assert cursor.fetchall() == [("script.record", who), ("script.stop_recording", who)]
 

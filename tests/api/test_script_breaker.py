@@ -66,7 +66,7 @@ def test_what_one_worker_turns_off_is_off_on_all_and_comes_back(sandbox, clients
     assert listed["off"] is True
     assert sandbox.metric("tongbao_script_off_total") == before + 1
     assert sandbox.metric("tongbao_script_passed_by_total") >= CONNECTIONS
-    assert it.one("select count(*) from oauth.act where object = %s and act = 'script.turn_off'", it.script) == 1
+    assert it.one("select count(*) from tb.audit_entry where object = %s and act = 'script.turn_off'", it.script) == 1
 
     time.sleep(max(0, turned + OFF_S + 0.5 - time.monotonic()))
     assert {ask(client).status_code for client in everywhere} == {200}, "it is called again"
@@ -76,7 +76,7 @@ def test_what_one_worker_turns_off_is_off_on_all_and_comes_back(sandbox, clients
     wait_until(lambda: script(it)["breakers"][0]["times"] == 2, 2, "where it goes on failing, a few times are enough")
     it.await_workers()
     assert all(is_off(ask(client)) for client in everywhere)
-    assert it.one("select count(*) from oauth.act where object = %s and act = 'script.turn_off'", it.script) == 1
+    assert it.one("select count(*) from tb.audit_entry where object = %s and act = 'script.turn_off'", it.script) == 1
 
 
 def test_an_activation_calls_a_hook_that_was_off_at_once(sandbox, clients):

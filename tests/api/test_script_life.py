@@ -62,7 +62,7 @@ class Team:
 
     def acts(self, id):
         with self.partner.db.cursor() as cursor:
-            cursor.execute("select act, who from oauth.act where object = %s order by n", (id,))
+            cursor.execute("select act, who from tb.audit_entry where object = %s order by n", (id,))
             return cursor.fetchall()
 
     def violations(self):

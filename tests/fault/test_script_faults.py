@@ -234,7 +234,7 @@ class Team(Paying):
             select s.version, s.previous, s.canary,
                    (select jsonb_object_agg(v.version, v.state) from script.version v where v.script = s.id),
                    (select count(*) from script.activation a where a.script = s.id),
-                   (select count(*) from oauth.act a where a.object = s.id)
+                   (select count(*) from tb.audit_entry a where a.object = s.id)
               from script.script s where s.id = %s""", self.script)[0]
         return (version, previous, canary), states, activations, acts
 

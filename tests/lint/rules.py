@@ -34,11 +34,11 @@ FLOORS = {
     "config": 2, "crypto": 2, "runtime": 2, "schema": 2, "http/guard": 2,
     "http": 3, "limit": 3, "lua": 3, "process": 3, "store": 3,
     "http/outbound": 4, "ledger": 4, "outbox": 4, "product": 4,
-    "directory": 5, "oauth": 5,
+    "oauth": 5,
     "oauth/client": 6, "oauth/token": 7, "oauth/user": 7,
-    "consent": 8, "oauth/page": 8, "oauth/registration": 8, "oauth/request": 8,
-    "oauth/endpoint": 9, "oauth/interaction": 9, "gateway": 9,
-    "hooks": 10, "gateway/stage": 11, "worker": 12, "cli": 13, "tools/docgen": 13,
+    "consent": 8, "oauth/page": 8, "oauth/request": 8,
+    "directory": 9, "gateway": 9, "oauth/endpoint": 9, "oauth/interaction": 9,
+    "hooks": 10, "oauth/registration": 10, "gateway/stage": 11, "worker": 12, "cli": 13, "tools/docgen": 13,
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 
@@ -94,6 +94,65 @@ def a_stage_has_a_file_of_its_name(files):
             if not any(f.path.endswith("/" + name) and f.room in ("gateway/stage", "hooks")
                        and re.search(rf"^tb_err .*\b{match[2]}\(", f.code, re.M) for f in files):
                 yield at(pipeline, match.start(), f"no {name} defines {match[2]}")
+
+
+# The room whose sql/ makes a schema.
+SCHEMAS = {"tb": "store", "bank": "ledger", "event": "outbox", "oauth": "oauth", "consent": "consent", "directory": "directory",
+           "script": "hooks"}
+OBJECT = re.compile(r"\b(%s)\.[a-z_]+" % "|".join(SCHEMAS))
+IN_SQL = re.compile(r"\b(?:from|join|into|update|exists|perform|call)\s+%s|%s\(" % (OBJECT.pattern, OBJECT.pattern))
+LITERALS = re.compile(r'"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*')
+
+
+def named_schemas(file):
+    """(offset, what is named, schema) of each object of a schema that SQL of the file names."""
+    if file.ext == ".sql":
+        for match in OBJECT.finditer(sql_code(file.text)):
+            yield match.start(), match[0], match[1]
+    else:
+        for literal in LITERALS.finditer(file.without_comments):
+            for match in IN_SQL.finditer(literal[0]):
+                yield literal.start(), match[0], match[1] or match[2]
+
+
+@rule(bad={"core/oauth/sql/0001_x.sql": "select consent.open();\n", "core/limit/x.c": 'const char *q = "select from bank.quota";\n'})
+def sql_goes_down_only(files):
+    """SQL of a room of core/, in sql/ or in its C, names schemas of its own or of rooms on lower floors."""
+    for file in files:
+        if file.room not in FLOORS or file.ext not in (".sql", ".c", ".h") or file.room in ("lua", "tools/docgen"):
+            continue
+        for offset, what, schema in named_schemas(file):
+            owner = SCHEMAS[schema]
+            if owner != file.room and FLOORS[owner] >= FLOORS[file.room]:
+                yield at(file, offset, f"{file.room} (floor {FLOORS[file.room]}) names {what}, of {owner}")
+
+
+@rule(bad={"core/base/x.c": "struct a *f(char *at)\n{\n    return (struct a *)(at - offsetof(struct a, b));\n}\n",
+           "core/http/x.c": "void *f(void *at)\n{\n    return H2O_STRUCT_FROM_MEMBER(struct a, b, at);\n}\n"})
+def there_is_one_container_of(files):
+    """The struct around a member is found by TB_CONTAINER."""
+    for file in files:
+        if file.is_c and file.path != "core/include/tongbao/types.h":
+            for match in re.finditer(r"-\s*offsetof\(|\bH2O_STRUCT_FROM_MEMBER\b|\bcontainer_of\b", file.code):
+                yield at(file, match.start(), match[0] + " is TB_CONTAINER")
+
+
+@rule(bad={"core/base/x.c": "size_t f(int x)\n{\n    return sizeof x;\n}\n", "core/base/y.c": "enum { N = sizeof(a) / sizeof((a)[0]) };\n"})
+def sizes_are_written_one_way(files):
+    """`sizeof(x)`, and TB_COUNT for the elements of an array."""
+    for file in files:
+        if file.is_c and file.path != "core/include/tongbao/types.h":
+            for match in re.finditer(r"\bsizeof [^(]|\bsizeof\(([\w.>-]+)\)\s*/\s*sizeof\(\(?\1\)?\[0\]\)", file.code):
+                yield at(file, match.start(), "sizeof(x), or TB_COUNT")
+
+
+@rule(bad={"core/base/x.c": "int a;\n\n/* Connections */\n\nint b;\n"})
+def sections_are_headed_one_way(files):
+    """A comment between two empty lines heads a section: `/* ---- connections ---- */`."""
+    for file in files:
+        if file.is_c:
+            for match in re.finditer(r"(?<=\n\n)/\* (?!---- .* ---- \*/)[^*\n]+\*/(?=\n\n)", file.text):
+                yield at(file, match.start(), match[0])
 
 
 LIBRARIES = [

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = "/usr/lib/postgresql/15/bin"
-MIGRATIONS = ("core/store", "core/ledger", "core/oauth", "core/outbox", "core/hooks", "plugins/e_payment")
+MIGRATIONS = ("core/store", "core/ledger", "core/outbox", "core/oauth", "core/consent", "core/directory", "core/hooks", "plugins/e_payment")
 NOW = "2026-11-23T08:00:00.123Z"
 PARTNER = "ptr_" + "a" * 26
 APP = "app_" + "a" * 26

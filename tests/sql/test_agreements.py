@@ -196,7 +196,7 @@ def test_who_sees_and_ends_an_agreement(b):
 
 def test_a_partner_that_leaves_takes_its_agreements_along(b):
     agreed(b)
-    b.query("select oauth.end_partner(%s, 'operator:test', %s)", SHOP, NOW)
+    b.query("select directory.end_partner(%s, 'operator:test', %s)", SHOP, NOW)
     assert refund(b, b.paid, 10) == "refund_not_authorised"
 
 

@@ -74,7 +74,7 @@ def test_asking_tells_the_workers_and_stands_on_record(r, books):
     assert state["active"] and state["script"] == script and state["redact"] == ["/name"] and state["by"] == "bank"
     assert r.start(days=3, redact=[]) == script  # again: prolonged, the same script
     assert r.state()["redact"] == [] and r.state()["since"] == state["since"]
-    acts = books.query("select act, before, after from oauth.act where object = %s order by n", script)
+    acts = books.query("select act, before, after from tb.audit_entry where object = %s order by n", script)
     assert [a["act"] for a in acts] == ["script.record"] * 2
     assert acts[0]["before"] is None and acts[1]["before"]["redact"] == ["/name"] and acts[1]["after"]["redact"] == []
 

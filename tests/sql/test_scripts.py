@@ -106,7 +106,7 @@ def test_a_batch_of_partners_is_answered_in_order_and_each_act_recorded(s):
     bodies = [json.loads(a["body"]) for a in s.do("push", *calls)]
     assert [b["version"] for b in bodies] == [1, 1, 2, 2, 3, 3] and len({b["script"] for b in bodies}) == 2
     assert [b["digest"] for b in bodies] == [hashlib.sha256(f"{SOURCE} -- {n}".encode()).hexdigest() for n in range(6)]
-    assert s.books.one("select count(*) from oauth.act where act = 'script.push'") == 6
+    assert s.books.one("select count(*) from tb.audit_entry where act = 'script.push'") == 6
 
 
 def test_a_script_has_a_thousand_versions_at_most(s):
@@ -120,7 +120,7 @@ def test_what_happens_to_scripts_is_told_in_the_banks_time(s):
     s.books.query("update bank.world set clock_offset_ms = 3600000")
     made = s.push()
     assert made["created_at"] == "2026-11-23T07:00:00.123Z"
-    assert s.books.one("select at = %s::timestamptz - interval '1 hour' from oauth.act", NOW)
+    assert s.books.one("select at = %s::timestamptz - interval '1 hour' from tb.audit_entry", NOW)
 
 
 # ---- what workers learn ----
@@ -303,7 +303,7 @@ def test_an_operators_hand_on_a_table_is_recorded_with_what_was_there(s):
     write = "select (script.admin_entry(1, %s, 't', 'k', %s, 'operator:lan', %s)).status"
     assert s.books.one(write, PARTNER, "2", NOW) == 200 and s.books.one(write, PARTNER, None, NOW) == 204
     assert s.books.one(write, PARTNER, None, NOW) == 404
-    acts = s.books.query("select act, before->'value' as before, after->'value' as after from oauth.act order by n")
+    acts = s.books.query("select act, before->'value' as before, after->'value' as after from tb.audit_entry order by n")
     assert acts == [{"act": "entry.put", "before": 1, "after": 2}, {"act": "entry.delete", "before": 2, "after": None}]
 
 

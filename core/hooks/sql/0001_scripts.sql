@@ -193,7 +193,7 @@ begin
     update script.script s set generation = script.next_generation()
      where s.book = turn_off.book and s.id = turn_off.script;
     if turned = 1 then
-        perform oauth.record_act('worker', 'script.turn_off', turn_off.script, null,
+        perform tb.record_audit('worker', 'script.turn_off', turn_off.script, null,
                                  jsonb_build_object('version', turn_off.version, 'hook', turn_off.hook,
                                                     'until', tb.rfc3339(turn_off.until)), turn_off.at);
     end if;

@@ -188,7 +188,7 @@ begin
         else script.write_entry(admin_entry.book, 0, admin_entry.partner, admin_entry.table_name, admin_entry.key,
                                 admin_entry.value, admin_entry.who, admin_entry.at) end;
     if (answer).status < 300 then
-        perform oauth.record_act(admin_entry.who, case when admin_entry.value is null then 'entry.delete' else 'entry.put' end,
+        perform tb.record_audit(admin_entry.who, case when admin_entry.value is null then 'entry.delete' else 'entry.put' end,
                                  admin_entry.partner,
                                  jsonb_build_object('book', admin_entry.book, 'table', admin_entry.table_name, 'key',
                                                     admin_entry.key, 'value', was),

@@ -104,7 +104,7 @@ begin
     values (push_version.book, v.version, push_version.at, script_id, sha256(convert_to(push_version.source, 'UTF8')),
             push_version.author, push_version.note, push_version.source)
     returning x.* into v;
-    perform oauth.record_act(push_version.who, 'script.push', script_id, null,
+    perform tb.record_audit(push_version.who, 'script.push', script_id, null,
                              jsonb_build_object('version', v.version, 'digest', encode(v.digest, 'hex'), 'author', v.author),
                              push_version.at);
     return script.answer(n, 201, concat('/scripts/v1/scripts/', script_id, '/versions/', v.version),
@@ -141,7 +141,7 @@ begin
            reviewer = review_version.reviewer, review_note = review_version.note, reviewed_at = review_version.at
      where x.book = v.book and x.script = v.script and x.version = v.version
     returning x.* into v;
-    perform oauth.record_act(review_version.who, 'script.review', v.script, jsonb_build_object('version', v.version, 'state', 'draft'),
+    perform tb.record_audit(review_version.who, 'script.review', v.script, jsonb_build_object('version', v.version, 'state', 'draft'),
                              jsonb_build_object('version', v.version, 'state', v.state, 'reviewer', v.reviewer),
                              review_version.at);
     return script.answer(n, 201, concat('/scripts/v1/scripts/', v.script, '/versions/', v.version),
@@ -174,7 +174,7 @@ begin
                                  wanted.on_response_failure, turn.kind, turn.who, turn.at);
     select x.* into a from script.activation x
      where x.book = was.book and x.script = was.id and x.generation = a.generation;
-    perform oauth.record_act(turn.who, 'script.' || turn.kind, was.id, script.setting(was),
+    perform tb.record_audit(turn.who, 'script.' || turn.kind, was.id, script.setting(was),
                              script.setting(wanted) || jsonb_build_object('generation', a.generation), turn.at);
     return script.answer(n, 201, '/scripts/v1/scripts/' || was.id, script.activation_json(a));
 end

@@ -91,7 +91,7 @@ begin
     on conflict (book, script)
     do update set until = excluded.until, by = excluded.by, redact = excluded.redact,
                   since = case when r.until > start_recording.at then r.since else excluded.since end;
-    perform oauth.record_act(start_recording.by, 'script.record', id, before,
+    perform tb.record_audit(start_recording.by, 'script.record', id, before,
                              jsonb_build_object('until', tb.rfc3339(start_recording.until),
                                                 'redact', start_recording.redact), start_recording.at);
     return id;
@@ -120,7 +120,7 @@ begin
         delete from script.recording g where g.book = r.book and g.script = r.script;
         update script.recording_switch w set kept = 0, bytes = 0 where w.book = r.book and w.script = r.script;
     end if;
-    perform oauth.record_act(stop_recording.by, 'script.stop_recording', r.script,
+    perform tb.record_audit(stop_recording.by, 'script.stop_recording', r.script,
                              jsonb_build_object('until', tb.rfc3339(r.until)),
                              jsonb_build_object('forgotten', stop_recording.forget), stop_recording.at);
     return 'stopped';

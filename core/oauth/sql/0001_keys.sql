@@ -24,7 +24,7 @@ create table oauth.signing_key (
 -- Let the next key of a purpose sign from `at` on, ahead of the schedule, and offer one if there is none. The key that
 -- signs now stops at that moment and stays published for `overlap` more, so that there are two live keys until then. A
 -- key that was still to come keeps its end. Returns the kid that will sign; null when a concurrent rotation came first.
--- `who` is recorded in the chain of acts (oauth.record_act).
+-- `who` is recorded in the chain of acts (tb.record_audit).
 create function oauth.rotate_key(
     who text, purpose text, at timestamptz, overlap interval, kid text, alg text, made_at timestamptz,
     signs_until timestamptz, valid_until timestamptz, sealed text) returns text
@@ -59,7 +59,7 @@ begin
                 rotate_key.signs_until, rotate_key.valid_until, rotate_key.sealed)
         returning signing_key.kid into coming;
     end if;
-    perform oauth.record_act(rotate_key.who, 'key.rotate', rotate_key.purpose, jsonb_build_object('kid', present),
+    perform tb.record_audit(rotate_key.who, 'key.rotate', rotate_key.purpose, jsonb_build_object('kid', present),
                              jsonb_build_object('kid', coming, 'signs_from', rotate_key.at), rotate_key.made_at);
     return coming;
 end

@@ -155,7 +155,7 @@ begin
     if u.id is null then
         return null;
     end if;
-    perform oauth.record_act(user_made.who, 'user.create', u.id, null,
+    perform tb.record_audit(user_made.who, 'user.create', u.id, null,
                              jsonb_build_object('login', u.login, 'company', u.company, 'role', u.role), user_made.at);
     return u.state;
 end
@@ -186,7 +186,7 @@ begin
     update oauth.user_account x set state = set_user.state where x.id = u.id;
     perform oauth.forget_attempts(u.login);
     delete from oauth.browser_session s where s.user_id = u.id;
-    perform oauth.record_act(set_user.who, case set_user.state when 'locked' then 'user.lock' else 'user.unlock' end, u.id,
+    perform tb.record_audit(set_user.who, case set_user.state when 'locked' then 'user.lock' else 'user.unlock' end, u.id,
                              jsonb_build_object('state', u.state), jsonb_build_object('state', set_user.state),
                              set_user.at);
     return set_user.state;
@@ -207,7 +207,7 @@ begin
     if u.id is not null then
         perform oauth.forget_attempts(u.login);
         delete from oauth.browser_session s where s.user_id = reset_user.id;
-        perform oauth.record_act(reset_user.who, 'user.reset', reset_user.id, null, null, reset_user.at);
+        perform tb.record_audit(reset_user.who, 'user.reset', reset_user.id, null, null, reset_user.at);
     end if;
     return u.state;
 end

@@ -13,7 +13,9 @@
 
 enum { PATIENCE_US = 120 * 1000 * 1000, PROOFS = 4096 };
 
+extern const struct tb_migration tb_consent_migrations[];
 extern const struct tb_migration tb_ledger_migrations[];
+extern const struct tb_migration tb_outbox_migrations[];
 
 static struct tb_host host; /* a job's, with the books in reach */
 
@@ -31,9 +33,10 @@ static tb_err TB_SUSPENDS await(struct tb_req *req, void *arg)
 static void open_books(struct desk *desk)
 {
     const struct tb_migration *const rooms[] = {tb_store_migrations, tb_ledger_migrations,
-                                                tb_oauth_migrations};
+                                                tb_outbox_migrations, tb_oauth_migrations,
+                                                tb_consent_migrations};
     pg_make(&desk->pg, false);
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rooms); i++)
         for (const struct tb_migration *m = rooms[i]; m->number != 0; m++)
             pg_do(&desk->pg, m->sql);
     desk->parts.store = tb_store_open(desk->loop, &(struct tb_store_options){.dsn = desk->pg.dsn});
@@ -100,7 +103,7 @@ static void visit_main(void *arg)
     tb_run_end(&visit->run);
     visit->took_us = tb_loop_us() - began_us;
     struct tb_str detail = visit->run.problem.detail;
-    snprintf(visit->detail, sizeof visit->detail, "%.*s", (int)detail.n,
+    snprintf(visit->detail, sizeof(visit->detail), "%.*s", (int)detail.n,
              detail.at == NULL ? "" : detail.at);
     tb_arena_free(visit->run.arena);
     visit->run.arena = NULL;

@@ -24,7 +24,7 @@ void scene_open(struct scene *scene)
     scene->desk.parts.scopes = TB_STR("openid accounts:read e-payment:read e-payment:write");
     tb_oauth_open(&scene->desk.parts);
     tb_dpop_open(&scene->desk.parts.master);
-    if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof why))
+    if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         fail_msg("%s", why);
     pg_do(&scene->desk.pg,
           "insert into bank.world (id, name, kind, created_at) values "
@@ -59,7 +59,7 @@ void scene_client(struct scene *scene, const char *more)
     char digest[TB_SHA256_BASE64URL];
     unsigned char hash[TB_SHA256_BYTES];
     tb_sha256(&TB_STR(SECRET), 1, hash);
-    tb_base64url_write(digest, TB_BYTES(hash, sizeof hash));
+    tb_base64url_write(digest, TB_BYTES(hash, sizeof(hash)));
     tb_text_init(&text, scene->arena);
     tb_text_add_format(
         &text,
@@ -70,7 +70,7 @@ void scene_client(struct scene *scene, const char *more)
         "insert into oauth.client_secret (app, digest, created_at) values ('" CLIENT
         "', '%.*s', now())",
         tb_key_write_jwk(scene->key, TB_JWK_PUBLIC, scene->arena).at,
-        tb_key_write_jwk(scene->rsa, TB_JWK_PUBLIC, scene->arena).at, more, (int)sizeof digest,
+        tb_key_write_jwk(scene->rsa, TB_JWK_PUBLIC, scene->arena).at, more, (int)sizeof(digest),
         digest);
     pg_do(&scene->desk.pg, tb_text_end(&text).at);
 }
@@ -176,7 +176,7 @@ static tb_err reply(struct tb_req *req, int status, struct tb_str body)
 {
     (void)req;
     latest.status = status;
-    assert_true(body.n < sizeof latest.body);
+    assert_true(body.n < sizeof(latest.body));
     memcpy(latest.body, body.at, body.n);
     latest.body[body.n] = '\0';
     return NULL;
@@ -202,13 +202,13 @@ static struct tb_str basic(struct scene *scene)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     tb_text_init(&text, scene->arena);
     tb_text_add(&text, TB_STR("Basic "));
-    for (size_t i = 0; i < sizeof plain - 1; i += 3) {
+    for (size_t i = 0; i < sizeof(plain) - 1; i += 3) {
         uint32_t bits = 0;
         for (size_t j = 0; j < 3; j++)
-            bits = bits << 8 | (i + j < sizeof plain - 1 ? (unsigned char)plain[i + j] : 0);
+            bits = bits << 8 | (i + j < sizeof(plain) - 1 ? (unsigned char)plain[i + j] : 0);
         for (size_t j = 0; j < 4; j++)
             tb_text_add_char(&text,
-                             i + j <= sizeof plain - 1 ? digits[bits >> (18 - 6 * j) & 63] : '=');
+                             i + j <= sizeof(plain) - 1 ? digits[bits >> (18 - 6 * j) & 63] : '=');
     }
     return tb_text_end(&text);
 }

@@ -76,7 +76,7 @@ static struct tb_str claims_of(const char *id, const char *more)
     };
     tb_text_init(&text, arena);
     tb_text_add_format(&text, "{%s", more);
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(usual); i++) {
         struct tb_str member = tb_arena_format(arena, "\"%s\":", usual[i].name);
         if (strstr(more, member.at) == NULL)
             tb_text_add_format(&text, "%s%s%s", text.n > 1 ? "," : "", member.at, usual[i].value);
@@ -164,7 +164,7 @@ static void judges_claims_by_table(void **state)
         {"\"nbf\":\"soon\"", "invalid_client"},
     };
     add_signing_client("");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         const char *more = tb_arena_format(arena, "%s", rows[i].more).at;
         const char *outcome = ask_with(form_of(assertion_of(es256, CLIENT, more), ""));
         if (strcmp(outcome, rows[i].outcome) != 0)
@@ -203,7 +203,7 @@ static void judges_headers_by_table(void **state)
         {"{}", "invalid_client"},
     };
     add_signing_client("");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_str token = forge(arena, es256, tb_str(rows[i].header), claims_of(CLIENT, ""));
         const char *outcome = ask_with(form_of(token, ""));
         if (strcmp(outcome, rows[i].outcome) != 0)
@@ -229,7 +229,7 @@ static void a_request_uses_one_method_and_uses_it_whole(void **state)
         form_of(TB_STR("not.a.jwt"), "&client_id=" CLIENT),
         form_of((struct tb_str){good.at, good.n - 8}, ""),
     };
-    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bodies); i++)
         if (strcmp(ask_with(bodies[i]), "invalid_client") != 0)
             fail_msg("accepted: %s", bodies[i].at);
     struct asking two = asking_of(form_of(good, ""));
@@ -356,8 +356,8 @@ static bool refused_alike(void)
         known_us[i] = refusal_us(CLIENT);
         unknown_us[i] = refusal_us(NOBODY);
     }
-    qsort(known_us, TRIES, sizeof *known_us, by_time);
-    qsort(unknown_us, TRIES, sizeof *unknown_us, by_time);
+    qsort(known_us, TRIES, sizeof(*known_us), by_time);
+    qsort(unknown_us, TRIES, sizeof(*unknown_us), by_time);
     int64_t known = known_us[MIDDLE], unknown = unknown_us[MIDDLE];
     print_message("refused: %lld us known, %lld us unknown\n", (long long)known,
                   (long long)unknown);

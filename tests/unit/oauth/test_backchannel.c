@@ -116,7 +116,7 @@ static void gives_the_time_that_is_asked_for_within_bounds(void **state)
         json_int_t given;
     } cases[] = {{"1", 1}, {"600", 600}, {"1800", 1800}, {"86400", 1800}};
     scene_client(&scene, MEMBERS);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         const struct param other[] = {{"requested_expiry", cases[i].asked}, {NULL, NULL}};
         const struct answered *answered = ask(other);
         assert_int_equal(json_integer_value(json_object_get(answered->json, "expires_in")),
@@ -133,7 +133,7 @@ static void refuse_each(const struct refusal *cases, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct param other[] = {{cases[i].name, cases[i].value}, {NULL, NULL}};
         char context[300];
-        snprintf(context, sizeof context, "%s=%s", cases[i].name,
+        snprintf(context, sizeof(context), "%s=%s", cases[i].name,
                  cases[i].value == NULL ? "(not sent)" : cases[i].value);
         expect(ask(other), cases[i].code, cases[i].words, context);
     }
@@ -160,7 +160,7 @@ static void refuses_what_is_missing_or_beyond_the_client(void **state)
         {"authorization_details", "[{}]", "invalid_authorization_details", "/0/type"},
     };
     scene_client(&scene, MEMBERS);
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
     const struct param token[] = {
         {"login_hint", NULL}, {"login_hint_token", "x.y.z"}, {NULL, NULL}};
     expect(ask(token), "invalid_request", "login_hint_token is not supported", "a hint token");
@@ -199,7 +199,7 @@ static void refuses_messages_that_could_deceive(void **state)
     const struct param chinese[] = {{"binding_message", "向“示例公司”付款 ¥123.45 — ok"},
                                     {NULL, NULL}};
     scene_client(&scene, MEMBERS);
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
     expect(ask(chinese), "ok", "", "Chinese");
 }
 
@@ -215,7 +215,7 @@ static void wants_a_token_of_clients_that_are_notified(void **state)
     const struct param token[] = {{"client_notification_token", "8d67dc78-7faa-4d41"},
                                   {NULL, NULL}};
     scene_client(&scene, PING);
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
     expect(ask(token), "ok", "", "with a token");
     assert_int_equal(kept("notification is not null and notify_at is null"), 1);
     assert_int_equal(kept("notification like '%8d67dc78%' or params::text like '%8d67dc78%'"), 0);
@@ -269,7 +269,7 @@ static void knows_a_customer_by_an_id_token_of_ours(void **state)
         {ours, "JWT", DESK_ISSUER, CLIENT, "usr_3", 300, "unknown_user_id", "no customer"},
     };
     scene_client(&scene, MEMBERS);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         expect(ask_with_id_token(cases[i].key, cases[i].type, cases[i].issuer, cases[i].audience,
                                  cases[i].subject, cases[i].life_s),
                cases[i].code, cases[i].words, cases[i].subject);
@@ -308,7 +308,7 @@ static void takes_signed_requests_with_all_their_claims(void **state)
     expect(ask_signed(scene.key, NULL, "{\"client_id\":null,\"requested_expiry\":120}"), "ok", "",
            "without client_id inside");
     assert_int_equal(kept("expires_at - created_at = interval '120 s'"), 1);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         expect(ask_signed(scene.key, NULL, cases[i].claims), "invalid_request", cases[i].words,
                cases[i].claims);
     expect(ask_signed(scene.stranger, NULL, "{}"), "invalid_request", "no key", "a stranger's key");
@@ -336,7 +336,7 @@ static tb_err TB_SUSPENDS poll(struct visit *visit)
     struct polling *polling = (struct polling *)visit;
     tb_err err = tb_backchannel_poll(&visit->run.req, tb_str(polling->client), tb_str(polling->id),
                                      &polling->poll);
-    snprintf(polling->grant_id, sizeof polling->grant_id, "%.*s", (int)polling->poll.grant_id.n,
+    snprintf(polling->grant_id, sizeof(polling->grant_id), "%.*s", (int)polling->poll.grant_id.n,
              polling->poll.grant_id.at == NULL ? "" : polling->poll.grant_id.at);
     return err;
 }

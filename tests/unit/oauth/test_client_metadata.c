@@ -74,7 +74,7 @@ static void takes_what_it_knows_and_says_what_counts_for_the_rest(void **state)
         {"{" BY_KEY "}", "\"kid\":\"k\""},
         {"{\"response_modes\":[\"jwt\"]}", "\"authorization_signed_response_alg\":\"ES256\""},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct judging j;
         assert_string_equal(judged(rows[i].asked, true, &j), "ok");
         if (strstr(j.out, rows[i].part) == NULL)
@@ -93,7 +93,7 @@ static void leaves_out_what_it_does_not_know(void **state)
         "ok");
     static const char *const gone[] = {"\"x\"", "contacts", "client_id", "client_secret\"",
                                        "resource_server"};
-    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(gone); i++)
         assert_null(strstr(j.out, gone[i]));
 }
 
@@ -129,7 +129,7 @@ static void refuses_by_the_place_where_it_is_used(void **state)
              "k") "," KEY("k") "]}}",
          ANY, ANY},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct judging j;
         const char *in_sandbox = judged(rows[i].asked, true, &j);
         if (strcmp(in_sandbox, rows[i].sandbox) != 0)

@@ -14,7 +14,7 @@ static const char *ask_by(struct tb_str der, bool verified, const char *id)
     tb_sha256(&der, 1, digest);
     asking.visit.in.client_certificate = der;
     asking.visit.in.client_verified = verified;
-    asking.visit.in.certificate_thumbprint = tb_base64url(arena, TB_BYTES(digest, sizeof digest));
+    asking.visit.in.certificate_thumbprint = tb_base64url(arena, TB_BYTES(digest, sizeof(digest)));
     return ask(&asking);
 }
 
@@ -57,7 +57,7 @@ static void knows_a_certificate_by_one_of_five_subjects(void **state)
          "\"tls_client_auth_san_dns\":\"client.example\"",
          false},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         counter_empty(NULL);
         add_client(tb_arena_format(arena, "{\"token_endpoint_auth_method\":\"tls_client_auth\",%s}",
                                    rows[i].members)
@@ -173,7 +173,7 @@ static void a_secret_counts_in_the_sandbox(void **state)
         CLIENT ":%zz",
         CLIENT ":AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         assert_string_equal(ask_basic(bad[i], ""), "invalid_client");
     struct asking asking = asking_of(TB_STR(""));
     asking.visit.in.authorization = TB_STR("Bearer x");

@@ -34,7 +34,7 @@ static int set_up(void **state)
     char why[256];
     (void)state;
     desk_open(&desk, false);
-    if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof why))
+    if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         fail_msg("%s", why);
     return 0;
 }
@@ -104,7 +104,7 @@ static void accepts_each_type_with_all_its_members(void **state)
                      "\"frequency_per_day\":4") "]",
          "ok"},
     };
-    judge(cases, sizeof cases / sizeof cases[0]);
+    judge(cases, TB_COUNT(cases));
 }
 
 static void points_at_what_the_schema_refuses(void **state)
@@ -144,7 +144,7 @@ static void points_at_what_the_schema_refuses(void **state)
         {"[" MANDATE(CNY5, MONTHLY, ",\"allowed_hours\":{\"from\":\"08:00\",\"to\":\"24:01\"}") "]",
          "/0/allowed_hours/to must be a time of day"},
     };
-    judge(cases, sizeof cases / sizeof cases[0]);
+    judge(cases, TB_COUNT(cases));
 }
 
 static void points_at_what_no_schema_can_say(void **state)
@@ -170,7 +170,7 @@ static void points_at_what_no_schema_can_say(void **state)
                      "\"valid_to\":\"2027-01-01T00:00:00Z\"") "]",
          "/0/valid_to must be later than valid_from"},
     };
-    judge(cases, sizeof cases / sizeof cases[0]);
+    judge(cases, TB_COUNT(cases));
 }
 
 static void says_what_scopes_a_detail_implies(void **state)
@@ -181,7 +181,7 @@ static void says_what_scopes_a_detail_implies(void **state)
         {"[" MANDATE(CNY5, MONTHLY, "") "]", "e-payment:read e-payment:write"},
         {"[" READING("") "]", "accounts:read"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         json_t *details = parse(cases[i][0]);
         assert_true(tb_str_eq(tb_details_scope(details), tb_str(cases[i][1])));
         json_decref(details);
@@ -244,7 +244,7 @@ static void narrows_and_never_widens(void **state)
         {MANDATE(CNY5, MONTHLY, ",\"valid_from\":\"2027-01-01T00:00:00Z\""),
          MANDATE(CNY5, MONTHLY, ",\"valid_from\":\"2026-12-31T00:00:00Z\""), NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         json_t *granted = json_pack("[o]", parse(cases[i].granted));
         json_t *asked = json_pack("[o]", parse(cases[i].asked));
         json_t *before = json_deep_copy(granted);

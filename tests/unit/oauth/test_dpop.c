@@ -99,7 +99,7 @@ static tb_err act(struct visit *visit)
     struct tb_str jkt;
     tb_err err = tb_dpop_check(&visit->run.req, &showing->want, &jkt);
     assert_true(err == NULL || jkt.at == NULL);
-    snprintf(showing->jkt, sizeof showing->jkt, "%s", jkt.at == NULL ? "" : jkt.at);
+    snprintf(showing->jkt, sizeof(showing->jkt), "%s", jkt.at == NULL ? "" : jkt.at);
     return err;
 }
 
@@ -172,7 +172,7 @@ static void judges_headers_by_table(void **state)
         {tb_arena_format(arena, "\"jwk\":%s", tb_key_write_jwk(ps256, TB_JWK_PUBLIC, arena).at).at,
          "invalid_dpop_proof"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         const char *outcome = show(proof_of(es256, rows[i].more, ""));
         if (strcmp(outcome, rows[i].outcome) != 0)
             fail_msg("%s: %s", rows[i].more, outcome);
@@ -249,7 +249,7 @@ static void judges_claims_by_table(void **state)
         {"\"htu\":[\"" DESK_ISSUER "/oauth/token\"]", "invalid_dpop_proof"},
     };
 #undef HTU
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         const char *outcome = show(proof_of(es256, "", rows[i].more));
         if (strcmp(outcome, rows[i].outcome) != 0)
             fail_msg("%s: %s", rows[i].more, outcome);
@@ -293,7 +293,7 @@ static void goes_with_its_token(void **state)
     const struct tb_str token = TB_STR("an.access.token");
     unsigned char digest[TB_SHA256_BYTES];
     tb_sha256(&token, 1, digest);
-    const char *ath = tb_base64url(arena, TB_BYTES(digest, sizeof digest)).at;
+    const char *ath = tb_base64url(arena, TB_BYTES(digest, sizeof(digest))).at;
     const struct {
         const char *more, *outcome;
     } rows[] = {
@@ -303,7 +303,7 @@ static void goes_with_its_token(void **state)
         {"\"ath\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"", "invalid_dpop_proof"},
         {tb_arena_format(arena, "\"ath\":\"%s=\"", ath).at, "invalid_dpop_proof"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct showing showing = showing_of(proof_of(es256, "", rows[i].more));
         showing.want.token = token;
         assert_string_equal(desk_do(&desk, &showing.visit, act), rows[i].outcome);
@@ -328,7 +328,7 @@ static void carries_a_nonce_when_one_is_asked_for(void **state)
     assert_string_equal(show_nonce(now_s() - 301), "use_dpop_nonce");
     assert_string_equal(show_nonce(now_s() + 301), "use_dpop_nonce");
     const char *bad[] = {"", "\"nonce\":\"\"", "\"nonce\":\"x\"", "\"nonce\":7"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(bad); i++) {
         struct showing showing = showing_of(proof_of(es256, "", bad[i]));
         showing.want.nonce = true;
         assert_string_equal(desk_do(&desk, &showing.visit, act), "use_dpop_nonce");
@@ -347,7 +347,7 @@ static void when_no_more_can_be_remembered_none_is_taken(void **state)
     static _Alignas(4096) unsigned char memory[16 * 4096];
     size_t bytes = tb_jti_set_bytes(1);
     int full = 0;
-    assert_true(bytes <= sizeof memory);
+    assert_true(bytes <= sizeof(memory));
     desk.parts.proofs = tb_jti_set_init(memory, bytes);
     tb_oauth_open(&desk.parts);
     tb_dpop_open(&desk.parts.master);

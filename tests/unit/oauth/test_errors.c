@@ -29,7 +29,7 @@ static void errors_read_as_rfc_6749_writes_them(void **state)
          "{\"error\":\"invalid_request\",\"error_description\":\"a?b?c????~\"}"},
     };
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_string_equal(tb_oauth_error_body(arena, rows[i].err, tb_str(rows[i].detail)).at,
                             rows[i].body);
     assert_true(tb_is_oauth_error(TB_E_SLOW_DOWN));

@@ -39,7 +39,7 @@ static void groups_the_digits_of_a_sum(void **state)
         {{-12345678, "CNY"}, "CNY -123,456.78"},
         {{INT64_MAX, "JPY"}, "JPY 9,223,372,036,854,775,807"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_string_equal(tb_fact_sum(&html, rows[i].money).at, rows[i].text);
 }
 

@@ -42,7 +42,7 @@ static tb_err read_body(struct visit *visit)
     struct reading *reading = visit->arg;
     tb_err err = tb_form_read(&visit->run.req, &form);
     if (err == NULL)
-        print(&form, reading->got, sizeof reading->got);
+        print(&form, reading->got, sizeof(reading->got));
     return err;
 }
 
@@ -52,7 +52,7 @@ static tb_err read_query(struct visit *visit)
     struct reading *reading = visit->arg;
     tb_err err = tb_form_query(&visit->run.req, &form);
     if (err == NULL)
-        print(&form, reading->got, sizeof reading->got);
+        print(&form, reading->got, sizeof(reading->got));
     return err;
 }
 
@@ -77,7 +77,7 @@ static void reads_names_and_values(void **state)
         {"scope=accounts%3Aread+openid", "scope=accounts:read openid"},
         {"a=;b=2", "a=;b=2"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct reading reading = {.want = rows[i].want};
         struct visit body = {.arg = &reading,
                              .in = {.content_type = TB_STR("application/x-www-form-urlencoded"),
@@ -85,7 +85,7 @@ static void reads_names_and_values(void **state)
         struct visit query = {.arg = &reading, .in = {.raw_query = tb_str(rows[i].text)}};
         assert_string_equal(desk_do(&desk, &body, read_body), "ok");
         assert_string_equal(reading.got, rows[i].want);
-        memset(reading.got, 0, sizeof reading.got);
+        memset(reading.got, 0, sizeof(reading.got));
         assert_string_equal(desk_do(&desk, &query, read_query), "ok");
         assert_string_equal(reading.got, rows[i].want);
     }
@@ -101,7 +101,7 @@ static void refuses_what_has_two_readings(void **state)
         {"a=\xff", 3},  {"a=%c3", 5},     {"a=%c0%80", 8},       {"a=%ed%a0%80", 11},
         {"a=%+1", 5},   {"a=%25&a=%", 9},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct reading reading = {0};
         struct visit visit = {.arg = &reading, .in = {.raw_query = rows[i]}};
         if (strcmp(desk_do(&desk, &visit, read_query), "invalid_request") != 0)
@@ -138,7 +138,7 @@ static void takes_bodies_that_are_forms_only(void **state)
         {"application/x-www-form-urlencodedx", "unsupported_media_type"},
         {"application/x-www-form-urlencoded,application/json", "unsupported_media_type"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct reading reading;
         struct visit visit = {.arg = &reading,
                               .in = {.content_type = tb_str(rows[i].type), .body = TB_STR("a=1")}};
@@ -185,16 +185,16 @@ static void has_bounds(void **state)
     static char text[TB_FORM_VALUE_MAX + 64];
     size_t n = 0;
     for (int i = 0; i < TB_FORM_PAIRS_MAX; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "p%d=&", i);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "p%d=&", i);
     assert_string_equal(read_of(text, n), "ok");
-    n += (size_t)snprintf(text + n, sizeof text - n, "q=");
+    n += (size_t)snprintf(text + n, sizeof(text) - n, "q=");
     assert_string_equal(read_of(text, n), "invalid_request");
 
     memset(text, 'n', TB_FORM_NAME_MAX + 1);
     assert_string_equal(read_of(text, TB_FORM_NAME_MAX), "ok");
     assert_string_equal(read_of(text, TB_FORM_NAME_MAX + 1), "invalid_request");
 
-    memset(text, 'v', sizeof text);
+    memset(text, 'v', sizeof(text));
     memcpy(text, "a=", 2);
     assert_string_equal(read_of(text, TB_FORM_VALUE_MAX + 2), "ok");
     assert_string_equal(read_of(text, TB_FORM_VALUE_MAX + 3), "invalid_request");

@@ -43,7 +43,7 @@ static void escapes_what_could_end_a_text_or_an_attribute(void **state)
         {"a$b", "a$b"},
         {"one\ntwo\tthree", "one\ntwo\tthree"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_string_equal(written(tb_str(rows[i].value)).at, rows[i].html);
 }
 
@@ -67,7 +67,7 @@ static void shows_what_cannot_be_seen(void **state)
         {"\xed\xa0\x80", STRANGE STRANGE STRANGE},          /* a surrogate */
         {"\xe4\xb8", STRANGE STRANGE},                      /* cut in two */
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_string_equal(written(tb_str(rows[i].value)).at, rows[i].html);
 }
 
@@ -137,7 +137,7 @@ static void chooses_the_language_that_is_preferred(void **state)
         {",;,;;q=", -1},
         {"*", -1},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         enum tb_lang lang = TB_LANG_ZH;
         bool found = tb_lang_choose(tb_str(rows[i].tags), &lang);
         assert_int_equal(found ? (int)lang : -1, rows[i].lang);

@@ -37,7 +37,7 @@ static struct {
 static void serve_one(int fd)
 {
     char request[4096];
-    ssize_t n = read(fd, request, sizeof request);
+    ssize_t n = read(fd, request, sizeof(request));
     if (n <= 0)
         return;
     shelf.asked++;
@@ -60,7 +60,7 @@ static void *serve(void *arg)
 static void open_shelf(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
+    socklen_t n = sizeof(address);
     shelf.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(shelf.fd, (struct sockaddr *)&address, n), 0);
     assert_int_equal(listen(shelf.fd, 32), 0);
@@ -79,7 +79,7 @@ static void close_shelf(void)
 static void put(const char *status, const char *body)
 {
     pthread_mutex_lock(&shelf.lock);
-    snprintf(shelf.answer, sizeof shelf.answer,
+    snprintf(shelf.answer, sizeof(shelf.answer),
              "HTTP/1.1 %s\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s", status,
              strlen(body), body);
     pthread_mutex_unlock(&shelf.lock);
@@ -181,7 +181,7 @@ static void what_is_no_set_has_no_keys(void **state)
     (void)state;
     static const char *const texts[] = {
         NULL, "", "x", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[],\"keys\":[]}"};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(texts); i++) {
         struct tb_client_keys *keys = tb_client_keys_read(tb_str(texts[i]));
         assert_null(tb_client_keys_find(keys, TB_STR_NONE, TB_ALG_ES256));
         assert_false(tb_client_keys_certificate(keys, TB_STR("x")));
@@ -212,7 +212,7 @@ static void looks_at_a_jws_without_believing_it(void **state)
     assert_true(tb_str_eq(tb_json_str(tb_jws_peek(arena, token, 0), "kid"), tb_key_kid(first)));
     assert_true(tb_str_eq(tb_json_str(tb_jws_peek(arena, token, 1), "sub"), TB_STR("x")));
     static const char *const bad[] = {NULL, "", ".", "..", "a", "e30", "e30.", "W10.W10."};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         assert_null(tb_jws_peek(arena, tb_str(bad[i]), 1));
     assert_non_null(tb_jws_peek(arena, TB_STR("e30"), 0));
 }
@@ -260,7 +260,7 @@ static struct looking looking_for(struct tb_key *key)
 {
     struct looking looking = {.expected = key,
                               .token = tb_jose_sign(key, "JWT", TB_STR("{}"), arena)};
-    snprintf(looking.url, sizeof looking.url, "http://127.0.0.1:%u/keys", shelf.port);
+    snprintf(looking.url, sizeof(looking.url), "http://127.0.0.1:%u/keys", shelf.port);
     return looking;
 }
 
@@ -369,7 +369,7 @@ static void no_more_wait_than_may(void **state)
         lookings[i] = looking_for(first);
         desk_start(&desk, &lookings[i].visit, act);
     }
-    snprintf(elsewhere.url, sizeof elsewhere.url, "http://localhost:%u/keys", shelf.port);
+    snprintf(elsewhere.url, sizeof(elsewhere.url), "http://localhost:%u/keys", shelf.port);
     desk_start(&desk, &elsewhere.visit, act);
     for (int i = 0; i < 8; i++)
         desk_wait(&desk, &lookings[i].visit, 1);
@@ -390,8 +390,8 @@ static void no_more_are_fetched_of_a_host_than_may(void **state)
     shelf.slow_ms = 200;
     for (int i = 0; i < 8; i++) {
         lookings[i] = looking_for(first);
-        snprintf(lookings[i].url, sizeof lookings[i].url, "http://127.0.0.1:%u/keys?%d", shelf.port,
-                 i);
+        snprintf(lookings[i].url, sizeof(lookings[i].url), "http://127.0.0.1:%u/keys?%d",
+                 shelf.port, i);
         desk_start(&desk, &lookings[i].visit, act);
     }
     for (int i = 0; i < 8; i++)
@@ -434,7 +434,7 @@ static void takes_no_answer_that_is_not_a_set(void **state)
 {
     (void)state;
     static char large[TB_JWKS_BYTES_MAX + 1024];
-    memset(large, ' ', sizeof large - 1);
+    memset(large, ' ', sizeof(large) - 1);
     const char *good = set_of(first, NULL);
     memcpy(large, good, strlen(good));
     const char *const bad[][2] = {
@@ -444,7 +444,7 @@ static void takes_no_answer_that_is_not_a_set(void **state)
         {"200 OK", "{\"keys\":\"x\"}"}, {"200 OK", large},
         {"201 Created", good},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(bad); i++) {
         pg_do(&desk.pg, "truncate oauth.jwks");
         put(bad[i][0], bad[i][1]);
         if (finds(first))
@@ -471,9 +471,9 @@ static void reaches_no_private_address_unless_told_so(void **state)
         "nonsense %u",
     };
     desk.settings.oauth_private_addresses = false;
-    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(urls); i++) {
         struct looking looking = looking_for(first);
-        snprintf(looking.url, sizeof looking.url, "%s",
+        snprintf(looking.url, sizeof(looking.url), "%s",
                  tb_arena_format(arena, "%.*s%u%s", (int)(strchr(urls[i], '%') - urls[i]), urls[i],
                                  shelf.port, strchr(urls[i], '%') + 2)
                      .at);

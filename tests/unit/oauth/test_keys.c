@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct tb_migration tb_consent_migrations[];
 extern const struct tb_migration tb_ledger_migrations[];
+extern const struct tb_migration tb_outbox_migrations[];
 
 enum { NOW = 1700000000, WORKERS = 8, REVOKED = 2500 };
 
@@ -39,8 +41,9 @@ static int set_up(void **state)
     (void)state;
     pg_make(&pg, false);
     const struct tb_migration *rooms[] = {tb_store_migrations, tb_ledger_migrations,
-                                          tb_oauth_migrations};
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++)
+                                          tb_outbox_migrations, tb_oauth_migrations,
+                                          tb_consent_migrations};
+    for (size_t i = 0; i < TB_COUNT(rooms); i++)
         for (const struct tb_migration *m = rooms[i]; m->number != 0; m++)
             pg_do(&pg, m->sql);
     loop = tb_loop_new();
@@ -341,7 +344,7 @@ static void a_start_reads_all_that_has_not_expired_in_pages(void **state)
     assert_int_equal(pages, 3);
     for (int i = 1; i <= REVOKED; i++) {
         char jti[16];
-        snprintf(jti, sizeof jti, "tok_%d", i);
+        snprintf(jti, sizeof(jti), "tok_%d", i);
         assert_true(has(&late, jti));
     }
     assert_false(has(&late, "tok_gone"));
@@ -355,7 +358,7 @@ static void a_full_set_is_an_error_and_the_token_is_not_listed(void **state)
     int full = 0;
     for (int i = 0; i < 64; i++) {
         char jti[16];
-        snprintf(jti, sizeof jti, "tok_%d", i);
+        snprintf(jti, sizeof(jti), "tok_%d", i);
         tb_err err = revoke(&tiny, jti, NOW + 600, NOW);
         assert_true(err == NULL || tb_is(err, TB_E_OVERLOAD));
         full += err != NULL;

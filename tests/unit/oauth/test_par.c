@@ -96,7 +96,7 @@ static const char *kept(const struct answered *answered)
     expect(answered, "ok", "", "pushing");
     assert_string_equal(found(CLIENT, uri_of(answered), &params), "ok");
     char *text = json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS);
-    snprintf(out, sizeof out, "%s", text);
+    snprintf(out, sizeof(out), "%s", text);
     free(text);
     json_decref(params);
     return out;
@@ -165,7 +165,7 @@ static void keeps_long_states_and_nonces_whole(void **state)
         size_t good, bad;
     } cases[] = {{"state", 4096, 4097}, {"nonce", 64, 513}, {"nonce", 384, 513}};
     scene_client(&scene, CLIENT_MEMBERS);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         json_t *params;
         char *text = tb_arena_alloc(scene.arena, cases[i].bad + 1);
         memset(text, 'a', cases[i].bad);
@@ -222,7 +222,7 @@ static void refuse_each(const struct refusal *cases, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct param other[] = {{cases[i].name, cases[i].value}, {NULL, NULL}};
         char context[300];
-        snprintf(context, sizeof context, "%s=%s", cases[i].name,
+        snprintf(context, sizeof(context), "%s=%s", cases[i].name,
                  cases[i].value == NULL ? "(not sent)" : cases[i].value);
         expect(push(other), cases[i].code, cases[i].words, context);
     }
@@ -262,7 +262,7 @@ static void refuses_what_the_profile_does_not_allow(void **state)
         {"dpop_jkt", "abc", "invalid_request", "dpop_jkt must be"},
     };
     scene_client(&scene, CLIENT_MEMBERS);
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
 }
 
 static void refuses_scopes_and_details_beyond_the_client(void **state)
@@ -285,7 +285,7 @@ static void refuses_scopes_and_details_beyond_the_client(void **state)
     };
     scene_client(&scene, ",\"redirect_uris\":[\"" BACK "\"],\"scope\":\"openid accounts:read\","
                          "\"authorization_details_types\":[\"account_information\"]");
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
     scene_client(&scene, ",\"redirect_uris\":[\"" BACK "\"],\"scope\":\"openid accounts:read\"");
     const struct param implied[] = {{"authorization_details", PAYMENT}, {NULL, NULL}};
     expect(push(implied), "invalid_scope", "what the authorization details imply", "implied scope");
@@ -316,7 +316,7 @@ static void refuses_claims_that_name_nothing(void **state)
         {"id_token_hint", "x.y.z", "invalid_request", "id_token_hint:"},
     };
     scene_client(&scene, CLIENT_MEMBERS);
-    refuse_each(cases, sizeof cases / sizeof cases[0]);
+    refuse_each(cases, TB_COUNT(cases));
 }
 
 static void refuses_a_parameter_that_comes_twice(void **state)

@@ -162,7 +162,7 @@ static void refuses_what_is_not_this_clients_request_to_us_now(void **state)
         {"{\"request_uri\":\"urn:x\"}", "have no place inside"},
     };
     scene_client(&scene, MEMBERS);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         expect(push(signed_by(scene.key, TYPE, NULL, cases[i].claims), NULL),
                "invalid_request_object", cases[i].words, cases[i].claims);
     assert_int_equal(kept("true"), 0);
@@ -180,7 +180,7 @@ static void takes_what_is_within_the_tolerances(void **state)
         at("{\"exp\":%lld}", 3595),
     };
     scene_client(&scene, MEMBERS);
-    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(claims); i++)
         expect(push(signed_by(scene.key, TYPE, NULL, claims[i]), NULL), "ok", "", claims[i]);
 }
 
@@ -207,7 +207,7 @@ static void refuses_signatures_that_are_not_the_clients(void **state)
         {signed_by(scene.key, "dpop+jwt", NULL, "{}"), "typ is not the one"},
         {TB_STR("nonsense"), "not three segments"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         expect(push(cases[i].object, NULL), "invalid_request_object", cases[i].words,
                cases[i].words);
     scene_client(&scene, MEMBERS ",\"request_object_signing_alg\":\"PS256\"");

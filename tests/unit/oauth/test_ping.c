@@ -34,7 +34,7 @@ static struct scene scene;
 static void answer(int fd, const char *status)
 {
     char head[300];
-    int n = snprintf(head, sizeof head,
+    int n = snprintf(head, sizeof(head),
                      "HTTP/1.1 %s\r\nlocation: http://127.0.0.1:%d/elsewhere\r\ncontent-length: "
                      "0\r\nconnection: close\r\n\r\n",
                      status, server.port);
@@ -70,7 +70,7 @@ static void *serve(void *arg)
 static int set_up(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
+    socklen_t n = sizeof(address);
     (void)state;
     server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(server.fd, (struct sockaddr *)&address, n), 0);
@@ -169,7 +169,7 @@ static void takes_other_answers_as_final(void **state)
         {"200 OK", NULL},        {"401 Unauthorized", NULL},       {"403 Forbidden", NULL},
         {"404 Not Found", NULL}, {"307 Temporary Redirect", NULL}, {"302 Found", NULL},
     };
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(answers); i++) {
         decided(answers[i], here("/cb"), true);
         if (!comes_true("notification is null and notified_n = 1"))
             fail_msg("%s is not final", answers[i][0]);
@@ -189,7 +189,7 @@ static void tries_again_a_few_times_when_the_server_fails(void **state)
     decided(never, here("/cb"), true);
     for (int n = 1; n < 4; n++) { /* put back, no longer taken: that would last for 30 s */
         char condition[128];
-        snprintf(condition, sizeof condition,
+        snprintf(condition, sizeof(condition),
                  "notified_n = %d and notify_at - now() not between interval '20 s' and '30 s'", n);
         assert_true(comes_true(condition));
         pg_do(&scene.desk.pg, "update oauth.backchannel set notify_at = now() - interval '1 s'");
@@ -223,7 +223,7 @@ static void reaches_no_private_address_unless_it_is_set(void **state)
 static int black_hole(uint16_t *out_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
+    socklen_t n = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, n), 0);
     assert_int_equal(listen(fd, 64), 0);

@@ -42,10 +42,9 @@ static void compares_https_byte_by_byte(void **state)
         {"HTTPS://client.example/back", false},
         {"", false},
     };
-    judge("{\"redirect_uris\":[\"https://client.example/back\"]}", cases,
-          sizeof cases / sizeof cases[0]);
+    judge("{\"redirect_uris\":[\"https://client.example/back\"]}", cases, TB_COUNT(cases));
     judge("{\"application_type\":\"native\",\"redirect_uris\":[\"https://client.example/back\"]}",
-          cases, sizeof cases / sizeof cases[0]);
+          cases, TB_COUNT(cases));
 }
 
 static void excepts_the_port_of_loopback_for_native_apps(void **state)
@@ -70,7 +69,7 @@ static void excepts_the_port_of_loopback_for_native_apps(void **state)
     };
     judge("{\"application_type\":\"native\",\"redirect_uris\":[\"http://127.0.0.1:8080/back\","
           "\"http://[::1]/six?a=b\",\"http://client.example/back\"]}",
-          cases, sizeof cases / sizeof cases[0]);
+          cases, TB_COUNT(cases));
 }
 
 static void knows_no_http_for_apps_on_the_web(void **state)

@@ -12,13 +12,13 @@ static void takes_well_formed_scopes_only(void **state)
     static const char *const bad[] = {"",     " ",   " a",   "a ", "a  b",
                                       "a\tb", "a\"", "a\\b", "é",  "\x7f"};
     char many[2 * 65];
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(good); i++)
         assert_true(tb_scope_good(tb_str(good[i])));
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         if (tb_scope_good(tb_str(bad[i])))
             fail_msg("accepted: \"%s\"", bad[i]);
     assert_false(tb_scope_good(TB_STR_NONE));
-    for (size_t i = 0; i < sizeof many; i++)
+    for (size_t i = 0; i < sizeof(many); i++)
         many[i] = i % 2 == 0 ? 'a' : ' ';
     assert_true(tb_scope_good((struct tb_str){many, 2 * 64 - 1}));
     assert_false(tb_scope_good((struct tb_str){many, 2 * 65 - 1}));
@@ -35,7 +35,7 @@ static void compares_names_whole(void **state)
         {NULL, NULL, true},    {"a", NULL, false},   {"a", "ab", false}, {"ab", "a", false},
         {"a c", "a b", false}, {"A", "a", false},    {"a a", "a", true},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         if (tb_scope_within(tb_str(rows[i].scope), tb_str(rows[i].allowed)) != rows[i].within)
             fail_msg("%s in %s", rows[i].scope, rows[i].allowed);
     assert_true(tb_scope_has(TB_STR("openid accounts:read"), TB_STR("openid")));

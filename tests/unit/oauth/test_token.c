@@ -156,7 +156,7 @@ static void follows_rfc_9068(void **state)
         {"env", "sandbox"},
         {"scope", "accounts:read e-payment:write"},
     };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
         assert_true(tb_str_eq(tb_json_str(claims, texts[i][0]), tb_str(texts[i][1])));
     int64_t iat, exp;
     assert_true(tb_json_int(claims, "iat", &iat) && iat == NOW);
@@ -225,7 +225,7 @@ static void a_bound_token_counts_for_its_holder_alone(void **state)
             {{dpop, TB_STR(THUMB_A), TB_STR_NONE, true}, "misused"},
             {{cert, TB_STR(THUMB_A), TB_STR_NONE, false}, "ok"},
         };
-        for (size_t j = 0; j < sizeof rows / sizeof rows[0]; j++)
+        for (size_t j = 0; j < TB_COUNT(rows); j++)
             if (strcmp(check(checkers[i], rows[j].shown, NOW), rows[j].expected) != 0)
                 fail_msg("checker %zu, row %zu", i, j);
     }
@@ -391,7 +391,7 @@ static void refuses_claims_by_table(void **state)
         token = tb_jose_sign(key, "JWT", tb_str(good[i]), arena);
         assert_string_equal(check(sandbox, (struct shown){.token = token}, NOW), "token_invalid");
     }
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(bad); i++) {
         struct tb_str token = tb_jose_sign(key, "at+jwt", tb_str(bad[i]), arena);
         if (strcmp(check(sandbox, (struct shown){.token = token}, NOW), "token_invalid") != 0)
             fail_msg("accepted: %s", bad[i]);
@@ -438,14 +438,14 @@ static void refuses_orders_out_of_range(void **state)
     bad[9].dpop = TB_STR("short");
     bad[10].cert = bad[10].dpop = TB_STR(THUMB_A);
     char many[2 * (TB_GRANT_SCOPES_MAX + 1)];
-    memset(many, 'a', sizeof many);
-    for (size_t i = 1; i < sizeof many; i += 2)
+    memset(many, 'a', sizeof(many));
+    for (size_t i = 1; i < sizeof(many); i += 2)
         many[i] = ' ';
-    bad[11].scope = (struct tb_str){many, sizeof many - 1};
+    bad[11].scope = (struct tb_str){many, sizeof(many) - 1};
     for (size_t i = 0; i < 12; i++)
         if (!tb_is(tb_token_mint(sandbox, &bad[i], NOW, arena, &out), TB_E_BAD_REQUEST))
             fail_msg("order %zu was minted", i);
-    good.scope = (struct tb_str){many, sizeof many - 3};
+    good.scope = (struct tb_str){many, sizeof(many) - 3};
     good.life_s = TB_TOKEN_LIFE_MAX_S;
     assert_string_equal(check(sandbox, (struct shown){.token = mint(sandbox, &good).token}, NOW),
                         "ok");

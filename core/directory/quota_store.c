@@ -1,6 +1,6 @@
 /* See limit_save.h. Which of two processes hears of a total first does not matter: each takes over
  * what it has not heard of yet, once. */
-#include "limit/limit_save.h"
+#include "directory/quota_store.h"
 #include "base/log.h"
 #include "limit/limit_table.h"
 #include "runtime/run.h"

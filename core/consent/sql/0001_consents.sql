@@ -1,5 +1,5 @@
 -- Consents: what a company lets a partner's app do with its accounts. Who may move one from which status to which, its
--- versions, the approvals of the company's users, and its end. How one is used stands in 0007.
+-- versions, the approvals of the company's users, and its end. How one is used stands in 0002.
 --
 -- Business time is the world's, so a consent ends by the clock of its world. The authorization server works by the wall
 -- clock: functions it calls take that as `wall` and compute the world's time; those that serve a request take `at`.

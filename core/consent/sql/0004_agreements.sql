@@ -2,7 +2,7 @@
 -- stands in the agreement.
 
 -- What to say of an agreement that was not made.
-create function oauth.agreement_refusal(code text) returns text
+create function consent.agreement_refusal(code text) returns text
 language sql immutable strict parallel safe security invoker
 return 'not made: ' || case code
     when 'account_closed'   then 'the account is closed'
@@ -16,7 +16,7 @@ return 'not made: ' || case code
 -- ---- operators ----
 
 -- `each` and `most` are minor units of the account's currency; `life` days from now it runs out. Null: no such account.
-create function oauth.admin_agree(id text, account text, partner text, each bigint, most bigint, period text, days int,
+create function consent.admin_agree(id text, account text, partner text, each bigint, most bigint, period text, days int,
                                   life int, document text, who text, at timestamptz) returns text
 language plpgsql security invoker
 set search_path = pg_catalog
@@ -42,15 +42,15 @@ begin
         select m.code into code from bank.make_agreement(a) m;
     end if;
     if code is not null then
-        return oauth.agreement_refusal(code);
+        return consent.agreement_refusal(code);
     end if;
-    perform oauth.record_act(admin_agree.who, 'agreement.make', a.id, null,
+    perform tb.record_audit(admin_agree.who, 'agreement.make', a.id, null,
                              jsonb_build_object('agreement', bank.agreement_json(a, a.created_at)::jsonb), admin_agree.at);
     return 'active';
 end
 $$;
 
-create function oauth.admin_end_agreement(id text, who text, at timestamptz) returns text
+create function consent.admin_end_agreement(id text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 set enable_seqscan = off
@@ -67,7 +67,7 @@ begin
     over := consent.world_time(a.book, admin_end_agreement.at);
     if a.ended_at is null then
         perform bank.end_agreement(a.book, a.id, 'bank ' || admin_end_agreement.who, over);
-        perform oauth.record_act(admin_end_agreement.who, 'agreement.end', a.id, null, null, admin_end_agreement.at);
+        perform tb.record_audit(admin_end_agreement.who, 'agreement.end', a.id, null, null, admin_end_agreement.at);
     end if;
     return (select bank.agreement_state(k, over) from bank.agreement k where k.book = a.book and k.id = a.id);
 end
@@ -77,7 +77,7 @@ $$;
 
 -- What a user of a company sees: the company's open accounts, and the newest 200 agreements about any of its accounts, those
 -- in force first. Null: no active user.
-create function oauth.agreements_of_user(book int, user_id text, wall timestamptz) returns jsonb
+create function consent.agreements_of_user(book int, user_id text, wall timestamptz) returns jsonb
 language sql stable strict security invoker
 begin atomic
     select jsonb_build_object(
@@ -102,7 +102,7 @@ end;
 -- A user agrees for the company. Where its rules want more than one approval of repeated payments, or limit what the role
 -- may approve and the agreement is for more, the page is not enough (others_too, over_limit): the bank makes it then.
 -- Null: made.
-create function oauth.customer_agree(book int, id text, user_id text, account text, partner text, each bigint, wall timestamptz)
+create function consent.customer_agree(book int, id text, user_id text, account text, partner text, each bigint, wall timestamptz)
 returns text
 language plpgsql security invoker
 set search_path = pg_catalog
@@ -138,7 +138,7 @@ end
 $$;
 
 -- Whoever made it, a user of the company that has the account ends it. False: there is none for this user.
-create function oauth.customer_end_agreement(book int, id text, user_id text, wall timestamptz) returns boolean
+create function consent.customer_end_agreement(book int, id text, user_id text, wall timestamptz) returns boolean
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$

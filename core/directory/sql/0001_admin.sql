@@ -1,22 +1,24 @@
--- What operators do to partners, apps, entitlements, grants and consents. Each function is one act: it changes what it
+-- What operators do to partners, apps, entitlements and interfaces. Each function is one act: it changes what it
 -- says, records the act with what was before, and answers with the new state, or with null when there is nothing of that
 -- id. Doing an act again changes nothing and records nothing. Rows of apps and partners are locked for no key update, which
 -- lets those who only refer to them go on.
 
-create function oauth.make_partner(id text, name text, who text, at timestamptz) returns text
+create schema directory;
+
+create function directory.make_partner(id text, name text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 begin
     insert into bank.partner (id, name, created_at) values (make_partner.id, make_partner.name, make_partner.at);
-    perform oauth.record_act(make_partner.who, 'partner.create', make_partner.id, null,
+    perform tb.record_audit(make_partner.who, 'partner.create', make_partner.id, null,
                              jsonb_build_object('name', make_partner.name, 'state', 'active'), make_partner.at);
     return 'active';
 end
 $$;
 
 -- Suspend a partner or let it act again; a revoked one stays revoked.
-create function oauth.set_partner(partner text, state text, who text, at timestamptz) returns text
+create function directory.set_partner(partner text, state text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -28,7 +30,7 @@ begin
         return was;
     end if;
     update bank.partner p set state = set_partner.state where p.id = set_partner.partner;
-    perform oauth.record_act(set_partner.who, case set_partner.state when 'active' then 'partner.resume' else 'partner.suspend' end,
+    perform tb.record_audit(set_partner.who, case set_partner.state when 'active' then 'partner.resume' else 'partner.suspend' end,
                              set_partner.partner, jsonb_build_object('state', was),
                              jsonb_build_object('state', set_partner.state), set_partner.at);
     return set_partner.state;
@@ -37,7 +39,7 @@ $$;
 
 -- A partner's exit: all of its apps end with everything they hold, and it loses its access to accounts. Agreements end, those
 -- for it and those it made for accounts' owners, who can make them again.
-create function oauth.end_partner(partner text, who text, at timestamptz) returns text
+create function directory.end_partner(partner text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -57,7 +59,7 @@ begin
     for ended in select a.id from bank.app a where a.partner = end_partner.partner and a.state <> 'revoked' order by a.id
     loop
         apps_n := apps_n + 1;
-        grants_n := grants_n + (select count(*) from oauth.end_app(ended, 'app', end_partner.who, end_partner.at));
+        grants_n := grants_n + (select count(*) from consent.end_app(ended, 'app', end_partner.who, end_partner.at));
     end loop;
     delete from bank.account_access x where x.partner = end_partner.partner;
     get diagnostics access_n = row_count;
@@ -65,14 +67,14 @@ begin
        from (select k.book, k.id from bank.agreement k
               where k.ended_at is null and (k.partner = end_partner.partner or k.made_by = 'partner ' || end_partner.partner)
               order by k.book, k.id) a;
-    perform oauth.record_act(end_partner.who, 'partner.revoke', end_partner.partner, jsonb_build_object('state', was),
+    perform tb.record_audit(end_partner.who, 'partner.revoke', end_partner.partner, jsonb_build_object('state', was),
                              jsonb_build_object('state', 'revoked', 'apps', apps_n, 'grants', grants_n,
                                                 'accounts', access_n), end_partner.at);
     return 'revoked';
 end
 $$;
 
-create function oauth.make_app(id text, partner text, world text, name text, who text, at timestamptz) returns text
+create function directory.make_app(id text, partner text, world text, name text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -83,7 +85,7 @@ begin
     end if;
     insert into bank.app (id, partner, world, name, created_at)
     values (make_app.id, make_app.partner, make_app.world, make_app.name, make_app.at);
-    perform oauth.record_act(make_app.who, 'app.create', make_app.id, null,
+    perform tb.record_audit(make_app.who, 'app.create', make_app.id, null,
                              jsonb_build_object('partner', make_app.partner, 'world', make_app.world,
                                                 'name', make_app.name, 'state', 'active'), make_app.at);
     return 'active';
@@ -91,7 +93,7 @@ end
 $$;
 
 -- Suspend an app, or let it act: again, or for the first time when it has registered and waits for approval.
-create function oauth.set_app(app text, state text, who text, at timestamptz) returns text
+create function directory.set_app(app text, state text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -103,7 +105,7 @@ begin
         return was;
     end if;
     update bank.app a set state = set_app.state where a.id = set_app.app;
-    perform oauth.record_act(set_app.who, case when set_app.state = 'suspended' then 'app.suspend'
+    perform tb.record_audit(set_app.who, case when set_app.state = 'suspended' then 'app.suspend'
                                                when was = 'pending' then 'app.approve' else 'app.resume' end,
                              set_app.app, jsonb_build_object('state', was), jsonb_build_object('state', set_app.state),
                              set_app.at);
@@ -111,57 +113,13 @@ begin
 end
 $$;
 
-create function oauth.revoke_app(app text, who text, at timestamptz) returns text
+create function directory.revoke_app(app text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 begin
-    perform oauth.end_app(revoke_app.app, 'app', revoke_app.who, revoke_app.at);
+    perform consent.end_app(revoke_app.app, 'app', revoke_app.who, revoke_app.at);
     return (select a.state from bank.app a where a.id = revoke_app.app);
-end
-$$;
-
--- Whether a client is a resource server: it may introspect tokens that were given to others.
-create function oauth.set_resource_server(app text, wanted boolean, who text, at timestamptz) returns text
-language plpgsql strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    was boolean;
-begin
-    select c.resource_server into was from oauth.client c where c.app = set_resource_server.app for update;
-    if was <> set_resource_server.wanted then
-        update oauth.client c set resource_server = set_resource_server.wanted where c.app = set_resource_server.app;
-        perform oauth.record_act(set_resource_server.who, 'app.server', set_resource_server.app,
-                                 jsonb_build_object('resource_server', was),
-                                 jsonb_build_object('resource_server', set_resource_server.wanted),
-                                 set_resource_server.at);
-    end if;
-    return case when was is null then null when set_resource_server.wanted then 'may introspect' else 'may not introspect' end;
-end
-$$;
-
--- Another secret for a client; the one it has stays good until `until`. With two that have not ended the older one ends
--- now: null is the answer when there is no such client, or it does not authenticate by secrets.
-create function oauth.rotate_secret(app text, digest text, until timestamptz, who text, at timestamptz) returns text
-language plpgsql strict security invoker
-set search_path = pg_catalog
-as $$
-#variable_conflict use_column
-begin
-    perform from oauth.client c where c.app = rotate_secret.app and c.auth = 'client_secret_basic' for update;
-    if not found then
-        return null;
-    end if;
-    delete from oauth.client_secret s
-     where s.app = rotate_secret.app
-       and s.digest not in (select l.digest from oauth.client_secret l
-                             where l.app = rotate_secret.app and (l.expires_at is null or l.expires_at > rotate_secret.at)
-                             order by l.created_at desc, l.digest limit 1);
-    update oauth.client_secret s set expires_at = least(s.expires_at, rotate_secret.until) where s.app = rotate_secret.app;
-    perform oauth.record_act(rotate_secret.who, 'app.secret', rotate_secret.app, null,
-                             jsonb_build_object('older_until', tb.rfc3339(rotate_secret.until)), rotate_secret.at);
-    return oauth.add_secret(rotate_secret.app, rotate_secret.digest, rotate_secret.at, null);
 end
 $$;
 
@@ -169,7 +127,7 @@ $$;
 
 -- In the environment of the app's world, the only one it can ever use it in. 'full': it has as many as are read
 -- (TB_ENTITLEMENTS_MAX), and one more would be listed but open nothing.
-create function oauth.entitle(app text, product text, operation text, who text, at timestamptz) returns text
+create function directory.entitle(app text, product text, operation text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -191,7 +149,7 @@ begin
     values (entitle.app, entitle.product, place, entitle.operation, entitle.at)
     on conflict do nothing;
     if found then
-        perform oauth.record_act(entitle.who, 'entitlement.grant', entitle.app, null,
+        perform tb.record_audit(entitle.who, 'entitlement.grant', entitle.app, null,
                                  jsonb_build_object('product', entitle.product, 'environment', place,
                                                     'operation', entitle.operation), entitle.at);
     end if;
@@ -199,7 +157,7 @@ begin
 end
 $$;
 
-create function oauth.withdraw(app text, product text, operation text, who text, at timestamptz) returns text
+create function directory.withdraw(app text, product text, operation text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -211,7 +169,7 @@ begin
      where e.app = withdraw.app and e.product = withdraw.product and e.operation = withdraw.operation
     returning e.environment into place;
     if place is not null then
-        perform oauth.record_act(withdraw.who, 'entitlement.withdraw', withdraw.app,
+        perform tb.record_audit(withdraw.who, 'entitlement.withdraw', withdraw.app,
                                  jsonb_build_object('product', withdraw.product, 'environment', place,
                                                     'operation', withdraw.operation), null, withdraw.at);
     end if;
@@ -219,7 +177,7 @@ begin
 end
 $$;
 
-create function oauth.stop_interface(product text, operation text, reason text, who text, at timestamptz) returns text
+create function directory.stop_interface(product text, operation text, reason text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -229,7 +187,7 @@ begin
     values (stop_interface.product, stop_interface.operation, stop_interface.reason, stop_interface.at)
     on conflict do nothing;
     if found then
-        perform oauth.record_act(stop_interface.who, 'interface.stop',
+        perform tb.record_audit(stop_interface.who, 'interface.stop',
                                  concat_ws(' ', stop_interface.product, nullif(stop_interface.operation, '')), null,
                                  jsonb_build_object('reason', stop_interface.reason), stop_interface.at);
     end if;
@@ -237,7 +195,7 @@ begin
 end
 $$;
 
-create function oauth.start_interface(product text, operation text, who text, at timestamptz) returns text
+create function directory.start_interface(product text, operation text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
@@ -250,49 +208,9 @@ begin
     if was is null then
         return null;
     end if;
-    perform oauth.record_act(start_interface.who, 'interface.start',
+    perform tb.record_audit(start_interface.who, 'interface.start',
                              concat_ws(' ', start_interface.product, nullif(start_interface.operation, '')),
                              jsonb_build_object('reason', was), null, start_interface.at);
     return 'serving';
-end
-$$;
-
--- ---- grants and consents ----
-
-create function oauth.admin_end_grant(id text, who text, at timestamptz) returns text
-language plpgsql strict security invoker
-set search_path = pg_catalog
-as $$
-#variable_conflict use_column
-begin
-    perform from oauth.grants g where g.id = admin_end_grant.id;
-    if not found then
-        return null;
-    end if;
-    if oauth.end_grant(admin_end_grant.id, admin_end_grant.who, admin_end_grant.at) then
-        perform oauth.record_act(admin_end_grant.who, 'grant.revoke', admin_end_grant.id, null, null, admin_end_grant.at);
-    end if;
-    return 'ended';
-end
-$$;
-
-create function oauth.admin_end_consent(id text, who text, at timestamptz) returns text
-language plpgsql strict security invoker
-set search_path = pg_catalog
-as $$
-#variable_conflict use_column
-declare
-    c consent.consent;
-begin
-    select k.* into c from consent.consent k where k.id = admin_end_consent.id;
-    if c.id is null then
-        return null;
-    end if;
-    perform consent.revoke(c.book, c.id, 'bank', admin_end_consent.who, admin_end_consent.at);
-    if not (select s.terminal from consent.status s where s.status = c.status) then
-        perform oauth.record_act(admin_end_consent.who, 'consent.revoke', c.id, jsonb_build_object('status', c.status),
-                                 jsonb_build_object('status', 'CANC'), admin_end_consent.at);
-    end if;
-    return (select k.status from consent.consent k where k.book = c.book and k.id = c.id);
 end
 $$;

@@ -9,8 +9,8 @@
  *
  * The answer of saving says what all machines have used, and the count here takes it over: so with
  * several machines a quota is exceeded at most by what they admit until they hear of each other. */
-#ifndef TB_LIMIT_LIMIT_SAVE_H
-#define TB_LIMIT_LIMIT_SAVE_H
+#ifndef TB_DIRECTORY_QUOTA_STORE_H
+#define TB_DIRECTORY_QUOTA_STORE_H
 
 #include "limit/limit.h"
 #include <tongbao/req.h>
