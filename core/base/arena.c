@@ -93,20 +93,20 @@ static void open_chunk(struct tb_arena *arena, struct chunk *chunk, size_t room)
     arena->at = (char *)chunk + HEAD;
     arena->end = arena->at + room;
     chunk->end = arena->end;
-    memcpy(chunk->end, canary, sizeof canary);
+    memcpy(chunk->end, canary, sizeof(canary));
 }
 
 static struct chunk *first_chunk(struct tb_arena *arena)
 {
-    return (struct chunk *)((char *)arena + padded(sizeof *arena));
+    return (struct chunk *)((char *)arena + padded(sizeof(*arena)));
 }
 
 static struct tb_arena *make(void)
 {
-    struct tb_arena *arena = tb_mem_try_raw(padded(sizeof *arena) + HEAD + TB_ARENA_CHUNK +
-                                            sizeof canary);
+    struct tb_arena *arena = tb_mem_try_raw(padded(sizeof(*arena)) + HEAD + TB_ARENA_CHUNK +
+                                            sizeof(canary));
     TB_ASSERT(arena != NULL);
-    memset(arena, 0, sizeof *arena);
+    memset(arena, 0, sizeof(*arena));
     open_chunk(arena, first_chunk(arena), TB_ARENA_CHUNK);
     return arena;
 }
@@ -125,7 +125,7 @@ static void *take_from_new_chunk(struct tb_arena *arena, size_t size)
         room = arena->left;
     if (room < size)
         room = size;
-    struct chunk *chunk = tb_mem_try_raw(HEAD + room + sizeof canary);
+    struct chunk *chunk = tb_mem_try_raw(HEAD + room + sizeof(canary));
     if (chunk == NULL)
         return overflow(arena);
     open_chunk(arena, chunk, room);
@@ -176,7 +176,7 @@ void tb_arena_reset(struct tb_arena *arena)
     }
     while (arena->chunks != NULL) {
         struct chunk *chunk = arena->chunks;
-        TB_ASSERT(chunk->end == NULL || memcmp(chunk->end, canary, sizeof canary) == 0);
+        TB_ASSERT(chunk->end == NULL || memcmp(chunk->end, canary, sizeof(canary)) == 0);
         arena->chunks = chunk->next;
         if (!chunk->first)
             tb_mem_free(chunk);
@@ -227,9 +227,9 @@ struct tb_str tb_arena_vformat(struct tb_arena *arena, const char *format, va_li
     char quick[256]; /* most texts fit, and are then formatted once */
     va_list again;
     va_copy(again, args);
-    int n = vsnprintf(quick, sizeof quick, format, args);
+    int n = vsnprintf(quick, sizeof(quick), format, args);
     struct tb_str out = TB_STR_NONE;
-    if (n >= 0 && (size_t)n < sizeof quick) {
+    if (n >= 0 && (size_t)n < sizeof(quick)) {
         out.at = tb_arena_text(arena, quick, (size_t)n);
     } else if (n >= 0) {
         char *at = tb_arena_raw(arena, (size_t)n + 1);
@@ -254,7 +254,7 @@ struct tb_str tb_arena_format(struct tb_arena *arena, const char *format, ...)
 
 bool tb_arena_defer(struct tb_arena *arena, void (*cleanup)(void *data), void *data)
 {
-    struct cleanup *one = tb_arena_raw(arena, sizeof *one);
+    struct cleanup *one = tb_arena_raw(arena, sizeof(*one));
     if (one == NULL) {
         cleanup(data);
         return false;

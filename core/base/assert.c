@@ -8,11 +8,11 @@
 _Noreturn void tb_assert_failed(const char *what, const char *file, int line)
 {
     char text[512];
-    int n = snprintf(text, sizeof text, "tongbao: assertion failed: %s (%s:%d)\n", what, file,
+    int n = snprintf(text, sizeof(text), "tongbao: assertion failed: %s (%s:%d)\n", what, file,
                      line);
     size_t length = n < 0 ? 0 : (size_t)n;
-    if (length >= sizeof text)
-        length = sizeof text - 1;
+    if (length >= sizeof(text))
+        length = sizeof(text) - 1;
     if (write(STDERR_FILENO, text, length) < 0)
         abort(); /* nobody to tell; the core dump must do */
     abort();

@@ -27,5 +27,5 @@ const struct tb_error_words *tb_error_words_find(const struct tb_error_words *wo
 
 const struct tb_error_words *tb_error_words(const char *code, enum tb_lang lang)
 {
-    return tb_error_words_find(WORDS, sizeof WORDS / sizeof WORDS[0], code, lang);
+    return tb_error_words_find(WORDS, TB_COUNT(WORDS), code, lang);
 }

@@ -27,7 +27,7 @@ static const char *reason_of(const json_error_t *error)
     case json_error_invalid_utf8:
         return "not UTF-8";
     default:
-        return strncmp(error->text, UNPAIRED, sizeof UNPAIRED - 1) == 0
+        return strncmp(error->text, UNPAIRED, sizeof(UNPAIRED) - 1) == 0
                    ? "half a surrogate pair in a string"
                    : "not JSON";
     }
@@ -193,7 +193,7 @@ static bool open_level(struct tb_text *text, const json_t *json, struct level *o
 {
     bool object = json_is_object(json);
     size_t n = object ? json_object_size(json) : json_array_size(json);
-    struct pair *pairs = tb_arena_raw(text->arena, n * sizeof *pairs);
+    struct pair *pairs = tb_arena_raw(text->arena, n * sizeof(*pairs));
     if (pairs == NULL)
         return false;
     if (object) {
@@ -201,7 +201,7 @@ static bool open_level(struct tb_text *text, const json_t *json, struct level *o
         const char *name;
         json_t *value;
         json_object_foreach((json_t *)json, name, value) pairs[i++] = (struct pair){name, value};
-        qsort(pairs, n, sizeof *pairs, by_name);
+        qsort(pairs, n, sizeof(*pairs), by_name);
     } else {
         for (size_t i = 0; i < n; i++)
             pairs[i] = (struct pair){NULL, json_array_get(json, i)};

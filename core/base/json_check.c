@@ -191,7 +191,7 @@ static void run(struct walk *walk, size_t end)
 static void write_pointer(const struct walk *walk, struct tb_json_error *error)
 {
     struct tb_text pointer;
-    tb_text_init_fixed(&pointer, error->pointer, sizeof error->pointer);
+    tb_text_init_fixed(&pointer, error->pointer, sizeof(error->pointer));
     for (uint32_t i = 0; i < walk->depth; i++) {
         const struct frame *frame = &walk->frames[i];
         if (!frame->object)
@@ -240,7 +240,7 @@ static const char *foreign(struct tb_str text)
         {"\x1f\x8b", "gzip instead of text"},
         {"\x28\xb5\x2f\xfd", "zstd instead of text"},
     };
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(heads); i++) {
         size_t n = strlen(heads[i].magic);
         if (text.n >= n && memcmp(text.at, heads[i].magic, n) == 0)
             return heads[i].reason;

@@ -8,7 +8,7 @@
 
 enum {
     TEXT_MAX = 2048, /**< longest value of a field, so that one cannot crowd out all */
-    TAIL = sizeof ",\"cut\":true}\n" /**< kept free for the end of the line */
+    TAIL = sizeof(",\"cut\":true}\n") /**< kept free for the end of the line */
 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -24,8 +24,6 @@ static const char *const secret_words[] = {
     "pin",       "secret",        "secrets", "token",      "tokens",      "verifier",
 };
 static const char *const secret_names[] = {"api_key", "code", "key", "private_key", "signature"};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static char lower(char c)
 {
@@ -61,11 +59,11 @@ bool tb_log_redacts(const char *name)
         size_t n = 0;
         while (is_letter_or_digit(at[n]))
             n++;
-        if (n > 0 && is_listed(at, n, secret_words, COUNT(secret_words)))
+        if (n > 0 && is_listed(at, n, secret_words, TB_COUNT(secret_words)))
             return true;
         at += at[n] == '\0' ? n : n + 1;
     }
-    return is_listed(name, strlen(name), secret_names, COUNT(secret_names));
+    return is_listed(name, strlen(name), secret_names, TB_COUNT(secret_names));
 }
 
 /* ---- a line ---- */
@@ -124,7 +122,7 @@ size_t tb_line_make(char out[TB_LOG_LINE_MAX], const struct tb_line_head *head,
     add_time(&line, head->at_ms);
     const char *const names[] = {"level", "process", "event"};
     const char *const values[] = {head->level, head->process, head->event};
-    for (size_t i = 0; i < COUNT(names); i++) {
+    for (size_t i = 0; i < TB_COUNT(names); i++) {
         if (values[i] == NULL)
             continue;
         add_name(&line, names[i]);

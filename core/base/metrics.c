@@ -120,11 +120,11 @@ static void gauges_clear(struct tb_metrics_row *row)
 struct tb_metrics *tb_metrics_open(void *memory, size_t bytes)
 {
     TB_ASSERT(bytes >= sizeof(struct tb_metrics_memory));
-    struct tb_metrics *opened = tb_mem(sizeof *opened);
+    struct tb_metrics *opened = tb_mem(sizeof(*opened));
     opened->memory = memory;
     opened->row = row_take(memory);
     if (opened->row == NULL)
-        opened->row = tb_mem(sizeof *opened->row);
+        opened->row = tb_mem(sizeof(*opened->row));
     gauges_clear(opened->row);
     for (size_t i = 0; i < TB_METRICS_N; i++)
         opened->began[i] = atomic_load_explicit(&opened->row->of[i], memory_order_relaxed);
@@ -133,7 +133,7 @@ struct tb_metrics *tb_metrics_open(void *memory, size_t bytes)
 
 struct tb_metrics *tb_metrics_view(const void *memory)
 {
-    struct tb_metrics *view = tb_mem(sizeof *view);
+    struct tb_metrics *view = tb_mem(sizeof(*view));
     view->memory = (struct tb_metrics_memory *)(uintptr_t)memory; /* it is only read */
     return view;
 }
@@ -256,7 +256,7 @@ void tb_metrics_write_sample(struct tb_text *out, const char *name, struct tb_st
 static void write_seconds(struct tb_text *out, uint64_t us)
 {
     char digits[32];
-    int n = snprintf(digits, sizeof digits, "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
+    int n = snprintf(digits, sizeof(digits), "%" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
     tb_text_add(out, (struct tb_str){digits, (size_t)n});
 }
 
@@ -313,7 +313,7 @@ static void write_answers(struct tb_text *out, const struct tb_metrics_memory *m
     for (size_t i = 0; i < TB_METRICS_OPERATIONS; i++) {
         for (size_t class = 0; operation_label(memory, i, label) && class < TB_METRICS_CLASSES;
              class ++) {
-            snprintf(labels, sizeof labels, "%s,class=\"%s\"", label, classes[class]);
+            snprintf(labels, sizeof(labels), "%s,class=\"%s\"", label, classes[class]);
             tb_metrics_write_sample(
                 out, answers.name, tb_str(labels),
                 sum(memory, operation_offset(i) + class * sizeof(uint64_t), false));

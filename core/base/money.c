@@ -12,7 +12,7 @@ static const struct tb_currency currencies[] = {
 #undef TB_CURRENCY
 };
 
-enum { CURRENCIES = sizeof currencies / sizeof currencies[0] };
+enum { CURRENCIES = TB_COUNT(currencies) };
 
 const struct tb_currency *tb_currencies(size_t *out_n)
 {
@@ -40,7 +40,7 @@ const struct tb_currency *tb_currency(struct tb_str code)
 
 static struct tb_str code_of(const struct tb_money *money)
 {
-    return (struct tb_str){money->currency, strnlen(money->currency, sizeof money->currency)};
+    return (struct tb_str){money->currency, strnlen(money->currency, sizeof(money->currency))};
 }
 
 /* ---- JSON ---- */
@@ -78,7 +78,7 @@ tb_err tb_money_parse(const json_t *json, struct tb_money *out)
         (struct tb_str){json_string_value(currency), json_string_length(currency)});
     if (row == NULL)
         return TB_E_UNKNOWN_CURRENCY;
-    memcpy(money.currency, row->code, sizeof money.currency);
+    memcpy(money.currency, row->code, sizeof(money.currency));
     *out = money;
     return NULL;
 }
@@ -208,7 +208,7 @@ bool tb_money_split(int64_t total_minor, const int64_t *weights, size_t n, int64
 bool tb_rounding_parse(struct tb_str name, enum tb_rounding *out)
 {
     static const char *const names[] = {"half_even", "half_up", "down", "up"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(names); i++) {
         if (tb_str_eq(name, tb_str(names[i]))) {
             *out = (enum tb_rounding)i;
             return true;
@@ -286,7 +286,7 @@ bool tb_money_convert(struct tb_money money, struct tb_str to, struct tb_rate ra
     if (from == NULL || into == NULL ||
         !scale(money.minor, rate, into->exponent - from->exponent, rounding, &converted.minor))
         return false;
-    memcpy(converted.currency, into->code, sizeof converted.currency);
+    memcpy(converted.currency, into->code, sizeof(converted.currency));
     *out = converted;
     return true;
 }

@@ -18,7 +18,7 @@ static size_t distance(struct tb_str a, struct tb_str b)
     size_t *before = rows[0], *last = rows[1], *row = rows[2];
     for (size_t j = 0; j <= b.n; j++)
         last[j] = j;
-    memcpy(before, last, sizeof rows[0]);
+    memcpy(before, last, sizeof(rows[0]));
     for (size_t i = 1; i <= a.n; i++) {
         row[0] = i;
         for (size_t j = 1; j <= b.n; j++) {

@@ -63,7 +63,7 @@ static uint64_t current_epoch(void)
     if (now != 0)
         return now;
     uint64_t drawn;
-    read_kernel(&drawn, sizeof drawn);
+    read_kernel(&drawn, sizeof(drawn));
     drawn |= 1;
     return atomic_compare_exchange_strong(epoch, &now, drawn) ? drawn : now;
 }
@@ -76,11 +76,11 @@ void tb_random_bytes(void *out, size_t n)
         return;
     }
     if (block.epoch != epoch || block.left < n) {
-        read_kernel(block.bytes, sizeof block.bytes);
+        read_kernel(block.bytes, sizeof(block.bytes));
         block.epoch = epoch;
-        block.left = sizeof block.bytes;
+        block.left = sizeof(block.bytes);
     }
-    unsigned char *from = block.bytes + sizeof block.bytes - block.left;
+    unsigned char *from = block.bytes + sizeof(block.bytes) - block.left;
     memcpy(out, from, n);
     explicit_bzero(from, n);
     block.left -= n;
@@ -89,7 +89,7 @@ void tb_random_bytes(void *out, size_t n)
 uint64_t tb_random_u64(void)
 {
     uint64_t bits;
-    tb_random_bytes(&bits, sizeof bits);
+    tb_random_bytes(&bits, sizeof(bits));
     return bits;
 }
 
@@ -102,11 +102,11 @@ void tb_uuid_make(char out[TB_UUID_CHARS + 1])
 {
     static const char hex[] = "0123456789abcdef";
     unsigned char bytes[16];
-    tb_random_bytes(bytes, sizeof bytes);
+    tb_random_bytes(bytes, sizeof(bytes));
     bytes[6] = (unsigned char)(0x40 | (bytes[6] & 0x0f)); /* version 4 */
     bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f)); /* variant of the RFC */
     size_t at = 0;
-    for (size_t i = 0; i < sizeof bytes; i++) {
+    for (size_t i = 0; i < sizeof(bytes); i++) {
         if (is_hyphen_place(at))
             out[at++] = '-';
         out[at++] = hex[bytes[i] >> 4];

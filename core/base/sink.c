@@ -26,7 +26,7 @@ void tb_sink_open(struct tb_sink *sink, int fd, size_t hold_bytes)
 
 struct tb_sink *tb_sink_new(int fd, size_t hold_bytes)
 {
-    struct tb_sink *sink = tb_mem(sizeof *sink);
+    struct tb_sink *sink = tb_mem(sizeof(*sink));
     tb_sink_open(sink, fd, hold_bytes);
     return sink;
 }
@@ -96,9 +96,9 @@ size_t tb_sink_flush(struct tb_sink *sink)
 
 static bool keep(struct tb_sink *sink, const char *line, size_t n)
 {
-    if (n > sizeof sink->bytes - sink->n)
+    if (n > sizeof(sink->bytes) - sink->n)
         tb_sink_flush(sink);
-    if (n > sizeof sink->bytes - sink->n)
+    if (n > sizeof(sink->bytes) - sink->n)
         return false;
     memcpy(sink->bytes + sink->n, line, n);
     sink->n += n;

@@ -121,7 +121,7 @@ static bool within(const struct range *ranges, size_t n, uint32_t c)
     return false;
 }
 
-#define WITHIN(ranges, c) within(ranges, sizeof(ranges) / sizeof((ranges)[0]), c)
+#define WITHIN(ranges, c) within(ranges, TB_COUNT(ranges), c)
 
 /* Unicode 15: Cc, Cf, Zl, Zp, and the letters that are not drawn (of Default_Ignorable_Code_Point
  * what is no mark). */
@@ -160,7 +160,7 @@ static void add_escape(struct tb_text *text, uint32_t c)
 {
     static const char names[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
                                  ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
-    if (c < sizeof names && names[c] != 0) {
+    if (c < sizeof(names) && names[c] != 0) {
         char short_form[2] = {'\\', names[c]};
         tb_text_add(text, (struct tb_str){short_form, 2});
     } else if (c < 0x10000) {

@@ -4,7 +4,7 @@
  *
  *     static const struct tb_admin verbs[] = {
  *         {.command = "partner suspend", .kind = TB_ADMIN_ACT, .wanted = "suspended",
- *          .sql = "select oauth.set_partner($1, 'suspended', $2, $3)",
+ *          .sql = "select directory.set_partner($1, 'suspended', $2, $3)",
  *          .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
  *     };
  *     static int run(struct tb_cli *cli) { return tb_admin_run(cli, verbs, TB_COUNT(verbs)); }

@@ -18,20 +18,20 @@ static const struct tb_admin verbs[] = {
     {.command = "agreement add",
      .kind = TB_ADMIN_ACT,
      .wanted = "active",
-     .sql = "select oauth.admin_agree($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+     .sql = "select consent.admin_agree($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
      .from = {TB_FROM_FRESH_ID("agr"), TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT(1),
               TB_FROM_OPTION("each"), TB_FROM_OPTION("limit"), TB_FROM_OPTION("period"),
               TB_FROM_OPTION("days"), TB_FROM_OPTION("for"), TB_FROM_OPTION("document"),
               TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "agreement end",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.admin_end_agreement($1, $2, $3)",
+     .sql = "select consent.admin_end_agreement($1, $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
 };
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 /* The database takes the texts; that they are numbers is said here. */

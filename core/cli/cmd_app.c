@@ -46,17 +46,17 @@ static const struct tb_admin verbs[] = {
      .from = {TB_FROM_ARGUMENT(0)}},
     {.command = "app suspend",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_app($1, 'suspended', $2, $3)",
+     .sql = "select directory.set_app($1, 'suspended', $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "suspended"},
     {.command = "app resume",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_app($1, 'active', $2, $3)",
+     .sql = "select directory.set_app($1, 'active', $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "active"},
     {.command = "app revoke",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.revoke_app($1, $2, $3)",
+     .sql = "select directory.revoke_app($1, $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "revoked"},
     {.command = "app server",
@@ -67,7 +67,7 @@ static const struct tb_admin verbs[] = {
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 /* ---- create ---- */
@@ -83,7 +83,7 @@ struct creating {
 static const char SQL_WORLD[] = "select w.id, b.book, w.kind = 'sandbox' from bank.world w join "
                                 "bank.book b on b.world = w.id where w.id = $1 order by b.book "
                                 "limit 1";
-static const char SQL_APP[] = "select oauth.make_app($1, $2, $3, $4, $5, $6)";
+static const char SQL_APP[] = "select directory.make_app($1, $2, $3, $4, $5, $6)";
 static const char SQL_CLIENT[] = "select oauth.make_client($1, $2::jsonb, null, $3, $4)";
 static const char SQL_SECRET[] = "select oauth.add_secret($1, $2, $3, null)";
 

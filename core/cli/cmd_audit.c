@@ -18,7 +18,7 @@ static const char SQL_PRODUCTS[] =
 static const char SQL_ACTS[] =
     "select 'acts', a.invariant, a.object, a.detail from oauth.audit() a limit 1001";
 static const char SQL_NEWEST_ACT[] =
-    "select n, encode(hash, 'hex') from oauth.act order by n desc limit 1";
+    "select n, encode(hash, 'hex') from tb.audit_entry order by n desc limit 1";
 
 struct result {
     json_t *violations;

@@ -13,13 +13,13 @@ static const struct tb_admin verbs[] = {
     {.command = "entitlement grant",
      .kind = TB_ADMIN_ACT,
      .sql = "select case e when 'full' then 'at its 10000 entitlements; grant whole products' else "
-            "'granted' end from oauth.entitle($1, $2, $3, $4, $5) e where e is not null",
+            "'granted' end from directory.entitle($1, $2, $3, $4, $5) e where e is not null",
      .wanted = "granted",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT(1), TB_FROM_ARGUMENT_OR(2, ""),
               TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "entitlement withdraw",
      .kind = TB_ADMIN_ACT,
-     .sql = "select 'withdrawn' where oauth.withdraw($1, $2, $3, $4, $5) is not null",
+     .sql = "select 'withdrawn' where directory.withdraw($1, $2, $3, $4, $5) is not null",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT(1), TB_FROM_ARGUMENT_OR(2, ""),
               TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "interface list",
@@ -29,18 +29,18 @@ static const struct tb_admin verbs[] = {
             "order by s.product, s.operation limit 10000"},
     {.command = "interface stop",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.stop_interface($1, $2, $3, $4, $5)",
+     .sql = "select directory.stop_interface($1, $2, $3, $4, $5)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT_OR(1, ""), TB_FROM_NOTE("reason", "not said"),
               TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "interface start",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.start_interface($1, $2, $3, $4)",
+     .sql = "select directory.start_interface($1, $2, $3, $4)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_ARGUMENT_OR(1, ""), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
 };
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 static const char OPERATIONS[] =

@@ -33,21 +33,21 @@ static const struct tb_admin verbs[] = {
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_CLOCK}},
     {.command = "consent revoke",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.admin_end_consent($1, $2, $3)",
+     .sql = "select consent.admin_end_consent($1, $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
     {.command = "act list",
      .kind = TB_ADMIN_LIST,
      .sql =
          "select json_build_object('n', l.n, 'at', tb.rfc3339(l.at), 'who', l.who, 'act', l.act, "
          "'object', l.object, 'before', l.before, 'after', l.after)::text from "
-         "(select * from oauth.act a where a.object = coalesce($1, a.object) "
+         "(select * from tb.audit_entry a where a.object = coalesce($1, a.object) "
          "order by a.n desc limit 1000) l order by l.n",
      .from = {TB_FROM_ARGUMENT(0)}},
 };
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 static const struct tb_option grant_options[] = {

@@ -11,29 +11,29 @@ static const struct tb_admin verbs[] = {
      .from = {TB_FROM_OPTION("state")}},
     {.command = "partner create",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.make_partner($1, $2, $3, $4)",
+     .sql = "select directory.make_partner($1, $2, $3, $4)",
      .from = {TB_FROM_FRESH_ID("ptr"), TB_FROM_NAME(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "active"},
     {.command = "partner suspend",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_partner($1, 'suspended', $2, $3)",
+     .sql = "select directory.set_partner($1, 'suspended', $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "suspended"},
     {.command = "partner resume",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_partner($1, 'active', $2, $3)",
+     .sql = "select directory.set_partner($1, 'active', $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "active"},
     {.command = "partner revoke",
      .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.end_partner($1, $2, $3)",
+     .sql = "select directory.end_partner($1, $2, $3)",
      .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
      .wanted = "revoked"},
 };
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 #define ONE_PARTNER .arguments = "PARTNER", .arguments_min = 1, .arguments_max = 1, .run = run

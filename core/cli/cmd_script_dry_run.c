@@ -107,7 +107,7 @@ static tb_err TB_SUSPENDS dry_run(struct tb_req *req, struct tb_command_job *job
     struct tb_script_place place;
     struct tb_dry_run *run;
     char who[TB_OPERATOR_BYTES], why[TB_WHY_BYTES];
-    if (!tb_hooks_open(job->config->schemas_directory, why, sizeof why))
+    if (!tb_hooks_open(job->config->schemas_directory, why, sizeof(why)))
         return tb_fail(req, TB_E_CONFLICT, "%s", why);
     TB_TRY(tb_script_place_find(req, work->cli, &place));
     if (place.id[0] == '\0')
@@ -150,7 +150,7 @@ static int64_t count_of(const json_t *object, const char *name)
 static const char *grouped(char out[COUNT_ROOM], int64_t n)
 {
     char digits[COUNT_ROOM];
-    int len = snprintf(digits, sizeof digits, "%lld", (long long)n);
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)n);
     size_t at = 0;
     for (int i = 0; i < len; i++) {
         out[at++] = digits[i];
@@ -199,7 +199,7 @@ static void say(const json_t *result)
     else
         tb_print("version %lld", (long long)against);
     tb_print(": %s would go another way\n", grouped(changed, count_of(counts, "changed")));
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(kinds); i++)
         say_change(counts, kinds[i]);
     if (count_of(counts, "replayed") == 0)
         puts("  nothing was recorded; `tongbao script record --days N` begins");

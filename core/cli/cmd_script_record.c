@@ -41,7 +41,7 @@ static tb_err TB_SUSPENDS start(struct tb_req *req, struct tb_tx *tx, const stru
                                       TB_TEXT(who),
                                       TB_TIME(now_ms)};
     (void)req;
-    return tb_tx_query(tx, &rows, SQL_START, params, sizeof params / sizeof params[0]);
+    return tb_tx_query(tx, &rows, SQL_START, params, TB_COUNT(params));
 }
 
 static tb_err TB_SUSPENDS act(struct tb_req *req, struct tb_tx *tx, void *arg)
@@ -56,7 +56,7 @@ static tb_err TB_SUSPENDS act(struct tb_req *req, struct tb_tx *tx, void *arg)
     const struct tb_param params[] = {PLACE(work->place),
                                       TB_TEXT(forget ? TB_STR("t") : TB_STR("f")),
                                       TB_TEXT(tb_str(who)), TB_TIME(tb_wall_ms())};
-    TB_TRY(tb_tx_query(tx, &rows, SQL_STOP, params, sizeof params / sizeof params[0]));
+    TB_TRY(tb_tx_query(tx, &rows, SQL_STOP, params, TB_COUNT(params)));
     if (tb_cell(rows, 0, 0).at == NULL)
         return tb_fail(req, TB_E_NOT_FOUND, "nothing of partner %s was ever recorded",
                        work->place.partner);
@@ -71,7 +71,7 @@ static tb_err TB_SUSPENDS record(struct tb_req *req, struct tb_command_job *job)
     if (work->off || work->days > 0)
         TB_TRY(tb_tx_run(req, job->store, act, work));
     const struct tb_param params[] = {PLACE(work->place), TB_TIME(tb_wall_ms())};
-    TB_TRY(tb_query_params(req, &rows, SQL_STATE, params, sizeof params / sizeof params[0]));
+    TB_TRY(tb_query_params(req, &rows, SQL_STATE, params, TB_COUNT(params)));
     struct tb_str text = tb_cell(rows, 0, 0);
     work->state = json_loadb(text.at, text.n, 0, NULL);
     return NULL;
@@ -88,7 +88,7 @@ static bool read_redact(struct work *work)
         (void)json_array_append_new(list, json_stringn(at, n));
         at += at[n] == ',' ? n + 1 : n;
     }
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     if (redaction == NULL)
         tb_cli_fail(work->cli, TB_EXIT_USAGE, "%s", why);
     work->redact = json_dumps(list, JSON_COMPACT);

@@ -17,7 +17,7 @@ static const struct tb_admin verbs[] = {
 
 static int list(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 static const char SQL_SCRIPT[] =

@@ -42,8 +42,8 @@ static bool find_pair(const struct tb_cli *cli, const char *given, struct pair *
     bool is_tests = ends_in(path, TB_STR(TESTS_END));
     if (!is_tests && !ends_in(path, TB_STR(SCRIPT_END)))
         return false;
-    size_t stem = path.n - (is_tests ? sizeof TESTS_END - 1 : sizeof SCRIPT_END - 1);
-    if (path.n + sizeof TESTS_END > PATH_BYTES || (script != NULL && strlen(script) >= PATH_BYTES))
+    size_t stem = path.n - (is_tests ? sizeof(TESTS_END) - 1 : sizeof(SCRIPT_END) - 1);
+    if (path.n + sizeof(TESTS_END) > PATH_BYTES || (script != NULL && strlen(script) >= PATH_BYTES))
         return false;
     snprintf(out->tests, PATH_BYTES, "%.*s%s", (int)stem, given, TESTS_END);
     snprintf(out->script, PATH_BYTES, "%.*s%s", (int)stem, given, SCRIPT_END);
@@ -126,7 +126,7 @@ static void tell(struct report *report, const struct pair *pair, json_t *tests,
     *(v->good ? &report->passed : &report->failed) += 1;
     if (v->cpu_ns > report->slowest_ns) {
         report->slowest_ns = v->cpu_ns;
-        memcpy(report->slowest, v->name, sizeof report->slowest);
+        memcpy(report->slowest, v->name, sizeof(report->slowest));
     }
     report->largest_bytes = v->bytes > report->largest_bytes ? v->bytes : report->largest_bytes;
     if (tests == NULL)
@@ -190,7 +190,7 @@ static void run_texts(struct report *report, struct tb_loop *loop, const struct 
         json_array_append_new(report->files, file);
     }
     struct tb_script_suite *suite = tb_script_suite_new(loop, script, tests, pair->tests,
-                                                        verdict.why, sizeof verdict.why);
+                                                        verdict.why, sizeof(verdict.why));
     if (suite == NULL) {
         tell(report, pair, list, &verdict);
         return;
@@ -222,13 +222,13 @@ static int run_pair(struct report *report, struct tb_loop *loop, const struct pa
 static bool open_schemas(const struct tb_cli *cli, char *why, size_t why_bytes)
 {
     const char *given = tb_cli_option(cli, "schemas");
-    char beside[PATH_BYTES + sizeof "/../schemas"];
+    char beside[PATH_BYTES + sizeof("/../schemas")];
     if (given == NULL && access("schemas/script", R_OK) != 0) {
         ssize_t n = readlink("/proc/self/exe", beside, PATH_BYTES);
         while (n > 0 && beside[n - 1] != '/')
             n--;
         if (n > 0) {
-            memcpy(beside + n, "../schemas", sizeof "../schemas");
+            memcpy(beside + n, "../schemas", sizeof("../schemas"));
             given = beside;
         }
     }
@@ -255,7 +255,7 @@ static int test(struct tb_cli *cli)
             return tb_cli_fail(cli, TB_EXIT_USAGE, "%s is no Lua file", cli->arguments[i]);
         pairs_n += !is_among(pairs, pairs_n, &pairs[pairs_n]);
     }
-    if (!open_schemas(cli, why, sizeof why))
+    if (!open_schemas(cli, why, sizeof(why)))
         return tb_cli_fail(cli, TB_EXIT_ENVIRONMENT, "%s; --schemas says where they are", why);
     tb_log_set_level(TB_LOG_ERROR); /* a loop that a script keeps waiting is nobody's here */
     struct tb_loop *loop = tb_loop_new();

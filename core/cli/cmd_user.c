@@ -36,7 +36,7 @@ static const struct tb_admin verbs[] = {
 
 static int run(struct tb_cli *cli)
 {
-    return tb_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
+    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
 }
 
 /* ---- add, reset ---- */
@@ -70,7 +70,7 @@ static tb_err TB_SUSPENDS write_user(struct tb_req *req, struct tb_tx *tx, void 
     TB_TRY(tb_user_make(req, tx, &making->order, &making->made));
     const struct tb_param params[] = {TB_TEXT(tb_str(making->made.id)), TB_TEXT(who),
                                       TB_TIME(tb_wall_ms())};
-    return tb_tx_query(tx, &rows, SQL_RECORD, params, sizeof(params) / sizeof(params[0]));
+    return tb_tx_query(tx, &rows, SQL_RECORD, params, TB_COUNT(params));
 }
 
 static tb_err TB_SUSPENDS make(struct tb_req *req, struct tb_command_job *job)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <tongbao/types.h>
 
 #define TB_COMMAND(symbol) extern const struct tb_command tb_command_##symbol;
 #include "cli/commands.def"
@@ -20,5 +21,5 @@ int main(int argc, char **argv)
         printf("tongbao %s\n", TB_VERSION);
         return TB_EXIT_OK;
     }
-    return tb_command_main(commands, sizeof(commands) / sizeof(commands[0]), argc, argv);
+    return tb_command_main(commands, TB_COUNT(commands), argc, argv);
 }

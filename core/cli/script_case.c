@@ -34,7 +34,7 @@ static const struct {
     {"seed", JSON_INTEGER, "a whole number"},
 };
 
-enum { MEMBERS_N = sizeof MEMBERS / sizeof MEMBERS[0] };
+enum { MEMBERS_N = TB_COUNT(MEMBERS) };
 
 static bool is_member(const char *name, const json_t *value, char *why, size_t why_bytes)
 {

@@ -71,8 +71,8 @@ static void say_of_file(const struct tb_script_suite *suite, const char *said, c
                         size_t why_bytes)
 {
     static const char prefix[] = "script:";
-    const char *rest = strncmp(said, prefix, sizeof prefix - 1) == 0 ? said + sizeof prefix - 1
-                                                                     : NULL;
+    const char *rest = strncmp(said, prefix, sizeof(prefix) - 1) == 0 ? said + sizeof(prefix) - 1
+                                                                      : NULL;
     if (rest != NULL)
         snprintf(why, why_bytes, "%s:%.400s", suite->tests_name, rest);
     else
@@ -92,9 +92,9 @@ static tb_err TB_SUSPENDS ask_file(struct tb_req *req, struct job *job, json_t *
     suite->file_cpu_ns += result.cpu_ns;
     const char *reason = result.end == TB_SCRIPT_ANSWER ? strchr(result.why, ':') : NULL;
     if (reason != NULL)
-        snprintf(job->out->why, sizeof job->out->why, "this test cannot be read%.300s", reason);
+        snprintf(job->out->why, sizeof(job->out->why), "this test cannot be read%.300s", reason);
     else if (err == NULL && result.end != TB_SCRIPT_DONE)
-        say_of_file(suite, result.why, job->out->why, sizeof job->out->why);
+        say_of_file(suite, result.why, job->out->why, sizeof(job->out->why));
     return err;
 }
 
@@ -105,10 +105,10 @@ static tb_err TB_SUSPENDS count_tests(struct tb_req *req, void *arg)
     TB_TRY(ask_file(req, job, &n));
     job->n = (size_t)json_integer_value(n);
     if (job->n > TB_TESTS_MAX)
-        snprintf(job->out->why, sizeof job->out->why, "%s: there are more than %d tests in it",
+        snprintf(job->out->why, sizeof(job->out->why), "%s: there are more than %d tests in it",
                  job->suite->tests_name, TB_TESTS_MAX);
     else if (job->n == 0 && job->out->why[0] == '\0')
-        snprintf(job->out->why, sizeof job->out->why, "%s: there are no tests in it",
+        snprintf(job->out->why, sizeof(job->out->why), "%s: there are no tests in it",
                  job->suite->tests_name);
     return NULL;
 }
@@ -127,7 +127,7 @@ static bool read_tests(struct tb_script_suite *suite, char *why, size_t why_byte
 {
     char said[TB_SCRIPT_WHY_BYTES];
     tb_script_free(suite->tests);
-    suite->tests = tb_script_new(&file_limits, suite->wrapped_text, said, sizeof said);
+    suite->tests = tb_script_new(&file_limits, suite->wrapped_text, said, sizeof(said));
     if (suite->tests == NULL)
         say_of_file(suite, said, why, why_bytes);
     return suite->tests != NULL;
@@ -144,7 +144,7 @@ struct tb_script_suite *tb_script_suite_new(struct tb_loop *loop, struct tb_str 
                                             struct tb_str tests_text, const char *tests_name,
                                             char *why, size_t why_bytes)
 {
-    struct tb_script_suite *suite = tb_mem(sizeof *suite);
+    struct tb_script_suite *suite = tb_mem(sizeof(*suite));
     struct tb_script_verdict verdict = {.good = false};
     struct job job = {.suite = suite, .out = &verdict};
     *suite = (struct tb_script_suite){.loop = loop,
@@ -153,8 +153,8 @@ struct tb_script_suite *tb_script_suite_new(struct tb_loop *loop, struct tb_str 
                                       .tests_text = tests_text,
                                       .tests_name = tests_name};
     suite->wrapped_text = wrap(suite->arena, tests_text);
-    if (read_script(suite, verdict.why, sizeof verdict.why) &&
-        read_tests(suite, verdict.why, sizeof verdict.why) &&
+    if (read_script(suite, verdict.why, sizeof(verdict.why)) &&
+        read_tests(suite, verdict.why, sizeof(verdict.why)) &&
         tb_run_to_end(loop, count_tests, &job, 0) == NULL && verdict.why[0] == '\0') {
         suite->n = job.n;
         return suite;
@@ -197,9 +197,9 @@ static void judge_failure(const struct tb_script_case *test, const struct tb_scr
     if (test->expect_error.at != NULL && strstr(result->why, test->expect_error.at) != NULL)
         out->good = true;
     else if (test->expect_error.at != NULL)
-        snprintf(out->why, sizeof out->why, "it failed otherwise: %.400s", result->why);
+        snprintf(out->why, sizeof(out->why), "it failed otherwise: %.400s", result->why);
     else
-        snprintf(out->why, sizeof out->why, "it failed (%s): %.440s",
+        snprintf(out->why, sizeof(out->why), "it failed (%s): %.440s",
                  tb_script_end_word(result->end), result->why);
 }
 
@@ -207,13 +207,13 @@ static void judge_decision(struct tb_req *req, const struct tb_script_case *test
                            struct tb_script_verdict *out)
 {
     if (decision != NULL && !tb_script_decision_good(test->hook, decision, tb_run_of(req)->arena,
-                                                     out->why, sizeof out->why)) {
+                                                     out->why, sizeof(out->why))) {
         out->good = test->expect_error.at != NULL &&
                     strstr(out->why, test->expect_error.at) != NULL;
         return;
     }
     if (test->expect_error.at != NULL) {
-        snprintf(out->why, sizeof out->why, "it did not fail with \"%.300s\"",
+        snprintf(out->why, sizeof(out->why), "it did not fail with \"%.300s\"",
                  test->expect_error.at);
         return;
     }
@@ -234,7 +234,7 @@ static tb_err TB_SUSPENDS run_hook(struct tb_req *req, struct tb_script_suite *s
                                   .lookup = find_entry,
                                   .lookup_arg = (void *)(uintptr_t)test->tables};
     if (!tb_script_has(suite->script, hook)) {
-        snprintf(out->why, sizeof out->why, "the script has no %s", hook);
+        snprintf(out->why, sizeof(out->why), "the script has no %s", hook);
         return NULL;
     }
     suite->called[test->hook] = true;
@@ -284,10 +284,10 @@ static tb_err TB_SUSPENDS run_test(struct tb_req *req, void *arg)
         return NULL;
     struct tb_str name = tb_json_str(json, "name");
     if (name.at != NULL) {
-        keep_words(out->name, sizeof out->name, name.at);
+        keep_words(out->name, sizeof(out->name), name.at);
         out->line = line_of(job->suite, name);
     }
-    if (!tb_script_case_read(req, json, &test, out->why, sizeof out->why))
+    if (!tb_script_case_read(req, json, &test, out->why, sizeof(out->why)))
         return NULL;
     return run_hook(req, job->suite, &test, out);
 }
@@ -311,15 +311,15 @@ void tb_script_suite_run(struct tb_script_suite *suite, size_t place, struct tb_
 {
     struct job job = {.suite = suite, .place = place + 1, .out = out};
     *out = (struct tb_script_verdict){.good = false};
-    snprintf(out->name, sizeof out->name, "test %zu", place + 1);
-    if (!make_ready(suite, out->why, sizeof out->why))
+    snprintf(out->name, sizeof(out->name), "test %zu", place + 1);
+    if (!make_ready(suite, out->why, sizeof(out->why)))
         return;
     tb_err err = tb_run_to_end(suite->loop, run_test, &job, 0);
     if (err != NULL) {
         out->good = false;
-        snprintf(out->why, sizeof out->why, "it could not be run: %s", err->title);
+        snprintf(out->why, sizeof(out->why), "it could not be run: %s", err->title);
     }
-    keep_words(out->why, sizeof out->why, out->why);
+    keep_words(out->why, sizeof(out->why), out->why);
 }
 
 bool tb_script_suite_leaves(const struct tb_script_suite *suite, enum tb_script_hook hook)

@@ -17,12 +17,12 @@ static struct tb_config *new_config(const char *name)
     size_t rows_n;
     const struct tb_config_row *rows = tb_config_rows(&rows_n);
     struct tb_arena *arena = tb_arena_new(CONFIG_ARENA);
-    struct tb_config *config = tb_arena_alloc(arena, sizeof *config);
-    struct tb_config_more *more = tb_arena_alloc(arena, sizeof *more);
+    struct tb_config *config = tb_arena_alloc(arena, sizeof(*config));
+    struct tb_config_more *more = tb_arena_alloc(arena, sizeof(*more));
     TB_ASSERT(config != NULL && more != NULL);
     more->arena = arena;
     more->name = tb_arena_text(arena, name, strlen(name));
-    more->sources = tb_arena_alloc(arena, rows_n * sizeof *more->sources);
+    more->sources = tb_arena_alloc(arena, rows_n * sizeof(*more->sources));
     TB_ASSERT(more->name != NULL && more->sources != NULL);
     config->more = more;
     for (size_t i = 0; i < rows_n; i++)
@@ -38,9 +38,9 @@ void tb_config_free(struct tb_config *config)
 
 struct tb_str tb_config_from_environment(const char *key)
 {
-    char room[TB_CONFIG_KEY_MAX + sizeof "TB_"];
+    char room[TB_CONFIG_KEY_MAX + sizeof("TB_")];
     struct tb_text variable;
-    tb_text_init_fixed(&variable, room, sizeof room);
+    tb_text_init_fixed(&variable, room, sizeof(room));
     tb_config_variable(key, &variable);
     struct tb_str name = tb_text_end(&variable);
     return name.at == NULL ? TB_STR_NONE : tb_str(getenv(name.at));
@@ -79,7 +79,7 @@ static size_t check_together(const struct tb_config *config, struct tb_text *err
          "guard.connection_body must have room for a body of limits.body_max"},
     };
     size_t wrong = 0;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rules); i++) {
         if (!rules[i].wrong)
             continue;
         tb_text_add_format(errors, "%s\n", rules[i].why);

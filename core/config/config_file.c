@@ -170,7 +170,7 @@ static void keep_for_plugin(struct reader *reader)
             return;
         }
     }
-    struct tb_config_entry *entry = tb_arena_alloc(more->arena, sizeof *entry);
+    struct tb_config_entry *entry = tb_arena_alloc(more->arena, sizeof(*entry));
     char *path = tb_arena_text(more->arena, reader->path, reader->path_n);
     char *kept = tb_arena_text(more->arena, value.at, value.n);
     if (entry == NULL || path == NULL || kept == NULL || more->entries_n == TB_CONFIG_PLUGIN_KEYS ||
@@ -191,8 +191,8 @@ static void keep_for_plugin(struct reader *reader)
 static bool is_of_plugin(const struct reader *reader)
 {
     static const char head[] = "plugins.";
-    const char *name = reader->path + sizeof head - 1;
-    if (strncmp(reader->path, head, sizeof head - 1) != 0)
+    const char *name = reader->path + sizeof(head) - 1;
+    if (strncmp(reader->path, head, sizeof(head) - 1) != 0)
         return false;
     const char *dot = strchr(name, '.');
     return dot != NULL && dot > name && dot[1] != '\0';

@@ -9,8 +9,8 @@
 static const char *key_within(struct tb_str path, const char *name)
 {
     static const char head[] = "plugins.";
-    size_t name_n = strlen(name), skipped = sizeof head - 1 + name_n;
-    if (path.n <= skipped || memcmp(path.at + sizeof head - 1, name, name_n) != 0 ||
+    size_t name_n = strlen(name), skipped = sizeof(head) - 1 + name_n;
+    if (path.n <= skipped || memcmp(path.at + sizeof(head) - 1, name, name_n) != 0 ||
         path.at[skipped] != '.')
         return NULL;
     return path.at + skipped + 1;
@@ -52,7 +52,7 @@ static void unknown_entry(const struct tb_config *config, const struct tb_config
 static struct tb_str nearest_within(const struct tb_config_declaration *plugin, const char *key,
                                     struct tb_arena *arena)
 {
-    struct tb_str *candidates = tb_arena_alloc(arena, plugin->keys_n * sizeof *candidates);
+    struct tb_str *candidates = tb_arena_alloc(arena, plugin->keys_n * sizeof(*candidates));
     if (candidates == NULL)
         return TB_STR_NONE;
     for (size_t i = 0; i < plugin->keys_n; i++)
@@ -65,7 +65,7 @@ static const char *name_is_taken(const struct tb_config *config, const char *nam
 {
     char room[TB_CONFIG_KEY_MAX];
     struct tb_text path;
-    tb_text_init_fixed(&path, room, sizeof room);
+    tb_text_init_fixed(&path, room, sizeof(room));
     tb_text_add_format(&path, "plugins.%s", name);
     struct tb_str section = tb_text_end(&path);
     if (section.at == NULL)
@@ -82,7 +82,7 @@ static struct tb_str settle(const struct tb_config_more *more, const char *name,
 {
     char room[TB_CONFIG_KEY_MAX + 1];
     struct tb_text path;
-    tb_text_init_fixed(&path, room, sizeof room);
+    tb_text_init_fixed(&path, room, sizeof(room));
     tb_text_add_format(&path, "plugins.%s.%s", name, key->key);
     struct tb_str whole = tb_text_end(&path);
     struct tb_str value = whole.at == NULL ? TB_STR_NONE : tb_config_from_environment(whole.at);
@@ -106,8 +106,8 @@ bool tb_config_declare(const struct tb_config *config, const char *name,
         tb_text_add_format(errors, "a plugin cannot be called \"%s\": that %s\n", name, taken);
         return false;
     }
-    struct tb_config_declaration *plugin = tb_arena_alloc(more->arena, sizeof *plugin);
-    struct tb_str *values = tb_arena_alloc(more->arena, keys_n * sizeof *values);
+    struct tb_config_declaration *plugin = tb_arena_alloc(more->arena, sizeof(*plugin));
+    struct tb_str *values = tb_arena_alloc(more->arena, keys_n * sizeof(*values));
     TB_ASSERT(plugin != NULL && values != NULL);
     *plugin = (struct tb_config_declaration){
         .next = more->declarations, .name = name, .keys = keys, .keys_n = keys_n, .values = values};

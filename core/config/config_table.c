@@ -31,7 +31,7 @@ static const struct tb_config_row rows[] = {
 #undef ROW
 };
 
-enum { ROWS = sizeof rows / sizeof rows[0] };
+enum { ROWS = TB_COUNT(rows) };
 
 const struct tb_config_row *tb_config_rows(size_t *out_n)
 {

@@ -13,7 +13,7 @@ static const struct unit durations[] = {
     {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
 static const struct unit sizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}};
 
-enum { DURATIONS = sizeof durations / sizeof durations[0], SIZES = sizeof sizes / sizeof sizes[0] };
+enum { DURATIONS = TB_COUNT(durations), SIZES = TB_COUNT(sizes) };
 
 static const struct unit *units_of(enum tb_config_type type, size_t *out_n)
 {
@@ -91,7 +91,7 @@ bool tb_config_set_list(struct tb_config *config, const struct tb_config_row *ro
 {
     if (n > (size_t)row->max)
         return false;
-    const char **kept = tb_arena_alloc(config->more->arena, n * sizeof *kept);
+    const char **kept = tb_arena_alloc(config->more->arena, n * sizeof(*kept));
     if (kept == NULL)
         return false;
     for (size_t i = 0; i < n; i++)
@@ -109,7 +109,7 @@ static bool set_joined(struct tb_config *config, const struct tb_config_row *row
     for (size_t i = 0; i < text.n; i++)
         n += text.at[i] == ',';
     if (n > (size_t)row->max ||
-        (items = tb_arena_alloc(config->more->arena, n * sizeof *items)) == NULL)
+        (items = tb_arena_alloc(config->more->arena, n * sizeof(*items))) == NULL)
         return false;
     size_t first = 0;
     for (size_t i = 0; i < n; i++) {

@@ -79,7 +79,7 @@ struct tb_hmac {
 
 struct tb_hmac *tb_hmac_new(struct tb_str key)
 {
-    struct tb_hmac *hmac = tb_mem(sizeof *hmac);
+    struct tb_hmac *hmac = tb_mem(sizeof(*hmac));
     hmac->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     TB_ASSERT(hmac->mac != NULL);
     hmac->context = EVP_MAC_CTX_new(hmac->mac);

@@ -40,7 +40,7 @@ static const struct {
 static ASN1_OBJECT *type_named(const char *name)
 {
     int end = OBJ_new_nid(0);
-    for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(FIXED); i++)
         if (strcasecmp(FIXED[i].name, name) == 0)
             return OBJ_txt2obj(FIXED[i].oid, 1);
     for (int nid = 1; nid < end; nid++) {
@@ -58,7 +58,7 @@ static ASN1_OBJECT *read_type(struct reader *r)
     char name[TYPE_MAX];
     size_t n = 0;
     skip_blanks(r);
-    while (r->at < r->end && n < sizeof name - 1 &&
+    while (r->at < r->end && n < sizeof(name) - 1 &&
            ((*r->at >= '0' && *r->at <= '9') || (*r->at >= 'a' && *r->at <= 'z') ||
             (*r->at >= 'A' && *r->at <= 'Z') || *r->at == '.' || *r->at == '-'))
         name[n++] = *r->at++;

@@ -18,7 +18,7 @@ static void take(struct tb_str *text, char **to)
 struct tb_grant *tb_grant_new(const struct tb_grant *from)
 {
     TB_ASSERT(from->scopes_n <= TB_GRANT_SCOPES_MAX);
-    size_t head = sizeof *from + from->scopes_n * sizeof from->scopes[0];
+    size_t head = sizeof(*from) + from->scopes_n * sizeof(from->scopes[0]);
     size_t bytes = head + from->partner.n + from->app.n + from->subject.n + from->jti.n +
                    from->family.n + from->consent.n + from->details.n + from->cert.n + from->dpop.n;
     for (size_t i = 0; i < from->scopes_n; i++)

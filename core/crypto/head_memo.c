@@ -20,11 +20,11 @@ struct tb_head_memo {
 
 struct tb_head_memo *tb_head_memo_new(size_t entries)
 {
-    struct tb_head_memo *memo = tb_mem(sizeof *memo);
+    struct tb_head_memo *memo = tb_mem(sizeof(*memo));
     size_t n = 1;
     while (n < entries)
         n *= 2;
-    memo->places = tb_mem_array(n, sizeof *memo->places);
+    memo->places = tb_mem_array(n, sizeof(*memo->places));
     memo->mask = n - 1;
     memo->hash_key = (struct tb_siphash_key){tb_random_u64(), tb_random_u64()};
     return memo;

@@ -86,7 +86,7 @@ static json_t *parse_object(struct tb_str text, struct tb_arena *arena)
 static bool asks_for_extension(const json_t *header)
 {
     static const char *const names[] = {"crit", "b64", "jku", "x5u", "x5c", "zip", "enc"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(names); i++)
         if (json_object_get(header, names[i]) != NULL)
             return true;
     return false;
@@ -106,7 +106,7 @@ static bool type_accepted(const json_t *header, const char *const *types)
 static enum tb_jose_reason read_embedded(const json_t *jwk, struct tb_arena *arena,
                                          struct loose_key **out)
 {
-    struct loose_key *loose = tb_arena_alloc(arena, sizeof *loose);
+    struct loose_key *loose = tb_arena_alloc(arena, sizeof(*loose));
     if (loose == NULL || !tb_arena_defer(arena, free_key, loose))
         return TB_JOSE_MEMORY;
     loose->key = tb_key_read_jwk(jwk, TB_JWK_PUBLIC);

@@ -53,12 +53,12 @@ size_t tb_jti_set_bytes(size_t entries)
 struct tb_jti_set *tb_jti_set_init(void *memory, size_t bytes)
 {
     struct tb_jti_set *set = memory;
-    size_t room = (bytes - sizeof *set) / sizeof(struct bucket), buckets = 2;
+    size_t room = (bytes - sizeof(*set)) / sizeof(struct bucket), buckets = 2;
     TB_ASSERT((uintptr_t)memory % _Alignof(struct tb_jti_set) == 0 && room >= buckets);
     while (buckets * 2 <= room)
         buckets *= 2;
     set->mask = buckets - 1;
-    tb_random_bytes(set->key, sizeof set->key);
+    tb_random_bytes(set->key, sizeof(set->key));
     return set;
 }
 
@@ -68,15 +68,15 @@ static struct place place_of(const struct tb_jti_set *set, const struct tb_str *
     struct tb_str pieces[1 + 2 * PARTS_MAX];
     uint64_t lengths[PARTS_MAX], words[4];
     TB_ASSERT(n <= PARTS_MAX);
-    pieces[0] = TB_BYTES(set->key, sizeof set->key);
+    pieces[0] = TB_BYTES(set->key, sizeof(set->key));
     for (size_t i = 0; i < n; i++) { /* with its length, or parts could trade bytes */
         lengths[i] = parts[i].n;
-        pieces[1 + 2 * i] = TB_BYTES(&lengths[i], sizeof lengths[i]);
+        pieces[1 + 2 * i] = TB_BYTES(&lengths[i], sizeof(lengths[i]));
         pieces[2 + 2 * i] = parts[i];
     }
     unsigned char digest[TB_SHA256_BYTES];
     tb_sha256(pieces, 1 + 2 * n, digest);
-    memcpy(words, digest, sizeof words);
+    memcpy(words, digest, sizeof(words));
     struct place place = {words[0] & ~EXPIRY_MASK,
                           {(size_t)(words[1] & set->mask), (size_t)(words[2] & set->mask)}};
     if (place.print == 0)

@@ -22,7 +22,7 @@ static const struct rsa_member {
     {"q", OSSL_PKEY_PARAM_RSA_FACTOR2},    {"dp", OSSL_PKEY_PARAM_RSA_EXPONENT1},
     {"dq", OSSL_PKEY_PARAM_RSA_EXPONENT2}, {"qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1},
 };
-enum { RSA_PRIVATE_N = sizeof rsa_private / sizeof rsa_private[0] };
+enum { RSA_PRIVATE_N = TB_COUNT(rsa_private) };
 
 /* Members that only a private or symmetric key has, of any type. */
 static const char *const secret_members[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
@@ -54,7 +54,7 @@ static BIGNUM *read_number(const json_t *jwk, const char *name)
         return NULL;
     BIGNUM *number = BN_secure_new();
     TB_ASSERT(number != NULL && BN_bin2bn(bytes, (int)n, number) != NULL);
-    OPENSSL_cleanse(bytes, sizeof bytes);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
     return number;
 }
 
@@ -80,18 +80,18 @@ static EVP_PKEY *read_ec(const json_t *jwk, bool is_private)
         return NULL;
     if (is_private) {
         unsigned char secret[COORDINATE];
-        if (!read_fixed(jwk, "d", secret, sizeof secret))
+        if (!read_fixed(jwk, "d", secret, sizeof(secret)))
             return NULL;
         d = BN_secure_new();
-        TB_ASSERT(d != NULL && BN_bin2bn(secret, sizeof secret, d) != NULL);
-        OPENSSL_cleanse(secret, sizeof secret);
+        TB_ASSERT(d != NULL && BN_bin2bn(secret, sizeof(secret), d) != NULL);
+        OPENSSL_cleanse(secret, sizeof(secret));
     }
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     TB_ASSERT(builder != NULL &&
               OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1",
                                               0) == 1 &&
               OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point,
-                                               sizeof point) == 1);
+                                               sizeof(point)) == 1);
     TB_ASSERT(d == NULL || OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, d) == 1);
     EVP_PKEY *pkey = pkey_from("EC", is_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, builder);
     OSSL_PARAM_BLD_free(builder);
@@ -127,17 +127,17 @@ static EVP_PKEY *read_rsa(const json_t *jwk, bool is_private)
 static EVP_PKEY *read_ed25519(const json_t *jwk, bool is_private)
 {
     unsigned char secret[COORDINATE], open[COORDINATE], derived[COORDINATE];
-    size_t n = sizeof derived;
-    if (!member_is(jwk, "crv", "Ed25519") || !read_fixed(jwk, "x", open, sizeof open))
+    size_t n = sizeof(derived);
+    if (!member_is(jwk, "crv", "Ed25519") || !read_fixed(jwk, "x", open, sizeof(open)))
         return NULL;
     if (!is_private)
-        return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, open, sizeof open);
-    if (!read_fixed(jwk, "d", secret, sizeof secret))
+        return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, open, sizeof(open));
+    if (!read_fixed(jwk, "d", secret, sizeof(secret)))
         return NULL;
-    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, secret, sizeof secret);
-    OPENSSL_cleanse(secret, sizeof secret);
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, secret, sizeof(secret));
+    OPENSSL_cleanse(secret, sizeof(secret));
     if (pkey != NULL && (EVP_PKEY_get_raw_public_key(pkey, derived, &n) != 1 ||
-                         memcmp(derived, open, sizeof open) != 0)) {
+                         memcmp(derived, open, sizeof(open)) != 0)) {
         EVP_PKEY_free(pkey);
         return NULL;
     }
@@ -161,7 +161,7 @@ struct tb_key *tb_key_read_jwk(const json_t *jwk, enum tb_jwk_part part)
         return NULL;
     if (json_object_get(jwk, "use") != NULL && !member_is(jwk, "use", "sig"))
         return NULL;
-    for (size_t i = 0; !is_private && i < sizeof secret_members / sizeof secret_members[0]; i++)
+    for (size_t i = 0; !is_private && i < TB_COUNT(secret_members); i++)
         if (json_object_get(jwk, secret_members[i]) != NULL)
             return NULL;
     struct tb_str kid = tb_json_str(jwk, "kid");
@@ -189,13 +189,13 @@ static char *put(char *to, struct tb_str before, const unsigned char *bytes, siz
 char *tb_key_members(enum tb_alg alg, const EVP_PKEY *pkey)
 {
     unsigned char bytes[NUMBER_MAX];
-    size_t n = sizeof bytes;
+    size_t n = sizeof(bytes);
     char *out = tb_mem(64 + 2 * TB_BASE64URL_CHARS(NUMBER_MAX)), *to = out;
     BIGNUM *number = NULL;
     switch (alg) {
     case TB_ALG_ES256:
         TB_ASSERT(EVP_PKEY_get_octet_string_param(pkey, OSSL_PKEY_PARAM_PUB_KEY, bytes,
-                                                  sizeof bytes, &n) == 1);
+                                                  sizeof(bytes), &n) == 1);
         TB_ASSERT(n == 1 + 2 * COORDINATE && bytes[0] == 0x04);
         to = put(to, TB_STR("\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\""), bytes + 1, COORDINATE);
         put(to, TB_STR(",\"y\":\""), bytes + 1 + COORDINATE, COORDINATE);
@@ -222,7 +222,7 @@ static void add_bytes(struct tb_text *text, const char *name, struct tb_str byte
     tb_text_add_format(text, ",\"%s\":\"", name);
     tb_text_add(text, (struct tb_str){encoded, n});
     tb_text_add_char(text, '"');
-    OPENSSL_cleanse(encoded, sizeof encoded);
+    OPENSSL_cleanse(encoded, sizeof(encoded));
 }
 
 /* `bytes_n` 0: as many as the number needs. */
@@ -236,14 +236,14 @@ static void add_number(struct tb_text *text, const struct tb_key *key, const cha
         bytes_n = (size_t)BN_num_bytes(number);
     TB_ASSERT(BN_bn2binpad(number, bytes, (int)bytes_n) == (int)bytes_n);
     add_bytes(text, name, TB_BYTES(bytes, bytes_n));
-    OPENSSL_cleanse(bytes, sizeof bytes);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
     BN_clear_free(number);
 }
 
 static void add_private(struct tb_text *text, const struct tb_key *key)
 {
     unsigned char secret[COORDINATE];
-    size_t n = sizeof secret;
+    size_t n = sizeof(secret);
     switch (key->alg) {
     case TB_ALG_ES256:
         add_number(text, key, "d", OSSL_PKEY_PARAM_PRIV_KEY, COORDINATE);
@@ -255,7 +255,7 @@ static void add_private(struct tb_text *text, const struct tb_key *key)
     case TB_ALG_ED25519:
         TB_ASSERT(EVP_PKEY_get_raw_private_key(key->pkey, secret, &n) == 1);
         add_bytes(text, "d", TB_BYTES(secret, n));
-        OPENSSL_cleanse(secret, sizeof secret);
+        OPENSSL_cleanse(secret, sizeof(secret));
         break;
     }
 }

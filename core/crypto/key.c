@@ -88,7 +88,7 @@ static bool good_ec(EVP_PKEY *pkey, EVP_PKEY_CTX *context)
 {
     char name[32];
     size_t n;
-    return EVP_PKEY_get_group_name(pkey, name, sizeof name, &n) == 1 &&
+    return EVP_PKEY_get_group_name(pkey, name, sizeof(name), &n) == 1 &&
            strcmp(name, "prime256v1") == 0 && EVP_PKEY_public_check_quick(context) == 1;
 }
 
@@ -112,14 +112,14 @@ struct tb_key *tb_key_wrap(enum tb_alg alg, EVP_PKEY *pkey, bool is_private)
         ERR_clear_error();
         return NULL;
     }
-    struct tb_key *key = tb_mem(sizeof *key);
+    struct tb_key *key = tb_mem(sizeof(*key));
     key->alg = alg;
     key->pkey = pkey;
     key->is_private = is_private;
     key->members = tb_key_members(alg, pkey);
     unsigned char digest[TB_SHA256_BYTES];
     tb_sha256((struct tb_str[]){TB_STR("{"), tb_str(key->members), TB_STR("}")}, 3, digest);
-    tb_base64url_write(key->thumbprint, TB_BYTES(digest, sizeof digest));
+    tb_base64url_write(key->thumbprint, TB_BYTES(digest, sizeof(digest)));
     return key;
 }
 
@@ -266,8 +266,8 @@ size_t tb_key_sign(struct tb_key *key, struct tb_str message, unsigned char *out
     unsigned char digest[TB_SHA256_BYTES], der[DER_MAX];
     tb_sha256(&message, 1, digest);
     bool ecdsa = key->alg == TB_ALG_ES256;
-    size_t n = ecdsa ? sizeof der : TB_KEY_SIGNATURE_MAX;
-    TB_ASSERT(EVP_PKEY_sign(key->signer, ecdsa ? der : out, &n, digest, sizeof digest) == 1);
+    size_t n = ecdsa ? sizeof(der) : TB_KEY_SIGNATURE_MAX;
+    TB_ASSERT(EVP_PKEY_sign(key->signer, ecdsa ? der : out, &n, digest, sizeof(digest)) == 1);
     if (!ecdsa)
         return n;
     der_to_raw(der, n, out);
@@ -300,7 +300,7 @@ static bool verify_digest(struct tb_key *key, struct tb_str message, struct tb_s
     if (key->verifier == NULL)
         key->verifier = prepare(key, EVP_PKEY_verify_init);
     tb_sha256(&message, 1, digest);
-    return EVP_PKEY_verify(key->verifier, at, n, digest, sizeof digest) == 1;
+    return EVP_PKEY_verify(key->verifier, at, n, digest, sizeof(digest)) == 1;
 }
 
 bool tb_key_verify(struct tb_key *key, struct tb_str message, struct tb_str signature)

@@ -24,7 +24,7 @@ struct tb_keystore *tb_keystore_new(const struct tb_secret *master)
 {
     if (master->n < TB_KEYSTORE_MASTER_BYTES)
         return NULL;
-    struct tb_keystore *keys = tb_mem(sizeof *keys);
+    struct tb_keystore *keys = tb_mem(sizeof(*keys));
     tb_secret_derive(&keys->sealing, master, "tongbao signing keys 1");
     return keys;
 }
@@ -83,7 +83,7 @@ static struct slot *place(struct tb_keystore *next, const struct tb_key_row *row
     if ((at > 0 && next->slots[at - 1].signs_until_s > row->signs_from_s) ||
         (at < next->n && next->slots[at].signs_from_s < row->signs_until_s))
         return NULL;
-    memmove(&next->slots[at + 1], &next->slots[at], (next->n - at) * sizeof next->slots[0]);
+    memmove(&next->slots[at + 1], &next->slots[at], (next->n - at) * sizeof(next->slots[0]));
     next->n++;
     next->slots[at] = (struct slot){.signs_from_s = row->signs_from_s,
                                     .signs_until_s = row->signs_until_s,
@@ -138,7 +138,7 @@ const char *tb_keystore_load(struct tb_keystore *keys, const struct tb_key_row *
     }
     if (free_others(keys, &next))
         keys->generation++;
-    memcpy(keys->slots, next.slots, sizeof keys->slots);
+    memcpy(keys->slots, next.slots, sizeof(keys->slots));
     keys->n = next.n;
     return NULL;
 }

@@ -18,8 +18,8 @@ void tb_secret_derive(struct tb_secret *out, const struct tb_secret *master, con
     struct tb_hmac *hmac = tb_hmac_new(TB_BYTES(master->at, master->n));
     tb_hmac_sha256(hmac, &text, 1, derived);
     tb_hmac_free(hmac);
-    tb_secret_set(out, derived, sizeof derived);
-    explicit_bzero(derived, sizeof derived);
+    tb_secret_set(out, derived, sizeof(derived));
+    explicit_bzero(derived, sizeof(derived));
 }
 
 /* A context for `key` and `nonce` that has been told the name. */

@@ -44,7 +44,7 @@ struct tb_token_cache {
 struct tb_token_cache *tb_token_cache_new(size_t entries_max, size_t bytes_max,
                                           const struct tb_jti_set *revoked)
 {
-    struct tb_token_cache *cache = tb_mem(sizeof *cache);
+    struct tb_token_cache *cache = tb_mem(sizeof(*cache));
     size_t buckets = 1;
     while (buckets * WAYS < 2 * entries_max) /* half empty, so that a bucket rarely overflows */
         buckets *= 2;
@@ -193,7 +193,7 @@ bool tb_token_cache_add(struct tb_token_cache *cache, struct tb_str token, struc
     make_room(cache, bytes);
     way = free_way(cache, bucket);
 
-    struct entry *entry = tb_mem(sizeof *entry + token.n);
+    struct entry *entry = tb_mem(sizeof(*entry) + token.n);
     entry->grant = tb_grant_keep(grant);
     entry->generation = generation;
     entry->bytes = bytes;

@@ -62,7 +62,7 @@ static bool read_address(const ASN1_OCTET_STRING *bytes, struct tb_arena *arena,
     if (n != 4 && n != 16)
         return false;
     const char *written = inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text,
-                                    sizeof text);
+                                    sizeof(text));
     return written != NULL && copy_text(arena, text, strlen(text), out);
 }
 
@@ -107,7 +107,7 @@ static bool read_names(const X509 *x509, struct tb_arena *arena, struct tb_certi
     struct tb_san *names = NULL;
     bool good = n <= TB_CERTIFICATE_NAMES_MAX;
     if (good)
-        names = tb_arena_alloc(arena, (size_t)n * sizeof names[0] + 1);
+        names = tb_arena_alloc(arena, (size_t)n * sizeof(names[0]) + 1);
     good = good && names != NULL;
     for (int i = 0; good && i < n; i++) {
         bool taken;
@@ -137,6 +137,6 @@ bool tb_certificate_read(struct tb_str der, struct tb_arena *arena, struct tb_ce
     if (!good)
         return false;
     tb_sha256(&der, 1, digest);
-    out->x5t = tb_base64url(arena, TB_BYTES(digest, sizeof digest));
+    out->x5t = tb_base64url(arena, TB_BYTES(digest, sizeof(digest)));
     return out->x5t.at != NULL;
 }

@@ -115,7 +115,7 @@ static void release(struct tb_exchange *x)
 
 static struct tb_exchange *exchange_of(struct tb_incoming *in)
 {
-    return (struct tb_exchange *)((char *)in - offsetof(struct tb_exchange, in));
+    return TB_CONTAINER(struct tb_exchange, in, in);
 }
 
 /* Answer with what the stages left, or with the refusal, and let go unless libh2o still reads it.

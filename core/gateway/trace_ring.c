@@ -49,7 +49,7 @@ uint64_t tb_trace_share(const char partner[TB_TRACE_PARTNER_BYTES], bool refused
 {
     uint64_t words[TB_TRACE_PARTNER_BYTES / sizeof(uint64_t)] = {0}, hash = 0;
     memcpy(words, partner, strnlen(partner, TB_TRACE_PARTNER_BYTES));
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(words); i++)
         hash = mixed(hash, words[i]);
     return (hash | 1u << 8) << 1 | refused; /* never one of a stranger's */
 }

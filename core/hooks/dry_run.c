@@ -94,7 +94,7 @@ static tb_err TB_SUSPENDS start(struct tb_req *req, struct tb_tx *tx, void *arg)
 tb_err TB_SUSPENDS tb_dry_run_begin(struct tb_req *req, struct tb_store *store,
                                     const struct tb_dry_run_ask *ask, struct tb_dry_run **out_run)
 {
-    struct tb_dry_run *run = tb_mem(sizeof *run);
+    struct tb_dry_run *run = tb_mem(sizeof(*run));
     run->store = store;
     run->ask = *ask;
     run->ask.partner = keep_text(run->partner, ask->partner);
@@ -212,9 +212,9 @@ static struct tb_script *script_of(struct tb_dry_run *run, struct side *side)
         side->script = NULL;
     }
     if (side->script == NULL)
-        side->script = tb_script_new(&run->ask.limits, side->source, why, sizeof why);
+        side->script = tb_script_new(&run->ask.limits, side->source, why, sizeof(why));
     if (side->script == NULL)
-        snprintf(run->why, sizeof run->why, "version %d: %s", side->version, why);
+        snprintf(run->why, sizeof(run->why), "version %d: %s", side->version, why);
     return side->script;
 }
 
@@ -234,12 +234,12 @@ static tb_err TB_SUSPENDS ask_side(struct tb_req *req, struct tb_dry_run *run, s
     bool good = result.end == TB_SCRIPT_DONE &&
                 (result.decision == NULL ||
                  tb_script_decision_good(TB_HOOK_ON_REQUEST, result.decision, tb_run_of(req)->arena,
-                                         result.why, sizeof result.why));
+                                         result.why, sizeof(result.why)));
     if (good) {
         tb_dry_judge(out, result.decision);
     } else {
         *out = (struct tb_dry_verdict){.outcome = TB_DRY_ERROR, .kinds = 1u << TB_DRY_ERROR};
-        snprintf(out->why, sizeof out->why, "%s", result.why);
+        snprintf(out->why, sizeof(out->why), "%s", result.why);
     }
     return breathe(req, run);
 }
@@ -272,7 +272,7 @@ static tb_err TB_SUSPENDS replay_request(struct tb_req *req, struct tb_dry_run *
     if (goes_on(run))
         tb_dry_count_request(&run->count, request, verdicts);
     if (tb_dry_count_cpu_ns(&run->count) > INT64_C(1000000000) * TB_DRY_RUN_CPU_S)
-        snprintf(run->why, sizeof run->why, "it took more than %d s of processor time",
+        snprintf(run->why, sizeof(run->why), "it took more than %d s of processor time",
                  TB_DRY_RUN_CPU_S);
     return NULL;
 }
@@ -318,7 +318,7 @@ static tb_err TB_SUSPENDS step(struct tb_req *req, struct tb_dry_run *run,
     tb_err err = work(&inner.req, run);
     if (err != NULL && run->why[0] == '\0') {
         struct tb_str detail = inner.problem.detail;
-        snprintf(run->why, sizeof run->why, "%s %.*s", err->title, (int)detail.n,
+        snprintf(run->why, sizeof(run->why), "%s %.*s", err->title, (int)detail.n,
                  detail.n > 0 ? detail.at : "");
     }
     tb_run_end(&inner);

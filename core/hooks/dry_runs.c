@@ -69,7 +69,7 @@ static tb_err redact_of(struct tb_req *req, struct tb_str *out)
     *out = TB_STR("[]");
     if (list == NULL)
         return NULL;
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     if (redaction == NULL)
         return tb_fail_at(req, TB_E_INVALID, "/redact", "%s", why);
     tb_redaction_free(redaction);

@@ -22,7 +22,7 @@ void tb_dry_judge(struct tb_dry_verdict *verdict, const json_t *decision)
     verdict->outcome = json_object_get(decision, NAMES[TB_DRY_DENY]) != NULL ? TB_DRY_DENY
                                                                              : TB_DRY_ALLOW;
     verdict->kinds = BIT(verdict->outcome);
-    for (size_t i = 0; i < sizeof BESIDE / sizeof BESIDE[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(BESIDE); i++)
         if (verdict->outcome == TB_DRY_ALLOW && json_object_get(decision, NAMES[BESIDE[i]]) != NULL)
             verdict->kinds |= BIT(BESIDE[i]);
 }
@@ -45,7 +45,7 @@ uint32_t tb_dry_changes(const struct tb_dry_verdict *before, const struct tb_dry
         return BIT(after->outcome);
     if (after->outcome == TB_DRY_ERROR)
         return 0;
-    for (size_t i = 0; i < sizeof BESIDE / sizeof BESIDE[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(BESIDE); i++)
         if (after->outcome == TB_DRY_ALLOW && !same_member(before, after, NAMES[BESIDE[i]]))
             changes |= BIT(BESIDE[i]);
     if (changes == 0 &&

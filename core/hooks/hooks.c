@@ -18,9 +18,9 @@ const struct tb_script_hook_row *tb_script_hook_row(enum tb_script_hook hook)
 
 bool tb_hooks_open(const char *directory, char *why, size_t why_bytes)
 {
-    char path[TB_SCRIPT_HOOK_BYTES + sizeof "script/.json"];
+    char path[TB_SCRIPT_HOOK_BYTES + sizeof("script/.json")];
     for (size_t i = 0; i < TB_HOOKS_N; i++) {
-        snprintf(path, sizeof path, "script/%s.json", ROWS[i].name);
+        snprintf(path, sizeof(path), "script/%s.json", ROWS[i].name);
         if (decisions[i] == NULL &&
             (decisions[i] = tb_schema_load(directory, path, why, why_bytes)) == NULL)
             return false;

@@ -68,7 +68,7 @@ void tb_recorder_keep(struct tb_exchange *x)
         lose(1);
         return;
     }
-    struct recording *recording = tb_mem(sizeof *recording);
+    struct recording *recording = tb_mem(sizeof(*recording));
     const char *verdict = x->trace.scripts[TB_HOOK_ON_REQUEST].verdict;
     *recording = (struct recording){
         .row = x->script,
@@ -79,8 +79,8 @@ void tb_recorder_keep(struct tb_exchange *x)
     };
     if (!tb_time_parse(tb_json_str(request, "world_time"), &recording->world_ms))
         recording->world_ms = tb_loop_wall_ms(x->run.loop);
-    memcpy(recording->id, x->request_id, sizeof recording->id);
-    snprintf(recording->verdict, sizeof recording->verdict, "%s",
+    memcpy(recording->id, x->request_id, sizeof(recording->id));
+    snprintf(recording->verdict, sizeof(recording->verdict), "%s",
              verdict[0] == '\0' ? "none" : verdict);
     *recorder.last = recording;
     recorder.last = &recording->next;
@@ -121,7 +121,7 @@ static void take(struct batch *batch)
 static struct tb_redaction *redaction_of(json_t *list)
 {
     char why[256];
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     json_decref(list);
     return redaction;
 }
@@ -133,7 +133,7 @@ static const struct tb_redaction *marks_of(const struct tb_operation *operation)
     struct marks *marks = &recorder.marks[operation->index];
     if (marks->known)
         return marks->redaction;
-    snprintf(path, sizeof path, "%s/%s.json", operation->plugin->name,
+    snprintf(path, sizeof(path), "%s/%s.json", operation->plugin->name,
              operation->route->body_schema == NULL ? "" : operation->route->body_schema);
     for (char *c = path; *c != '/'; c++) /* folders are named as in SQL */
         if (*c == '-')

@@ -53,7 +53,7 @@ static bool read_pointer(struct pointer *pointer, const char *text)
 
 struct tb_redaction *tb_redaction_new(const json_t *list, char *why, size_t why_bytes)
 {
-    struct tb_redaction *redaction = tb_mem(sizeof *redaction);
+    struct tb_redaction *redaction = tb_mem(sizeof(*redaction));
     size_t n = json_array_size(list);
     const char *bad = NULL;
     if (!json_is_array(list) || n > TB_REDACT_POINTERS)

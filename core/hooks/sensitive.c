@@ -37,7 +37,7 @@ static bool find_file(struct walk *walk, const char *path, size_t *out_file)
         if (strcmp(walk->paths[i], path) == 0)
             return true;
     }
-    snprintf(name, sizeof name, "%s/%s", walk->directory, path);
+    snprintf(name, sizeof(name), "%s/%s", walk->directory, path);
     if (walk->files_n == FILES_MAX || strlen(path) >= PATH_BYTES ||
         (walk->files[walk->files_n] = json_load_file(name, 0, NULL)) == NULL)
         return false;
@@ -60,7 +60,7 @@ static void add(struct walk *walk, const struct place *from, const json_t *schem
     }
     struct place *place = &walk->places[walk->places_n++];
     *place = (struct place){.schema = schema, .file = file, .parts_n = parts_n};
-    tb_text_init_fixed(&pointer, place->pointer, sizeof place->pointer);
+    tb_text_init_fixed(&pointer, place->pointer, sizeof(place->pointer));
     tb_text_add(&pointer, tb_str(from->pointer));
     if (name != NULL)
         tb_json_pointer_name(&pointer, tb_str(name));
@@ -116,21 +116,21 @@ static void look(struct walk *walk, const struct place *place)
     {
         add(walk, place, child, place->file, name);
     }
-    for (size_t k = 0; k < sizeof ALIKE / sizeof ALIKE[0]; k++) {
+    for (size_t k = 0; k < TB_COUNT(ALIKE); k++) {
         json_array_foreach(json_object_get(place->schema, ALIKE[k]), i, child)
         {
             add(walk, place, child, place->file, k == 3 ? "*" : NULL);
         }
     }
-    for (size_t k = 0; k < sizeof ANY / sizeof ANY[0]; k++)
+    for (size_t k = 0; k < TB_COUNT(ANY); k++)
         add(walk, place, json_object_get(place->schema, ANY[k]), place->file, "*");
-    for (size_t k = 0; k < sizeof SAME / sizeof SAME[0]; k++)
+    for (size_t k = 0; k < TB_COUNT(SAME); k++)
         add(walk, place, json_object_get(place->schema, SAME[k]), place->file, NULL);
 }
 
 json_t *tb_sensitive_members(const char *directory, const char *path)
 {
-    struct walk *walk = tb_mem(sizeof *walk);
+    struct walk *walk = tb_mem(sizeof(*walk));
     const struct place root = {0};
     size_t file;
     walk->directory = directory;

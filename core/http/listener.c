@@ -70,7 +70,7 @@ static struct connection *connection_new(struct tb_server *server, h2o_socket_t 
         memset(doors->by_fd + doors->by_fd_n, 0, (n - doors->by_fd_n) * sizeof(*doors->by_fd));
         doors->by_fd_n = n;
     }
-    struct connection *conn = tb_mem(sizeof *conn);
+    struct connection *conn = tb_mem(sizeof(*conn));
     conn->server = server;
     conn->socket = socket;
     conn->fd = fd;
@@ -90,7 +90,7 @@ static void admit(struct listener *listener, int fd, const struct sockaddr_stora
 {
     struct tb_server *server = listener->server;
     static const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     h2o_socket_t *socket = h2o_evloop_socket_create(server->context.loop, fd,
                                                     H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     struct connection *conn = connection_new(server, socket, fd);
@@ -109,7 +109,7 @@ static void admit(struct listener *listener, int fd, const struct sockaddr_stora
 
 static void rest_over(struct tb_timer *timer)
 {
-    struct tb_server *server = H2O_STRUCT_FROM_MEMBER(struct tb_server, doors.rest, timer);
+    struct tb_server *server = TB_CONTAINER(struct tb_server, doors.rest, timer);
     if (!server->doors.draining)
         watch_listeners(server, true);
 }
@@ -126,7 +126,7 @@ static void rest(struct tb_server *server)
 
 static void on_listener(struct tb_watch *watch, bool readable, bool writable)
 {
-    struct listener *listener = H2O_STRUCT_FROM_MEMBER(struct listener, watch, watch);
+    struct listener *listener = TB_CONTAINER(struct listener, watch, watch);
     struct tb_server *server = listener->server;
     (void)readable;
     (void)writable;
@@ -136,7 +136,7 @@ static void on_listener(struct tb_watch *watch, bool readable, bool writable)
             return;
         }
         struct sockaddr_storage address;
-        socklen_t n = sizeof address;
+        socklen_t n = sizeof(address);
         int fd = accept4(listener->fd, (struct sockaddr *)&address, &n,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -153,7 +153,7 @@ static void on_listener(struct tb_watch *watch, bool readable, bool writable)
 void tb_server_listen(struct tb_server *server, int fd, enum tb_door door)
 {
     TB_ASSERT(door == TB_DOOR_PLAIN || server->tls[door] != NULL);
-    struct listener *listener = tb_mem(sizeof *listener);
+    struct listener *listener = tb_mem(sizeof(*listener));
     listener->server = server;
     listener->fd = fd;
     listener->door = door;
@@ -185,7 +185,7 @@ static void cut(struct connection *conn)
 
 static void drain_sweep(struct tb_timer *timer)
 {
-    struct tb_server *server = H2O_STRUCT_FROM_MEMBER(struct tb_server, doors.sweep, timer);
+    struct tb_server *server = TB_CONTAINER(struct tb_server, doors.sweep, timer);
     struct doors *doors = &server->doors;
     int64_t now = tb_loop_now_ms(server->loop);
     if (doors->connections == NULL || now >= doors->cut_over_ms) {

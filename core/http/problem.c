@@ -24,7 +24,7 @@ static void add_place(struct tb_text *out, const struct tb_place *place)
     };
     bool first = true;
     tb_text_add_char(out, '{');
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(members); i++) {
         if (members[i].value == NULL)
             continue;
         struct tb_str lead = members[i].lead;
@@ -56,7 +56,7 @@ static void member_joined(struct tb_text *out, struct tb_str lead, struct tb_str
 {
     char room[JOINED_BYTES];
     struct tb_text joined;
-    tb_text_init_fixed(&joined, room, sizeof room);
+    tb_text_init_fixed(&joined, room, sizeof(room));
     tb_text_add(&joined, a);
     tb_text_add(&joined, b);
     if (joined.failed)

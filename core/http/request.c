@@ -64,7 +64,7 @@ static const char *reason_of(int status)
         {500, "Internal Server Error"},
         {503, "Service Unavailable"},
     };
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(usual); i++)
         if (usual[i].status == status)
             return usual[i].reason;
     return status < 400 ? "OK" : status < 500 ? "Client Error" : "Server Error";
@@ -78,7 +78,7 @@ static bool is_bodiless(int status)
 
 static void set_headers(h2o_req_t *req, const struct tb_header *headers, size_t headers_n)
 {
-    h2o_header_t *out = h2o_mem_alloc_pool(&req->pool, headers_n * sizeof *out);
+    h2o_header_t *out = h2o_mem_alloc_pool(&req->pool, headers_n * sizeof(*out));
     req->res.headers.entries = out;
     req->res.headers.size = req->res.headers.capacity = headers_n;
     for (size_t i = 0; i < headers_n; i++) {
@@ -88,7 +88,7 @@ static void set_headers(h2o_req_t *req, const struct tb_header *headers, size_t 
         if (token != NULL) {
             text = (h2o_iovec_t *)(uintptr_t)&token->buf;
         } else {
-            text = h2o_mem_alloc_pool(&req->pool, sizeof *text);
+            text = h2o_mem_alloc_pool(&req->pool, sizeof(*text));
             *text = vec_of(name);
         }
         out[i] = (h2o_header_t){.name = text, .value = vec_of(headers[i].value)};
@@ -141,7 +141,7 @@ struct names {
 
 static struct names *make_names(h2o_req_t *req)
 {
-    struct names *names = h2o_mem_alloc_pool(&req->pool, sizeof *names);
+    struct names *names = h2o_mem_alloc_pool(&req->pool, sizeof(*names));
     struct tb_str id = sent(req, "x-request-id");
     if (id.at == NULL)
         id = sent(req, "x-fapi-interaction-id");
@@ -252,38 +252,38 @@ static void take_usual(struct tb_incoming *in, const struct tb_header *header)
 {
     struct tb_str name = header->name, value = header->value;
     switch (name.n) {
-    case sizeof "origin" - 1:
+    case sizeof("origin") - 1:
         if (in->origin.at == NULL && memcmp(name.at, "origin", name.n) == 0)
             in->origin = value;
         break;
-    case sizeof "content-encoding" - 1:
+    case sizeof("content-encoding") - 1:
         if (in->content_encoding.at == NULL && memcmp(name.at, "content-encoding", name.n) == 0 &&
             !h2o_lcstris(value.at, value.n, H2O_STRLIT("identity")))
             in->content_encoding = value;
         break;
-    case sizeof "traceparent" - 1:
+    case sizeof("traceparent") - 1:
         if (in->traceparent.at == NULL && memcmp(name.at, "traceparent", name.n) == 0)
             in->traceparent = value;
         break;
-    case sizeof "content-type" - 1: /* and x-request-id */
+    case sizeof("content-type") - 1: /* and x-request-id */
         if (memcmp(name.at, "content-type", name.n) == 0)
             take_single(in, &in->content_type, "content-type", value);
         else if (in->request_id.at == NULL && memcmp(name.at, "x-request-id", name.n) == 0)
             in->request_id = value;
         break;
-    case sizeof "authorization" - 1:
+    case sizeof("authorization") - 1:
         if (memcmp(name.at, "authorization", name.n) == 0)
             take_single(in, &in->authorization, "authorization", value);
         break;
-    case sizeof "idempotency-key" - 1:
+    case sizeof("idempotency-key") - 1:
         if (memcmp(name.at, "idempotency-key", name.n) == 0)
             take_single(in, &in->idempotency_key, "idempotency-key", value);
         break;
-    case sizeof "x-idempotency-key" - 1:
+    case sizeof("x-idempotency-key") - 1:
         if (memcmp(name.at, "x-idempotency-key", name.n) == 0)
             take_single(in, &in->idempotency_key, "idempotency-key", value);
         break;
-    case sizeof "x-fapi-interaction-id" - 1:
+    case sizeof("x-fapi-interaction-id") - 1:
         if (in->interaction_id.at == NULL && memcmp(name.at, "x-fapi-interaction-id", name.n) == 0)
             in->interaction_id = value;
         break;
@@ -304,7 +304,7 @@ static struct tb_str copy(char **to, struct tb_str from)
 static struct tb_str method_of(h2o_iovec_t method)
 {
     static const struct tb_str usual[] = {{H2O_STRLIT("GET")}, {H2O_STRLIT("POST")}};
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(usual); i++)
         if (h2o_memis(method.base, method.len, usual[i].at, usual[i].n))
             return usual[i];
     return TB_STR_NONE;
@@ -334,14 +334,14 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
     const h2o_headers_t *headers = &req->headers;
     struct tb_str method = method_of(req->method);
     size_t bytes = (target->encoded ? 2 : 1) * target->path.n + target->query.n + req->entity.len +
-                   conn->certificate.n + sizeof conn->thumbprint +
+                   conn->certificate.n + sizeof(conn->thumbprint) +
                    (method.at == NULL ? req->method.len : 0);
     for (size_t i = 0; i < headers->size; i++) {
         bytes += headers->entries[i].value.len;
         if (!h2o_iovec_is_token(headers->entries[i].name))
             bytes += headers->entries[i].name->len;
     }
-    struct tb_header *block = tb_arena_raw(in->arena, headers->size * sizeof *block + bytes);
+    struct tb_header *block = tb_arena_raw(in->arena, headers->size * sizeof(*block) + bytes);
     if (block == NULL)
         return false;
     char *text = (char *)(block + headers->size);
@@ -363,10 +363,10 @@ static bool take_request(struct tb_incoming *in, h2o_req_t *req, struct connecti
     if (conn->certificate.at != NULL) {
         in->client_certificate = copy(&text, conn->certificate);
         in->certificate_thumbprint = copy(&text,
-                                          TB_BYTES(conn->thumbprint, sizeof conn->thumbprint));
+                                          TB_BYTES(conn->thumbprint, sizeof(conn->thumbprint)));
     }
     in->client_verified = conn->client_verified;
-    memcpy(in->peer, conn->peer, sizeof in->peer);
+    memcpy(in->peer, conn->peer, sizeof(in->peer));
     in->http_version = (uint16_t)req->version;
     return true;
 }
@@ -380,7 +380,7 @@ static void read_certificate(struct connection *conn)
     if (conn->certificate.at == NULL)
         return;
     tb_sha256(&conn->certificate, 1, digest);
-    tb_base64url_write(conn->thumbprint, TB_BYTES(digest, sizeof digest));
+    tb_base64url_write(conn->thumbprint, TB_BYTES(digest, sizeof(digest)));
 }
 
 int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
@@ -412,7 +412,7 @@ int tb_server_on_request(h2o_handler_t *self, h2o_req_t *req)
         tb_guard_work_end(work);
         return reject(server, req, TB_E_OVERLOAD, NULL);
     }
-    struct tie *tie = h2o_mem_alloc_pool(&req->pool, sizeof *tie);
+    struct tie *tie = h2o_mem_alloc_pool(&req->pool, sizeof(*tie));
     *tie = (struct tie){.req = req, .server = server, .conn = conn, .in = in};
     *in = (struct tb_incoming){.arena = in->arena, .link = tie, .work = work};
     in->authority = authority;
@@ -435,7 +435,7 @@ void tb_server_on_farewell(h2o_logger_t *self, h2o_req_t *req)
     (void)self;
     if (req->filereq == NULL)
         return;
-    struct tie *tie = H2O_STRUCT_FROM_MEMBER(struct tie, super, req->filereq);
+    struct tie *tie = TB_CONTAINER(struct tie, super, req->filereq);
     struct tb_incoming *in = tie->in;
     req->filereq = NULL;
     tie->conn->requests_open--;

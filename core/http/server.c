@@ -39,11 +39,11 @@ static void set_handlers(struct tb_server *server, const struct tb_http_setup *s
     host->http2.reprioritize_blocking_assets = 0;
     host->fallback_path.error_log.emit_request_errors = 0;
     struct handler *handler = (struct handler *)h2o_create_handler(&host->fallback_path,
-                                                                   sizeof *handler);
+                                                                   sizeof(*handler));
     handler->super.on_req = tb_server_on_request;
     handler->server = server;
     struct farewell *farewell = (struct farewell *)h2o_create_logger(&host->fallback_path,
-                                                                     sizeof *farewell);
+                                                                     sizeof(*farewell));
     farewell->super.log_access = tb_server_on_farewell;
     farewell->server = server;
 }
@@ -51,7 +51,7 @@ static void set_handlers(struct tb_server *server, const struct tb_http_setup *s
 static void copy_hosts(struct tb_server *server, const struct tb_http_setup *setup)
 {
     server->hosts_n = setup->hosts_n;
-    server->hosts = tb_mem_array(setup->hosts_n, sizeof *server->hosts);
+    server->hosts = tb_mem_array(setup->hosts_n, sizeof(*server->hosts));
     for (size_t i = 0; i < setup->hosts_n; i++) {
         size_t n = strlen(setup->hosts[i]);
         server->hosts[i] = h2o_iovec_init(tb_mem_text(setup->hosts[i], n), n);
@@ -102,9 +102,9 @@ struct tb_server *tb_server_open(struct tb_loop *loop, const struct tb_http_setu
 {
     static char why[256];
     *out_why = why;
-    if (!tb_guard_check(why, sizeof why))
+    if (!tb_guard_check(why, sizeof(why)))
         return NULL;
-    struct tb_server *server = tb_mem(sizeof *server);
+    struct tb_server *server = tb_mem(sizeof(*server));
     if (!open_tls(server, setup, out_why)) {
         close_tls(server);
         tb_mem_free(server);

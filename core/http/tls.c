@@ -84,7 +84,7 @@ static void tickets_to_present(void)
             derive_keys(tickets.secret, &tickets.before);
         derive(tickets.secret, "next hour", next);
         memcpy(tickets.secret, next, SECRET_BYTES);
-        OPENSSL_cleanse(next, sizeof next);
+        OPENSSL_cleanse(next, sizeof(next));
         tickets.hour++;
     }
     derive_keys(tickets.secret, &tickets.now);
@@ -182,7 +182,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     (void)ssl;
     (void)unused;
     unsigned char *chosen = NULL;
-    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof ours - 1, offered, offered_n) !=
+    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof(ours) - 1, offered, offered_n) !=
         OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
@@ -206,7 +206,7 @@ static void send_alert(const SSL *ssl, int where, int alert)
                                     (unsigned char)(alert >> 8),
                                     (unsigned char)alert};
     if (sock != NULL) /* one that does not fit into an empty socket buffer is not missed */
-        (void)!send(h2o_socket_get_fd(sock), record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)!send(h2o_socket_get_fd(sock), record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void explain(struct tb_tls *tls, const char *what, const char *file)
@@ -214,9 +214,9 @@ static void explain(struct tb_tls *tls, const char *what, const char *file)
     char reason[160] = "unknown reason";
     unsigned long code = ERR_peek_last_error();
     if (code != 0)
-        ERR_error_string_n(code, reason, sizeof reason);
+        ERR_error_string_n(code, reason, sizeof(reason));
     ERR_clear_error();
-    snprintf(tls->why, sizeof tls->why, "%s %s: %s", what, file == NULL ? "" : file, reason);
+    snprintf(tls->why, sizeof(tls->why), "%s %s: %s", what, file == NULL ? "" : file, reason);
 }
 
 /* Read certificate, key and anchors into `context`, whose own are replaced only by what is
@@ -297,7 +297,7 @@ static char *copy_path(const char *path)
 struct tb_tls *tb_tls_new(const struct tb_tls_files *files, const char **out_why)
 {
     static char why[256];
-    struct tb_tls *tls = tb_mem(sizeof *tls);
+    struct tb_tls *tls = tb_mem(sizeof(*tls));
     tls->files = (struct tb_tls_files){
         .certificate = copy_path(files->certificate),
         .key = copy_path(files->key),
@@ -307,7 +307,7 @@ struct tb_tls *tb_tls_new(const struct tb_tls_files *files, const char **out_why
     tb_tls_ticket_seed();
     tls->context = context_new(tls);
     if (tls->context == NULL) {
-        memcpy(why, tls->why, sizeof why);
+        memcpy(why, tls->why, sizeof(why));
         *out_why = why;
         tb_tls_free(tls);
         return NULL;

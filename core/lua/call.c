@@ -108,9 +108,9 @@ static void fail(struct running *running, int status)
                                                                   : TB_SCRIPT_ERROR;
     int line = running->refused == NULL ? 0 : waiting_line(thread);
     if (line > 0)
-        snprintf(out->why, sizeof out->why, "script:%d: %s", line, running->refused);
+        snprintf(out->why, sizeof(out->why), "script:%d: %s", line, running->refused);
     else
-        tb_script_say(out->why, sizeof out->why,
+        tb_script_say(out->why, sizeof(out->why),
                       running->refused != NULL              ? running->refused
                       : lua_type(thread, -1) == LUA_TSTRING ? lua_tostring(thread, -1)
                                                             : NULL);
@@ -239,7 +239,7 @@ static tb_err finish(struct tb_req *req, struct running *running)
     }
     if (answer->why != NULL) {
         out->end = TB_SCRIPT_ANSWER;
-        snprintf(out->why, sizeof out->why, "what the hook returned is not JSON: %s", answer->why);
+        snprintf(out->why, sizeof(out->why), "what the hook returned is not JSON: %s", answer->why);
     }
     out->decision = answer->json;
     if (out->decision != NULL && !tb_json_defer(tb_run_of(req)->arena, out->decision))
@@ -299,7 +299,7 @@ tb_err TB_SUSPENDS tb_script_run(struct tb_req *req, struct tb_script *script,
     if (!open_thread(&running)) {
         lua_settop(script->lua, 0);
         out->end = TB_SCRIPT_MEMORY;
-        tb_script_say(out->why, sizeof out->why, "not enough memory");
+        tb_script_say(out->why, sizeof(out->why), "not enough memory");
         return NULL;
     }
     script->running++;

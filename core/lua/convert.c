@@ -33,7 +33,7 @@ static void push_integer(lua_State *lua, json_int_t value)
         return;
     }
     struct tb_text text;
-    tb_text_init_fixed(&text, digits, sizeof digits);
+    tb_text_init_fixed(&text, digits, sizeof(digits));
     tb_text_add_format(&text, "%lld", (long long)value);
     lua_pushstring(lua, digits);
 }

@@ -84,7 +84,7 @@ void tb_script_open_tb(lua_State *lua)
                                          {"find", tb_script_find},
                                          {"replace", tb_script_replace}};
     lua_createtable(lua, 0, 8);
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(functions); i++) {
         lua_pushcfunction(lua, functions[i].func);
         lua_setfield(lua, -2, functions[i].name);
     }

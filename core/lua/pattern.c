@@ -132,7 +132,7 @@ static void take_memory(lua_State *lua, struct tb_pattern *pattern)
     struct tb_script *script = tb_script_of(lua);
     size_t code_bytes = 0;
     pcre2_pattern_info(pattern->code, PCRE2_INFO_SIZE, &code_bytes);
-    pattern->bytes = sizeof *pattern + pattern->n + code_bytes;
+    pattern->bytes = sizeof(*pattern) + pattern->n + code_bytes;
     script->bytes += pattern->bytes;
     if (script->bytes <= script->limits->memory_bytes)
         return;
@@ -154,7 +154,7 @@ static struct tb_pattern *compile(lua_State *lua, const char *source, size_t n)
     if (code == NULL)
         luaL_error(lua, "not a pattern: %s at byte %d", in_words(error, words), (int)at + 1);
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &groups);
-    struct tb_pattern *pattern = tb_mem(sizeof *pattern + n);
+    struct tb_pattern *pattern = tb_mem(sizeof(*pattern) + n);
     pattern->code = code;
     pattern->groups = groups;
     pattern->n = n;
@@ -186,7 +186,7 @@ static const struct tb_pattern *pattern_at(lua_State *lua, int index)
         else
             script->patterns_n++;
     }
-    memmove(&script->patterns[1], &script->patterns[0], i * sizeof script->patterns[0]);
+    memmove(&script->patterns[1], &script->patterns[0], i * sizeof(script->patterns[0]));
     script->patterns[0] = pattern;
     if (pattern->groups > GROUPS)
         luaL_error(lua, "a pattern has at most %d groups", GROUPS);

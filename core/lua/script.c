@@ -192,7 +192,7 @@ static bool read_text(struct tb_script *script, struct tb_str source, char *why,
 struct tb_script *tb_script_new(const struct tb_script_limits *limits, struct tb_str source,
                                 char *why, size_t why_bytes)
 {
-    struct tb_script *script = tb_mem(sizeof *script);
+    struct tb_script *script = tb_mem(sizeof(*script));
     script->limits = limits;
     tb_script_front_open(&script->front);
     script->lua = lua_newstate(tb_script_allocate, script);

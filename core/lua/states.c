@@ -28,14 +28,14 @@ struct tb_states {
 struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most,
                                 size_t most_bytes)
 {
-    struct tb_states *states = tb_mem(sizeof *states);
+    struct tb_states *states = tb_mem(sizeof(*states));
     states->limits = limits;
     states->most = most;
     states->most_bytes = most_bytes;
     states->buckets_n = 64;
     while (states->buckets_n < most)
         states->buckets_n *= 2;
-    states->buckets = tb_mem_array(states->buckets_n, sizeof *states->buckets);
+    states->buckets = tb_mem_array(states->buckets_n, sizeof(*states->buckets));
     return states;
 }
 
@@ -44,10 +44,10 @@ struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t mo
 static struct slot **bucket_of(struct tb_states *states, struct tb_str version)
 {
     uint64_t hash = version.n;
-    for (size_t i = 0; i < version.n; i += sizeof hash) {
+    for (size_t i = 0; i < version.n; i += sizeof(hash)) {
         uint64_t word = 0;
         size_t left = version.n - i;
-        memcpy(&word, version.at + i, left < sizeof word ? left : sizeof word);
+        memcpy(&word, version.at + i, left < sizeof(word) ? left : sizeof(word));
         hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 32;
     }
@@ -159,7 +159,7 @@ struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version,
     struct tb_script *script = tb_script_new(states->limits, text, why, why_bytes);
     if (script == NULL)
         return NULL;
-    slot = tb_mem(sizeof *slot);
+    slot = tb_mem(sizeof(*slot));
     slot->script = script;
     slot->listed = true;
     slot->version_n = version.n;

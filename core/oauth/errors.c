@@ -10,7 +10,7 @@ static const struct tb_error *const TABLE[] = {
 
 bool tb_is_oauth_error(tb_err err)
 {
-    for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(TABLE); i++)
         if (tb_is(err, TABLE[i]))
             return true;
     return false;

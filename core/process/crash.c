@@ -11,13 +11,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <tongbao/types.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 enum { HANDLER_STACK = 64 * 1024 };
 
 static const int handled[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
-enum { HANDLED = sizeof(handled) / sizeof(handled[0]) };
+enum { HANDLED = TB_COUNT(handled) };
 
 static struct tb_crash *record;
 static tb_crash_describe describe;

@@ -85,7 +85,7 @@ struct tb_master {
     bool status_stale;
 };
 
-/* children.c */
+/* ---- children.c ---- */
 
 /** Fork a process for a place in a generation. False when there is no room or no memory. */
 bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t generation,
@@ -106,7 +106,7 @@ struct tb_child *tb_child_next(struct tb_master *m, const struct tb_child *after
 size_t tb_children_n(const struct tb_master *m);
 const char *tb_child_state_name(enum tb_child_state state);
 
-/* control.c */
+/* ---- control.c ---- */
 
 void tb_child_go(struct tb_master *m, struct tb_child *c);
 void tb_child_drain(struct tb_master *m, struct tb_child *c, int64_t grace_ms);
@@ -114,12 +114,12 @@ void tb_child_drain(struct tb_master *m, struct tb_child *c, int64_t grace_ms);
 /** Take what a process has to say. */
 void tb_child_hear(struct tb_master *m, struct tb_child *c);
 
-/* master.c */
+/* ---- master.c ---- */
 
 /** A process of the incoming generation refused or died: give the generation up. */
 void tb_generation_give_up(struct tb_master *m, const char *why);
 
-/* listen.c */
+/* ---- listen.c ---- */
 
 /** Open the addresses of the plan that are not open yet. False with a sentence. */
 bool tb_listeners_open(struct tb_master *m, const struct tb_plan *plan, char *why,
@@ -128,7 +128,7 @@ bool tb_listeners_open(struct tb_master *m, const struct tb_plan *plan, char *wh
 /** Close those the plan does not name. */
 void tb_listeners_prune(struct tb_master *m, const struct tb_plan *plan);
 
-/* region.c */
+/* ---- region.c ---- */
 
 /** Make the regions the plan wants and the master's own. False with a sentence. */
 bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why, size_t why_bytes);
@@ -136,7 +136,7 @@ bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why,
 /** Map an inherited region. */
 bool tb_region_adopt(struct tb_master *m, const char *name, int fd, size_t bytes, uint32_t layout);
 
-/* record.c */
+/* ---- record.c ---- */
 
 /** Log something about a process; `why` may be NULL. */
 void tb_child_log(enum tb_log_level level, const char *event, const struct tb_child *c,
@@ -153,7 +153,7 @@ void tb_record_status(struct tb_master *m);
 bool tb_record_pid(struct tb_master *m, char *why, size_t why_bytes);
 void tb_record_gone(struct tb_master *m);
 
-/* takeover.c */
+/* ---- takeover.c ---- */
 
 /** Start to try the binary at our path. */
 void tb_takeover_probe(struct tb_master *m);

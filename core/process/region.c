@@ -82,7 +82,7 @@ static bool want_region(struct tb_master *m, const struct tb_region_want *want, 
 
 bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why, size_t why_bytes)
 {
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(own); i++) {
         if (!want_region(m, &own[i], why, why_bytes))
             return false;
     }

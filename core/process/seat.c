@@ -18,9 +18,6 @@ enum {
     LAST_S = 5, /**< beyond the grace, a process that was told to end is killed by its own alarm */
 };
 
-#define SEAT_OF(member_at, member)                                                                 \
-    ((struct tb_seat *)(void *)((char *)(member_at)-offsetof(struct tb_seat, member)))
-
 const char *tb_seat_kind_name(enum tb_seat_kind kind)
 {
     static const char *const names[] = {[TB_SEAT_WORKER] = "worker", [TB_SEAT_CLERK] = "clerk"};
@@ -108,7 +105,7 @@ static void on_control(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_seat *seat = SEAT_OF(watch, control_watch);
+    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, control_watch, watch);
     char message[64];
     ssize_t n = recv(seat->control, message, sizeof(message) - 1, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -143,7 +140,7 @@ static void on_term_event(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_seat *seat = SEAT_OF(watch, signal_watch);
+    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, signal_watch, watch);
     uint64_t count;
     (void)!read(seat->ended, &count, sizeof(count));
     drain(seat, seat->grace_ms);
@@ -151,7 +148,7 @@ static void on_term_event(struct tb_watch *watch, bool readable, bool writable)
 
 static void on_beat(struct tb_timer *timer)
 {
-    struct tb_seat *seat = SEAT_OF(timer, beat);
+    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, beat, timer);
     atomic_fetch_add_explicit(&seat->slot->beats, 1, memory_order_relaxed);
     tb_timer_start(seat->loop, timer, BEAT_MS);
 }

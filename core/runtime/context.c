@@ -46,7 +46,7 @@ void tb_context_make(struct tb_context *context, void *low, size_t n, void (*ent
     enum { CONTROL, R15, R14, R13, R12, RBX, RBP, RETURN, WORDS = RETURN + 3 };
     /* Two zero words end the stack, and leave it aligned to 16 when the trampoline begins. */
     uint64_t *sp = (uint64_t *)((char *)low + n) - WORDS;
-    memset(sp, 0, WORDS * sizeof *sp);
+    memset(sp, 0, WORDS * sizeof(*sp));
     sp[CONTROL] = 0x1f80 | (uint64_t)0x037f
                                << 32; /* the ABI's initial mxcsr and x87 control word */
     sp[R12] = (uintptr_t)entry;
@@ -62,7 +62,7 @@ void tb_context_make(struct tb_context *context, void *low, size_t n, void (*ent
 {
     enum { X19 = 0, X20 = 1, X30 = 11, WORDS = 22 };
     uint64_t *sp = (uint64_t *)((char *)low + n) - WORDS;
-    memset(sp, 0, WORDS * sizeof *sp);
+    memset(sp, 0, WORDS * sizeof(*sp));
     sp[X19] = (uintptr_t)entry;
     sp[X20] = (uintptr_t)arg;
     sp[X30] = (uintptr_t)tb_context_entry;

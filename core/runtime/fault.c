@@ -62,7 +62,7 @@ void tb_fault_set(const char *spec)
     faults_n = 0;
     if (spec == NULL)
         return;
-    TB_ASSERT(strlen(spec) < sizeof copy);
+    TB_ASSERT(strlen(spec) < sizeof(copy));
     memcpy(copy, spec, strlen(spec) + 1);
     char *rest = NULL;
     for (char *one = strtok_r(copy, ",", &rest); one != NULL; one = strtok_r(NULL, ",", &rest)) {
@@ -78,7 +78,7 @@ static bool claim_death(const char *name)
     char path[4096];
     if (dir == NULL || dir[0] == '\0')
         return true;
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
     int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0)
         return false;

@@ -205,7 +205,7 @@ static struct tb_fiber *new_fiber(struct tb_fibers *fibers)
 {
     struct tb_fiber *fiber = fibers->bare;
     if (fiber == NULL) {
-        fiber = tb_mem(sizeof *fiber);
+        fiber = tb_mem(sizeof(*fiber));
         fiber->home = fibers;
         fiber->deadline.fired = deadline_passed;
         fiber->colour = fibers->all_n++ % COLOURS * COLOUR_BYTES;
@@ -409,7 +409,7 @@ void tb_fibers_run(struct tb_fibers *fibers)
 
 struct tb_fibers *tb_fibers_new(struct tb_loop *loop)
 {
-    struct tb_fibers *fibers = tb_mem(sizeof *fibers);
+    struct tb_fibers *fibers = tb_mem(sizeof(*fibers));
     fibers->loop = loop;
     fibers->root.home = fibers;
     fibers->ready_last = &fibers->ready;

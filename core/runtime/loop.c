@@ -40,7 +40,7 @@ int64_t tb_loop_wall_ms(struct tb_loop *loop)
 
 struct tb_loop *tb_loop_new(void)
 {
-    struct tb_loop *loop = tb_mem(sizeof *loop);
+    struct tb_loop *loop = tb_mem(sizeof(*loop));
     loop->h2o = h2o_evloop_create();
     loop->now_ms = monotonic_us() / 1000;
     loop->h2o_now = h2o_now(loop->h2o);

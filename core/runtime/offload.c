@@ -61,7 +61,7 @@ static void *help(void *arg)
 
 static struct tb_helpers *new_helpers(void)
 {
-    struct tb_helpers *helpers = tb_mem(sizeof *helpers);
+    struct tb_helpers *helpers = tb_mem(sizeof(*helpers));
     pthread_mutex_init(&helpers->lock, NULL);
     pthread_cond_init(&helpers->more, NULL);
     helpers->last = &helpers->first;

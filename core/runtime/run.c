@@ -51,8 +51,8 @@ void tb_run_log(struct tb_req *req, enum tb_log_level level, const char *format,
     char buffer[1024];
     if (!tb_log_enabled(level))
         return;
-    int n = vsnprintf(buffer, sizeof buffer, format, args);
-    size_t kept = n < 0 ? 0 : (size_t)n < sizeof buffer ? (size_t)n : sizeof buffer - 1;
+    int n = vsnprintf(buffer, sizeof(buffer), format, args);
+    size_t kept = n < 0 ? 0 : (size_t)n < sizeof(buffer) ? (size_t)n : sizeof(buffer) - 1;
     tb_log_with(level, "note", TB_F_CSTR("run", tb_run_of(req)->label),
                 TB_F_TEXT("message", ((struct tb_str){buffer, kept})));
 }
@@ -139,7 +139,7 @@ static void TB_SUSPENDS job_main(void *arg)
 static struct job *new_job(struct tb_loop *loop, const char *label,
                            tb_err (*main)(struct tb_req *, void *), void *arg, int64_t within_ms)
 {
-    struct job *job = tb_mem(sizeof *job);
+    struct job *job = tb_mem(sizeof(*job));
     tb_run_init(&job->run, loop, tb_arena_new(TB_ARENA_CAP));
     job->run.label = label;
     job->run.deadline_ms = within_ms == 0 ? 0 : tb_loop_now_ms(loop) + within_ms;

@@ -48,8 +48,8 @@ __attribute__((no_sanitize("address", "thread"))) size_t tb_stack_used(const str
     if (RUNNING_ON_VALGRIND)
         return 0;
     const uint64_t *word = (const uint64_t *)(const void *)stack->low;
-    size_t words = TB_FIBER_STACK / sizeof *word, i = 0;
+    size_t words = TB_FIBER_STACK / sizeof(*word), i = 0;
     while (i < words && word[i] == 0)
         i++;
-    return (words - i) * sizeof *word;
+    return (words - i) * sizeof(*word);
 }

@@ -40,7 +40,7 @@ void tb_timer_start(struct tb_loop *loop, struct tb_timer *timer, int64_t delay_
     tb_timer_stop(loop, timer);
     if (timers->n + 1 >= timers->room) {
         timers->room = timers->room == 0 ? 64 : timers->room * 2;
-        timers->heap = tb_mem_resize(timers->heap, timers->room * sizeof *timers->heap);
+        timers->heap = tb_mem_resize(timers->heap, timers->room * sizeof(*timers->heap));
     }
     timer->due_ms = tb_loop_now_ms(loop) + (delay_ms > 0 ? delay_ms : 0);
     rise(timers, ++timers->n, timer);

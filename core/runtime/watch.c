@@ -99,7 +99,7 @@ static void posts_ready(struct tb_watch *watch, bool readable, bool writable)
     (void)readable, (void)writable;
     struct tb_posts *posts = TB_OWNER(watch, struct tb_posts, watch);
     uint64_t count;
-    (void)!read(watch->fd, &count, sizeof count);
+    (void)!read(watch->fd, &count, sizeof(count));
     for (struct tb_post *post = take_posts(posts), *next; post != NULL; post = next) {
         next = post->next;
         post->wake(post->data);
@@ -135,7 +135,7 @@ void tb_posts_close(struct tb_loop *loop)
 void tb_loop_post(struct tb_loop *loop, void (*wake)(void *data), void *data)
 {
     struct tb_posts *posts = &loop->posts;
-    struct tb_post *post = tb_mem(sizeof *post);
+    struct tb_post *post = tb_mem(sizeof(*post));
     *post = (struct tb_post){.wake = wake, .data = data};
     pthread_mutex_lock(&posts->lock);
     *posts->last = post;

@@ -28,7 +28,7 @@ void tb_faults_add(struct tb_faults *faults, struct tb_arena *arena, const struc
     if (faults->room == 0)
         return;
     if (faults->kept == NULL)
-        faults->kept = tb_arena_raw(arena, faults->room * sizeof *faults->kept);
+        faults->kept = tb_arena_raw(arena, faults->room * sizeof(*faults->kept));
     if (faults->kept == NULL) {
         faults->room = 0; /* the arena has overflowed: the request fails for that */
         return;

@@ -200,14 +200,14 @@ static const struct tb_format formats[] = {
 
 bool tb_format_find(struct tb_arena *arena, const char *name, struct tb_format *out)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(formats); i++) {
         if (strcmp(formats[i].name, name) == 0) {
             *out = formats[i];
             return true;
         }
     }
-    const char *prefix = name + sizeof ID_FORMAT - 1;
-    if (strncmp(name, ID_FORMAT, sizeof ID_FORMAT - 1) != 0)
+    const char *prefix = name + sizeof(ID_FORMAT) - 1;
+    if (strncmp(name, ID_FORMAT, sizeof(ID_FORMAT) - 1) != 0)
         return false;
     size_t n = strspn(prefix, "abcdefghijklmnopqrstuvwxyz");
     if (n == 0 || n > TB_ID_PREFIX_MAX || prefix[n] != '\0')

@@ -30,7 +30,7 @@ static bool take_branches(struct tb_builder *b, json_t *value, enum tb_choice_ki
     struct tb_choice *choice = choice_add(b, kind, n);
     for (size_t i = 0; i < n; i++) {
         char key[24];
-        snprintf(key, sizeof key, "%zu", i);
+        snprintf(key, sizeof(key), "%zu", i);
         choice->nodes[i] = tb_builder_node(b, json_array_get(value, i), key);
         if (choice->nodes[i] == NULL)
             return false;
@@ -158,7 +158,7 @@ static bool (*keyword_find(const char *name))(struct tb_builder *b, json_t *valu
 {
     if (strncmp(name, "x-", 2) == 0)
         return ignore;
-    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(keywords); i++) {
         if (strcmp(keywords[i].name, name) == 0)
             return keywords[i].compile;
     }
@@ -178,15 +178,15 @@ static void members_finish(struct tb_builder *b, struct tb_object_rules *rules)
     size_t slots = 4;
     while (slots < 2 * b->members_n)
         slots *= 2;
-    struct tb_member *table = tb_builder_room(b, slots * sizeof *table);
+    struct tb_member *table = tb_builder_room(b, slots * sizeof(*table));
     for (size_t i = 0; i < b->members_n; i++) {
         size_t slot = tb_member_hash(b->members[i].name, b->members[i].n) & (slots - 1);
         while (table[slot].name != NULL)
             slot = (slot + 1) & (slots - 1);
         table[slot] = b->members[i];
     }
-    const char **required = tb_builder_room(b, b->required_n * sizeof *required);
-    memcpy(required, b->required, b->required_n * sizeof *required);
+    const char **required = tb_builder_room(b, b->required_n * sizeof(*required));
+    memcpy(required, b->required, b->required_n * sizeof(*required));
     rules->members = table;
     rules->mask = slots - 1;
     rules->required = required;
@@ -202,7 +202,7 @@ static bool node_finish(struct tb_builder *b)
     if (array != NULL && array->unique && array->max > TB_SCHEMA_UNIQUE)
         return tb_builder_refuse(b, "uniqueItems needs maxItems of at most %d", TB_SCHEMA_UNIQUE);
     if (b->if_then_else[0] != NULL)
-        memcpy(choice_add(b, TB_IF, 3)->nodes, b->if_then_else, sizeof b->if_then_else);
+        memcpy(choice_add(b, TB_IF, 3)->nodes, b->if_then_else, sizeof(b->if_then_else));
     else if (b->if_then_else[1] != NULL || b->if_then_else[2] != NULL)
         return tb_builder_refuse(b, "has then or else without if");
     return true;
@@ -211,7 +211,7 @@ static bool node_finish(struct tb_builder *b)
 bool tb_builder_keywords(struct tb_builder *b)
 {
     b->members_n = b->required_n = 0;
-    memset(b->if_then_else, 0, sizeof b->if_then_else);
+    memset(b->if_then_else, 0, sizeof(b->if_then_else));
     json_t *value;
     json_object_foreach(b->node->source, b->keyword, value)
     {

@@ -37,7 +37,7 @@ static const struct {
 
 static bool type_add(struct tb_builder *b, const char *name, char *words, size_t words_bytes)
 {
-    for (size_t i = 0; name != NULL && i < sizeof type_names / sizeof type_names[0]; i++) {
+    for (size_t i = 0; name != NULL && i < TB_COUNT(type_names); i++) {
         if (strcmp(type_names[i].name, name) != 0)
             continue;
         size_t n = strlen(words);
@@ -54,15 +54,15 @@ bool tb_keyword_type(struct tb_builder *b, json_t *value)
     size_t i;
     json_t *name;
     b->node->types = 0;
-    if (json_is_string(value) && !type_add(b, json_string_value(value), words, sizeof words))
+    if (json_is_string(value) && !type_add(b, json_string_value(value), words, sizeof(words)))
         return false;
     json_array_foreach(value, i, name)
     {
-        if (!type_add(b, json_string_value(name), words, sizeof words))
+        if (!type_add(b, json_string_value(name), words, sizeof(words)))
             return false;
     }
     if (b->node->types == 0)
-        return type_add(b, NULL, words, sizeof words);
+        return type_add(b, NULL, words, sizeof(words));
     struct tb_str kept = tb_arena_format(b->arena, "%s", words);
     b->node->types_words = kept.at;
     return true;
@@ -81,15 +81,15 @@ static void words_add(char *words, size_t words_bytes, json_t *value)
 {
     static const char more[] = ", …";
     size_t n = strlen(words), separator = n == 0 ? 0 : 2;
-    if (n >= sizeof more && strcmp(words + n - (sizeof more - 1), more) == 0)
+    if (n >= sizeof(more) && strcmp(words + n - (sizeof(more) - 1), more) == 0)
         return;
-    size_t room = words_bytes - n - separator - sizeof more;
+    size_t room = words_bytes - n - separator - sizeof(more);
     size_t length = json_dumpb(value, words + n + separator, room, JSON_ENCODE_ANY | JSON_COMPACT);
     if (length <= room) {
         memcpy(words + n, ", ", separator);
         words[n + separator + length] = '\0';
     } else {
-        memcpy(words + n, more, sizeof more);
+        memcpy(words + n, more, sizeof(more));
     }
 }
 
@@ -98,9 +98,9 @@ static const struct tb_value_rules *values_make(struct tb_builder *b, json_t *va
 {
     char words[256] = "";
     size_t n = list ? json_array_size(values) : 1;
-    struct tb_value_rules *rules = tb_builder_room(b, sizeof *rules);
-    struct tb_str *texts = tb_builder_room(b, n * sizeof *texts);
-    json_t **others = tb_builder_room(b, n * sizeof *others);
+    struct tb_value_rules *rules = tb_builder_room(b, sizeof(*rules));
+    struct tb_str *texts = tb_builder_room(b, n * sizeof(*texts));
+    json_t **others = tb_builder_room(b, n * sizeof(*others));
     for (size_t i = 0; i < n; i++) {
         json_t *value = list ? json_array_get(values, i) : values;
         if (json_is_string(value))
@@ -108,9 +108,9 @@ static const struct tb_value_rules *values_make(struct tb_builder *b, json_t *va
                                                       json_string_length(value)};
         else
             others[rules->others_n++] = value;
-        words_add(words, sizeof words, value);
+        words_add(words, sizeof(words), value);
     }
-    qsort(texts, rules->texts_n, sizeof *texts, by_length_and_bytes);
+    qsort(texts, rules->texts_n, sizeof(*texts), by_length_and_bytes);
     rules->texts = texts;
     rules->others = others;
     rules->words = tb_arena_format(b->arena, "%s", words).at;
@@ -137,7 +137,7 @@ bool tb_keyword_const(struct tb_builder *b, json_t *value)
 static struct tb_string_rules *strings(struct tb_builder *b)
 {
     if (b->node->string == NULL) {
-        b->node->string = tb_builder_room(b, sizeof *b->node->string);
+        b->node->string = tb_builder_room(b, sizeof(*b->node->string));
         b->node->string->max = SIZE_MAX;
     }
     return b->node->string;
@@ -157,7 +157,7 @@ static const struct tb_regex *regex_make(struct tb_builder *b, const char *at, s
 {
     char why[192];
     const struct tb_regex *regex = tb_regex_compile(b->arena, (struct tb_str){at, n}, why,
-                                                    sizeof why);
+                                                    sizeof(why));
     if (regex == NULL)
         tb_builder_refuse(b, "\"%.80s\" %s", at, why);
     return regex;
@@ -190,7 +190,7 @@ bool tb_keyword_format(struct tb_builder *b, json_t *value)
 static struct tb_number_rules *numbers(struct tb_builder *b)
 {
     if (b->node->number == NULL)
-        b->node->number = tb_builder_room(b, sizeof *b->node->number);
+        b->node->number = tb_builder_room(b, sizeof(*b->node->number));
     return b->node->number;
 }
 
@@ -227,7 +227,7 @@ bool tb_keyword_multiple_of(struct tb_builder *b, json_t *value)
 static struct tb_array_rules *arrays(struct tb_builder *b)
 {
     if (b->node->array == NULL) {
-        b->node->array = tb_builder_room(b, sizeof *b->node->array);
+        b->node->array = tb_builder_room(b, sizeof(*b->node->array));
         b->node->array->max = SIZE_MAX;
     }
     return b->node->array;
@@ -261,7 +261,7 @@ bool tb_keyword_unique_items(struct tb_builder *b, json_t *value)
 static struct tb_object_rules *objects(struct tb_builder *b)
 {
     if (b->node->object == NULL) {
-        b->node->object = tb_builder_room(b, sizeof *b->node->object);
+        b->node->object = tb_builder_room(b, sizeof(*b->node->object));
         b->node->object->max = SIZE_MAX;
     }
     return b->node->object;
@@ -328,7 +328,7 @@ bool tb_keyword_pattern_properties(struct tb_builder *b, json_t *value)
     size_t n = json_object_size(value);
     if (!json_is_object(value) || n > TB_SCHEMA_BRANCHES)
         return tb_builder_refuse(b, "must be an object of at most %d schemas", TB_SCHEMA_BRANCHES);
-    struct tb_member_pattern *patterns = tb_builder_room(b, n * sizeof *patterns);
+    struct tb_member_pattern *patterns = tb_builder_room(b, n * sizeof(*patterns));
     struct tb_member_pattern *next = patterns;
     for (void *at = json_object_iter(value); at != NULL; at = json_object_iter_next(value, at)) {
         const char *name = json_object_iter_key(at);

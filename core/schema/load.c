@@ -41,7 +41,7 @@ bool tb_builder_refuse(struct tb_builder *b, const char *format, ...)
     char words[256];
     va_list args;
     va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
+    vsnprintf(words, sizeof(words), format, args);
     va_end(args);
     if (b->node == NULL)
         snprintf(b->why, b->why_bytes, "%s: %s", b->directory, words);
@@ -68,8 +68,8 @@ static const struct tb_schema_file *file_open(struct tb_builder *b, const char *
         tb_builder_refuse(b, "reaches more than %d files", TB_SCHEMA_FILES);
         return NULL;
     }
-    int n = snprintf(full, sizeof full, "%s/%s", b->directory, path);
-    if (n < 0 || (size_t)n >= sizeof full || stat(full, &about) != 0 || !S_ISREG(about.st_mode)) {
+    int n = snprintf(full, sizeof(full), "%s/%s", b->directory, path);
+    if (n < 0 || (size_t)n >= sizeof(full) || stat(full, &about) != 0 || !S_ISREG(about.st_mode)) {
         tb_builder_refuse(b, "there is no file %s", path);
         return NULL;
     }
@@ -126,13 +126,13 @@ static json_t *descend(json_t *json, const char *token, size_t n)
 {
     char name[PATH_BYTES];
     size_t length = 0;
-    for (size_t i = 0; i < n && length < sizeof name; i++) {
+    for (size_t i = 0; i < n && length < sizeof(name); i++) {
         if (token[i] == '~' && i + 1 < n && (token[i + 1] == '0' || token[i + 1] == '1'))
             name[length++] = token[++i] == '0' ? '~' : '/';
         else
             name[length++] = token[i];
     }
-    if (length == sizeof name)
+    if (length == sizeof(name))
         return NULL;
     if (json_is_object(json))
         return json_object_getn(json, name, length);
@@ -222,7 +222,7 @@ static const struct tb_schema_node *node_at(struct tb_builder *b, struct place p
         tb_builder_refuse(b, "the schema has more than %d subschemas", TB_SCHEMA_NODES);
         return NULL;
     }
-    struct tb_schema_node *node = tb_builder_room(b, sizeof *node);
+    struct tb_schema_node *node = tb_builder_room(b, sizeof(*node));
     *node = (struct tb_schema_node){.types = TB_T_ANY,
                                     .source = place.json,
                                     .file = place.file->path,
@@ -248,9 +248,9 @@ const struct tb_schema_node *tb_builder_reference(struct tb_builder *b, const ch
 const struct tb_schema_node *tb_builder_node(struct tb_builder *b, json_t *source, const char *key)
 {
     char pointer[4 * PATH_BYTES];
-    size_t n = (size_t)snprintf(pointer, sizeof pointer, "%s/%s%s", b->node->pointer, b->keyword,
+    size_t n = (size_t)snprintf(pointer, sizeof(pointer), "%s/%s%s", b->node->pointer, b->keyword,
                                 key == NULL ? "" : "/");
-    for (; key != NULL && *key != '\0' && n + 3 < sizeof pointer; key++) {
+    for (; key != NULL && *key != '\0' && n + 3 < sizeof(pointer); key++) {
         if (*key == '~' || *key == '/') {
             pointer[n++] = '~';
             pointer[n++] = *key == '~' ? '0' : '1';
@@ -258,7 +258,7 @@ const struct tb_schema_node *tb_builder_node(struct tb_builder *b, json_t *sourc
             pointer[n++] = *key;
         }
     }
-    if (n + 3 >= sizeof pointer) {
+    if (n + 3 >= sizeof(pointer)) {
         tb_builder_refuse(b, "is nested too deep or has too long a name");
         return NULL;
     }
@@ -292,7 +292,7 @@ static bool all_ground(const struct tb_schema_node *node, const bool *ground)
  */
 static bool refuse_circles(struct tb_builder *b)
 {
-    bool *ground = tb_builder_room(b, b->nodes_n * sizeof *ground);
+    bool *ground = tb_builder_room(b, b->nodes_n * sizeof(*ground));
     bool changed = true;
     while (changed) {
         changed = false;
@@ -351,10 +351,10 @@ struct tb_schema *tb_schema_load(const char *directory, const char *path, char *
                                  size_t why_bytes)
 {
     struct tb_arena *arena = tb_arena_new(SCHEMA_ARENA_BYTES);
-    struct tb_builder *b = tb_mem(sizeof *b);
+    struct tb_builder *b = tb_mem(sizeof(*b));
     *b = (struct tb_builder){
         .arena = arena, .directory = directory, .why = why, .why_bytes = why_bytes};
-    struct tb_schema *schema = tb_builder_room(b, sizeof *schema);
+    struct tb_schema *schema = tb_builder_room(b, sizeof(*schema));
     schema->arena = arena;
     bool built = build(b, path, schema);
     tb_mem_free(b);

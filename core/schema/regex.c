@@ -70,7 +70,7 @@ const struct tb_regex *tb_regex_compile(struct tb_arena *arena, struct tb_str pa
                                      reading);
     if (code == NULL) {
         unsigned char words[128];
-        pcre2_get_error_message(error, words, sizeof words);
+        pcre2_get_error_message(error, words, sizeof(words));
         snprintf(why, why_bytes, "is not a regular expression: %s at byte %zu", (char *)words, at);
         return NULL;
     }
@@ -83,7 +83,7 @@ const struct tb_regex *tb_regex_compile(struct tb_arena *arena, struct tb_str pa
     }
     (void)pcre2_jit_compile(code,
                             PCRE2_JIT_COMPLETE); /* without it matches are slower, not other */
-    struct tb_regex *regex = tb_arena_alloc(arena, sizeof *regex);
+    struct tb_regex *regex = tb_arena_alloc(arena, sizeof(*regex));
     if (!tb_arena_defer(arena, regex_end, code) || regex == NULL) {
         snprintf(why, why_bytes, "does not fit in the schema's memory");
         return NULL;

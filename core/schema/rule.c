@@ -147,7 +147,7 @@ static uint64_t key_of(json_t *value)
     double real = json_real_value(value);
     uint64_t bits = 0;
     if (real != 0) /* both zeros are one */
-        memcpy(&bits, &real, sizeof bits);
+        memcpy(&bits, &real, sizeof(bits));
     bits += (uint64_t)json_integer_value(value) + json_array_size(value) + json_object_size(value);
     return key ^ bits * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -157,15 +157,15 @@ static bool has_twins(struct tb_check *m, json_t *array)
 {
     struct keyed items[TB_SCHEMA_UNIQUE / 8], *sorted = items;
     size_t n = json_array_size(array);
-    if (n > sizeof items / sizeof items[0])
-        sorted = tb_arena_raw(m->arena, n * sizeof *sorted);
+    if (n > TB_COUNT(items))
+        sorted = tb_arena_raw(m->arena, n * sizeof(*sorted));
     if (sorted == NULL) {
         tb_check_stop(m);
         return true;
     }
     for (size_t i = 0; i < n; i++)
         sorted[i] = (struct keyed){key_of(json_array_get(array, i)), json_array_get(array, i)};
-    qsort(sorted, n, sizeof *sorted, by_key);
+    qsort(sorted, n, sizeof(*sorted), by_key);
     for (size_t i = 0; i < n; i++) {
         for (size_t k = i + 1; k < n && sorted[k].key == sorted[i].key; k++) {
             size_t size = json_array_size(sorted[i].value) + json_object_size(sorted[i].value);

@@ -62,10 +62,10 @@ static struct tb_batch *new_batch(struct tb_batcher *batcher)
     if (batch != NULL) {
         batcher->idle = batch->next;
     } else {
-        batch = tb_mem(sizeof *batch);
+        batch = tb_mem(sizeof(*batch));
         batch->batcher = batcher;
         batch->calls = tb_mem_array((size_t)batcher->store->options.batch_size,
-                                    sizeof *batch->calls);
+                                    sizeof(*batch->calls));
     }
     batch->next = NULL;
     batch->n = 0;
@@ -107,7 +107,7 @@ static void split(struct tb_batch *batch)
     rest->book = batch->book;
     rest->keyed = batch->keyed;
     rest->n = batch->n - half;
-    memcpy(rest->calls, batch->calls + half, rest->n * sizeof *rest->calls);
+    memcpy(rest->calls, batch->calls + half, rest->n * sizeof(*rest->calls));
     batch->n = half;
     batch->conflicts = batch->losses = rest->losses = 0;
     batch->batcher->store->stats.splits++;
@@ -234,7 +234,7 @@ static void write_array(struct tb_batch *batch)
     char head[32];
     batch->array_n = 0;
     for (size_t i = 0; i < batch->n; i++) {
-        int n = snprintf(head, sizeof head, "%s{\"n\":%zu,", i == 0 ? "[" : ",", i);
+        int n = snprintf(head, sizeof(head), "%s{\"n\":%zu,", i == 0 ? "[" : ",", i);
         add(batch, head, (size_t)n);
         add(batch, batch->calls[i]->text, batch->calls[i]->text_n);
     }
@@ -268,7 +268,7 @@ static void send_batch(struct tb_batch *batch, struct tb_conn *conn)
     struct tb_store *store = batch->batcher->store;
     (void)TB_FAULT("before_ledger_tx");
     write_array(batch);
-    snprintf(batch->book_text, sizeof batch->book_text, "%d", (int)batch->book);
+    snprintf(batch->book_text, sizeof(batch->book_text), "%d", (int)batch->book);
     batch->params[0] = batch->book_text;
     batch->params[1] = batch->array;
     const char *sql = batch->keyed ? batch->function->with_keys : batch->function->without_keys;
@@ -437,7 +437,7 @@ tb_err TB_SUSPENDS tb_store_call(struct tb_req *req, struct tb_store *store,
 
 struct tb_batcher *tb_batcher_new(struct tb_store *store)
 {
-    struct tb_batcher *batcher = tb_mem(sizeof *batcher);
+    struct tb_batcher *batcher = tb_mem(sizeof(*batcher));
     batcher->store = store;
     batcher->circle_last = &batcher->circle;
     return batcher;

@@ -72,7 +72,7 @@ struct tb_pending *tb_pending_new(struct tb_req *req, const struct tb_call_conte
     struct tb_str body = context->body.n == 0 ? TB_STR("null") : context->body;
     if (head.at == NULL)
         return NULL;
-    struct tb_pending *call = tb_mem_try(sizeof *call + head.n + body.n + 1);
+    struct tb_pending *call = tb_mem_try(sizeof(*call) + head.n + body.n + 1);
     if (call == NULL)
         return NULL;
     call->req = req;
@@ -100,7 +100,7 @@ static tb_err core_error(struct tb_str code)
 #include <tongbao/errors.def>
     };
 #undef TB_ERROR
-    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    for (size_t i = 0; i < TB_COUNT(errors); i++)
         if (tb_str_eq(code, tb_str(errors[i]->code)))
             return errors[i];
     return NULL;

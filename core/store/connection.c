@@ -105,7 +105,7 @@ static void hang_up(struct tb_conn *conn)
     conn->state = TB_CONN_DOWN;
     conn->session++;
     conn->draining = conn->retiring = conn->ended_command = false;
-    memset(conn->prepared, 0, sizeof conn->prepared);
+    memset(conn->prepared, 0, sizeof(conn->prepared));
 }
 
 /* 0, 50, 100, … 5000 ms, each less up to a half: workers that lost their server together should not
@@ -129,7 +129,7 @@ static void log_trouble(struct tb_conn *conn, const char *event, const char *why
 {
     const char *words = conn->pg == NULL ? "" : PQerrorMessage(conn->pg);
     struct tb_str first_line = {words, strcspn(words, "\n")};
-    snprintf(conn->store->trouble, sizeof conn->store->trouble, "%s%s%.*s", why,
+    snprintf(conn->store->trouble, sizeof(conn->store->trouble), "%s%s%.*s", why,
              first_line.n > 0 ? ": " : "", (int)first_line.n, first_line.at);
     tb_log_with(TB_LOG_WARN, event,
                 TB_F_CSTR("role", conn->role == TB_FOR_READS ? "reads" : "batches"),
@@ -199,7 +199,7 @@ static void set_up(struct tb_conn *conn)
         " set_config('client_connection_check_interval', '2s', false),"
         " set_config('plan_cache_mode', $2, false)";
     char statement_ms[24];
-    snprintf(statement_ms, sizeof statement_ms, "%lld",
+    snprintf(statement_ms, sizeof(statement_ms), "%lld",
              (long long)conn->store->options.statement_ms);
     const char *params[] = {statement_ms,
                             conn->role == TB_FOR_BATCHES ? "force_generic_plan" : "auto"};

@@ -19,8 +19,8 @@ static bool is_qualified_name(const char *name)
 static char *make_sql(const char *format, const char *name)
 {
     char sql[512];
-    int n = snprintf(sql, sizeof sql, format, name);
-    TB_ASSERT(n > 0 && (size_t)n < sizeof sql);
+    int n = snprintf(sql, sizeof(sql), format, name);
+    TB_ASSERT(n > 0 && (size_t)n < sizeof(sql));
     return tb_mem_text(sql, (size_t)n);
 }
 
@@ -30,7 +30,7 @@ static const struct tb_function *function_of(struct tb_batcher *batcher, const c
         if (strcmp(f->name, name) == 0)
             return f;
     TB_ASSERT(is_qualified_name(name));
-    struct tb_function *f = tb_mem(sizeof *f);
+    struct tb_function *f = tb_mem(sizeof(*f));
     f->name = tb_mem_text(name, strlen(name));
     f->with_keys = make_sql("select a.* from tb.begin($1, $2) b, lateral tb.finish($1, b.fresh,"
                             " b.answered, b.twins, array(select x from %s($1, b.fresh) x)) a",
@@ -58,7 +58,7 @@ static struct tb_group *group_of(struct tb_batcher *batcher, const char *name, i
     for (struct tb_group *g = *bucket; g != NULL; g = g->next_in_bucket)
         if (g->function == function && g->book == book && g->keyed == keyed)
             return g;
-    struct tb_group *g = tb_mem(sizeof *g);
+    struct tb_group *g = tb_mem(sizeof(*g));
     g->function = function;
     g->book = book;
     g->keyed = keyed;

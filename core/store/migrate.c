@@ -65,8 +65,8 @@ static int64_t breaks_of(const struct tb_migration *file)
 {
     static const char mark[] = "-- breaks:";
     for (const char *line = file->sql; strncmp(line, "--", 2) == 0;) {
-        if (strncmp(line, mark, sizeof mark - 1) == 0)
-            return strtoll(line + sizeof mark - 1, NULL, 10);
+        if (strncmp(line, mark, sizeof(mark) - 1) == 0)
+            return strtoll(line + sizeof(mark) - 1, NULL, 10);
         const char *end = strchr(line, '\n');
         if (end == NULL)
             break;
@@ -100,7 +100,7 @@ static tb_err TB_SUSPENDS read_known(struct tb_req *req, struct tb_tx *tx,
     TB_TRY(tb_tx_query(tx, &exists, SQL_EXISTS, NULL, 0));
     if (tb_cell(exists, 0, 0).at[0] == 't')
         return tb_tx_query(tx, out_rows, sql, params, params_n);
-    *out_rows = tb_alloc(req, sizeof **out_rows);
+    *out_rows = tb_alloc(req, sizeof(**out_rows));
     return *out_rows != NULL ? NULL : tb_fail(req, TB_E_INTERNAL, "too much memory");
 }
 

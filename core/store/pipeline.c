@@ -104,8 +104,8 @@ static void note_error(struct tb_conn *conn, struct tb_op *op, const PGresult *r
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     op->end = TB_OP_RAISED;
-    snprintf(op->sqlstate, sizeof op->sqlstate, "%s", sqlstate == NULL ? "" : sqlstate);
-    snprintf(op->message, sizeof op->message, "%s", message == NULL ? "" : message);
+    snprintf(op->sqlstate, sizeof(op->sqlstate), "%s", sqlstate == NULL ? "" : sqlstate);
+    snprintf(op->message, sizeof(op->message), "%s", message == NULL ? "" : message);
     op->position = position == NULL ? 0 : (int)strtol(position, NULL, 10);
     learn_prepared(conn, op);
     conn->retiring |= op->kind == TB_OP_STATEMENT && needs_fresh_session(op);

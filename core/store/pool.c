@@ -334,7 +334,7 @@ static void turn(struct tb_hook *hook)
 
 struct tb_store *tb_store_open(struct tb_loop *loop, const struct tb_store_options *options)
 {
-    struct tb_store *store = tb_mem(sizeof *store);
+    struct tb_store *store = tb_mem(sizeof(*store));
     store->loop = loop;
     store->options = *options;
     default_options(&store->options);
@@ -349,7 +349,7 @@ struct tb_store *tb_store_open(struct tb_loop *loop, const struct tb_store_optio
     store->batcher = tb_batcher_new(store);
     store->reads_n = store->options.connections;
     store->conns_n = store->reads_n + store->options.batch_connections;
-    store->conns = tb_mem_array((size_t)store->conns_n, sizeof *store->conns);
+    store->conns = tb_mem_array((size_t)store->conns_n, sizeof(*store->conns));
     for (int i = 0; i < store->conns_n; i++)
         tb_conn_init(&store->conns[i], store, i < store->reads_n ? TB_FOR_READS : TB_FOR_BATCHES);
     for (int i = 0; i < store->conns_n; i++)

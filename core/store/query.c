@@ -53,7 +53,7 @@ const char *const *tb_params_encode(struct tb_arena *arena, const struct tb_para
 {
     TB_ASSERT(params_n <= TB_QUERY_PARAMS_MAX);
     bool full = false;
-    const char **texts = tb_arena_raw(arena, (params_n + 1) * sizeof *texts);
+    const char **texts = tb_arena_raw(arena, (params_n + 1) * sizeof(*texts));
     if (texts == NULL)
         return NULL;
     for (size_t i = 0; i < params_n; i++)
@@ -71,7 +71,7 @@ tb_err tb_rows_copy(struct tb_req *req, const struct pg_result *result, struct t
     size_t cells_bytes = n * columns * sizeof(struct tb_str);
     if (bytes + cells_bytes > tb_arena_cap(arena) / 4 * 3)
         return tb_fail(req, TB_E_INTERNAL, "the answer is too large");
-    struct tb_rows *rows = tb_arena_alloc(arena, sizeof *rows);
+    struct tb_rows *rows = tb_arena_alloc(arena, sizeof(*rows));
     struct tb_str *cell = tb_arena_raw(arena, cells_bytes + 1);
     char *at = tb_arena_raw(arena, bytes + 1);
     if (rows == NULL || cell == NULL || at == NULL)
@@ -140,7 +140,7 @@ static struct tb_read *take_read(struct tb_store *store)
 {
     struct tb_read *read = store->idle_reads;
     if (read == NULL)
-        read = tb_mem(sizeof *read);
+        read = tb_mem(sizeof(*read));
     else
         store->idle_reads = read->next;
     *read = (struct tb_read){.store = store};

@@ -33,7 +33,7 @@ struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sq
         known->full = true;
         return NULL;
     }
-    struct tb_statement *s = tb_mem(sizeof *s);
+    struct tb_statement *s = tb_mem(sizeof(*s));
     s->address = sql;
     s->sql = tb_mem_text(sql, strlen(sql));
     s->number = known->n++;
@@ -41,7 +41,7 @@ struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sq
     *bucket = s;
     /* The number keeps names apart; the hash lets the server's log tell texts apart over releases.
      */
-    snprintf(s->name, sizeof s->name, "tb_%" PRIu32 "_%08" PRIx32, s->number, hash_text(sql));
+    snprintf(s->name, sizeof(s->name), "tb_%" PRIu32 "_%08" PRIx32, s->number, hash_text(sql));
     return s;
 }
 

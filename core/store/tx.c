@@ -62,8 +62,8 @@ static tb_err fail(struct tb_tx *tx, tb_err err)
 {
     tx->failed = true;
     if (tx->op.end == TB_OP_RAISED) {
-        memcpy(tx->sqlstate, tx->op.sqlstate, sizeof tx->sqlstate);
-        memcpy(tx->message, tx->op.message, sizeof tx->message);
+        memcpy(tx->sqlstate, tx->op.sqlstate, sizeof(tx->sqlstate));
+        memcpy(tx->message, tx->op.message, sizeof(tx->message));
         tx->position = tx->op.position;
     }
     return err;
@@ -127,7 +127,7 @@ tb_err TB_SUSPENDS tb_tx_begin(struct tb_req *req, struct tb_store *store, struc
 {
     struct tb_run *run = tb_run_of(req);
     TB_ASSERT(!run->in_transaction);
-    struct tb_tx *tx = tb_arena_alloc(run->arena, sizeof *tx);
+    struct tb_tx *tx = tb_arena_alloc(run->arena, sizeof(*tx));
     if (tx == NULL)
         return tb_fail(req, TB_E_INTERNAL, "the request needs too much memory");
     tx->req = req;

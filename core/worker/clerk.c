@@ -5,8 +5,8 @@
  * something is due, so a task first asks which those are. */
 #include "base/log.h"
 #include "base/time.h"
+#include "directory/quota_store.h"
 #include "gateway/job_host.h"
-#include "limit/limit_save.h"
 #include "process/master.h"
 #include "runtime/run.h"
 #include "worker/jobs.h"
@@ -204,7 +204,7 @@ static void begin_work(struct clerk *clerk)
 
 static void turn(struct tb_timer *timer)
 {
-    struct clerk *clerk = (struct clerk *)((char *)timer - offsetof(struct clerk, turn));
+    struct clerk *clerk = TB_CONTAINER(struct clerk, turn, timer);
     tb_log_flush();
     tb_timer_start(clerk->loop, timer, TURN_MS);
     if (clerk->draining || !tb_store_ready(clerk->store))

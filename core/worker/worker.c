@@ -421,7 +421,7 @@ static void publish_counts(struct worker *w)
 
 static void upkeep(struct tb_timer *timer)
 {
-    struct worker *w = (struct worker *)((char *)timer - offsetof(struct worker, upkeep));
+    struct worker *w = TB_CONTAINER(struct worker, upkeep, timer);
     publish_counts(w);
     tb_sink_flush(w->access_log);
     tb_log_flush();

@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     char why[512];
     (void)argc, (void)argv;
-    if (tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof why))
+    if (tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         return 0;
     fprintf(stderr, "%s\n", why);
     exit(1);

@@ -15,8 +15,8 @@ enum { KEYS = 3, BYTES_MAX = 64 * 1024 };
 
 static struct tb_key *keys[KEYS];
 static struct tb_arena *arena;
-static struct tb_str known[KEYS] = {{A3_TOKEN, sizeof A3_TOKEN - 1},
-                                    {BILBO_PS256_TOKEN, sizeof BILBO_PS256_TOKEN - 1}};
+static struct tb_str known[KEYS] = {{A3_TOKEN, sizeof(A3_TOKEN) - 1},
+                                    {BILBO_PS256_TOKEN, sizeof(BILBO_PS256_TOKEN) - 1}};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

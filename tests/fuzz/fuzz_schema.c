@@ -16,7 +16,7 @@ static const char *const files[][2] = {
     {TB_SOURCE_DIR "/schemas", "common/problem.json"},
 };
 
-enum { SCHEMAS = sizeof files / sizeof files[0], MAX_MS = 2000 };
+enum { SCHEMAS = TB_COUNT(files), MAX_MS = 2000 };
 
 static struct tb_schema *schemas[SCHEMAS];
 
@@ -28,7 +28,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc, (void)argv;
     for (size_t i = 0; i < SCHEMAS; i++) {
         char why[512];
-        schemas[i] = tb_schema_load(files[i][0], files[i][1], why, sizeof why);
+        schemas[i] = tb_schema_load(files[i][0], files[i][1], why, sizeof(why));
         if (schemas[i] == NULL) {
             fprintf(stderr, "%s\n", why);
             exit(1);
@@ -44,7 +44,7 @@ static bool leads_somewhere(json_t *json, const char *pointer, bool missing)
         char name[4096];
         size_t n = 0;
         for (pointer++; *pointer != '\0' && *pointer != '/'; pointer++) {
-            TB_ASSERT(n + 1 < sizeof name);
+            TB_ASSERT(n + 1 < sizeof(name));
             name[n++] = *pointer;
             if (*pointer == '~')
                 name[n - 1] = *++pointer == '0' ? '~' : '/';

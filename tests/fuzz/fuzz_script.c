@@ -245,7 +245,7 @@ static const struct {
 } GRAMMAR[] = {
 #define RULE(name, of)                                                                             \
     {                                                                                              \
-        name, of, sizeof(of) / sizeof((of)[0])                                                     \
+        name, of, TB_COUNT(of)                                                                     \
     }
     RULE('B', BLOCK),   RULE('S', STATEMENT), RULE('V', VARIABLE), RULE('E', EXPRESSION),
     RULE('N', NUMBER),  RULE('L', LITERAL),   RULE('F', FUNCTION), RULE('M', METAMETHOD),
@@ -323,7 +323,7 @@ static const char PROBE[] =
 static size_t write_text(struct choices *from, char *out, size_t most)
 {
     static char body[BODY_BYTES];
-    size_t n = write_body(from, body, sizeof body);
+    size_t n = write_body(from, body, sizeof(body));
     int written = snprintf(out, most,
                            "return { on_request = function(request, ...)\n"
                            "local a, b, s, t, f = 1, 'b', 'aab', {}, function(...) return ... end\n"
@@ -360,12 +360,12 @@ static tb_err TB_SUSPENDS act(struct tb_req *req, void *arg)
     const struct tb_script_result *result = &trial->result;
     TB_ASSERT(result->end == TB_SCRIPT_DONE || result->decision == NULL);
     TB_ASSERT(result->end != TB_SCRIPT_DONE || result->why[0] == '\0');
-    TB_ASSERT(memchr(result->why, '\0', sizeof result->why) != NULL);
+    TB_ASSERT(memchr(result->why, '\0', sizeof(result->why)) != NULL);
     TB_ASSERT(result->end != TB_SCRIPT_ENDED && result->lookups <= TB_SCRIPT_LOOKUPS + 1);
     if (result->decision != NULL) {
         char *told = json_dumps(result->decision, JSON_ENCODE_ANY);
         TB_ASSERT(told != NULL);
-        snprintf(trial->told, sizeof trial->told, "%s", told);
+        snprintf(trial->told, sizeof(trial->told), "%s", told);
         free(told);
     }
     return NULL;
@@ -399,7 +399,7 @@ static int64_t try_text(const struct tb_script_limits *limits, struct tb_str tex
 {
     char why[TB_SCRIPT_WHY_BYTES];
     int64_t began = tb_thread_ns();
-    struct trial trial = {.script = tb_script_new(limits, text, why, sizeof why)};
+    struct trial trial = {.script = tb_script_new(limits, text, why, sizeof(why))};
     int64_t us = (tb_thread_ns() - began) / 1000;
     if (trial.script == NULL) {
         TB_ASSERT(why[0] != '\0');
@@ -435,9 +435,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (data[0] >= 128) /* so that memory ends at any place */
         limits.memory_bytes = (160u << 10) + 4096u * data[1] + 16u * data[2];
-    size_t n = size - 4 < sizeof text ? size - 4 : sizeof text;
+    size_t n = size - 4 < sizeof(text) ? size - 4 : sizeof(text);
     if (grown)
-        n = write_text(&from, text, sizeof text);
+        n = write_text(&from, text, sizeof(text));
     else
         memcpy(text, data + 4, n);
     int64_t best_us = INT64_MAX;

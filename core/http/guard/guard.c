@@ -52,7 +52,7 @@ bool tb_guard_limits_set(struct tb_guard_limits *limits, const char *name, uint3
     return false;
 }
 
-/* Addresses */
+/* ---- addresses ---- */
 
 static void peer_address(h2o_socket_t *sock, uint8_t out[16])
 {
@@ -110,7 +110,7 @@ static void peer_leave(struct guard_peer *p)
     tb_guard_self.free_peers = p;
 }
 
-/* Connections */
+/* ---- connections ---- */
 
 static void free_if_unused(struct guarded *g)
 {
@@ -192,7 +192,7 @@ size_t tb_guard_connections(void)
     return tb_guard_self.connections_n;
 }
 
-/* Budgets */
+/* ---- budgets ---- */
 
 bool tb_guard_take(struct guard_bucket *bucket, uint32_t cost, uint32_t burst, uint32_t per_s)
 {
@@ -213,7 +213,7 @@ bool tb_guard_take(struct guard_bucket *bucket, uint32_t cost, uint32_t burst, u
     return true;
 }
 
-/* Leaving */
+/* ---- leaving ---- */
 
 void tb_guard_condemn(struct guarded *g, enum tb_guard_kind_index kind)
 {
@@ -246,7 +246,7 @@ void tb_guard_execute(struct guarded *g)
                      2 * GUARD_SWEEP_MS);
 }
 
-/* Start and stop */
+/* ---- start and stop ---- */
 
 static void make_pools(struct guard *guard)
 {

@@ -112,8 +112,7 @@ bool tb_guard_check(char *why, size_t why_bytes)
         TB_GUARD_REPLACED(X)
 #undef X
     };
-    struct inspection in = {.replaced = replaced,
-                            .replaced_n = sizeof(replaced) / sizeof(replaced[0])};
+    struct inspection in = {.replaced = replaced, .replaced_n = TB_COUNT(replaced)};
     dl_iterate_phdr(inspect, &in);
     if (!in.found) {
         snprintf(why, why_bytes, "libh2o-evloop is not loaded as a shared library");

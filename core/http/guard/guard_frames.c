@@ -17,7 +17,7 @@ enum {
     EARN_BYTES = 4096,
 };
 
-/* Reading */
+/* ---- reading ---- */
 
 static void guarded_read(h2o_socket_t *sock, const char *err)
 {
@@ -89,7 +89,7 @@ void h2o_socket_close(h2o_socket_t *sock)
     tb_guard_original.h2o_socket_close(sock);
 }
 
-/* Resets */
+/* ---- resets ---- */
 
 void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 {
@@ -110,7 +110,7 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
     tb_guard_original.h2o_http2_stream_reset(conn, stream);
 }
 
-/* Frames */
+/* ---- frames ---- */
 
 static ssize_t refuse(struct guarded *g, enum tb_guard_kind_index kind, const char **err_desc)
 {
@@ -163,7 +163,7 @@ struct body_sum {
 static int add_body(h2o_req_t *req, void *data)
 {
     struct body_sum *sum = data;
-    h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     if (req->conn != sum->conn || stream->_req_body == NULL)
         return 0;
     sum->bytes += stream->_req_body->size;
@@ -249,7 +249,7 @@ static void settle_answered_streams(h2o_http2_conn_t *conn)
 {
     h2o_linklist_t *anchor = &conn->_write.streams_to_proceed;
     for (h2o_linklist_t *at = anchor->next; at != anchor; at = at->next) {
-        h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, _refs.link, at);
+        h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, _refs.link, at);
         if (stream->state != H2O_STREAM_END_STREAM || stream->output_window == INT32_MAX / 2)
             continue;
         stream->output_window = INT32_MAX / 2;
@@ -298,7 +298,7 @@ static void announce_limits(h2o_http2_conn_t *conn)
         uint32_t value;
     } settings[] = {{H2O_HTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
                     {H2O_HTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_bytes}};
-    enum { N = sizeof(settings) / sizeof(settings[0]), BYTES = H2O_FRAME_HEAD_BYTES + 6 * N };
+    enum { N = TB_COUNT(settings), BYTES = H2O_FRAME_HEAD_BYTES + 6 * N };
     uint8_t *dst = (uint8_t *)h2o_buffer_reserve(&conn->_write.buf, BYTES).base;
     dst = h2o_http2_encode_frame_header(dst, 6 * N, H2O_FRAME_SETTINGS, 0, 0);
     for (size_t i = 0; i < N; i++) {

@@ -8,6 +8,7 @@
 #include <h2o.h>
 #include <h2o/http2.h>
 #include <h2o/http2_scheduler.h>
+#include <tongbao/types.h>
 
 _Static_assert(H2O_LIBRARY_VERSION_MAJOR == 0 && H2O_LIBRARY_VERSION_MINOR == 13,
                "the guard knows libh2o 0.13 (h2o 2.2) only");

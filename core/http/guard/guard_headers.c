@@ -50,7 +50,7 @@ static bool scheme_is_sound(const struct guarded *g, const h2o_req_t *req)
 
 static bool length_is_sound(const h2o_req_t *req, size_t content_length)
 {
-    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    const h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     return content_length == SIZE_MAX || content_length == 0 || stream->_req_body != NULL;
 }
 
@@ -352,7 +352,7 @@ static void send_continue(h2o_http2_conn_t *conn, uint32_t stream_id)
 /* The request is sound: whether its body may come, and whether the client waits to hear so. */
 static void expect(struct guarded *g, h2o_req_t *req, size_t content_length)
 {
-    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    const h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     ssize_t at = h2o_find_header(&req->headers, H2O_TOKEN_EXPECT, -1);
     const h2o_iovec_t *value = at < 0 ? NULL : &req->headers.entries[at].value;
     if (value != NULL && !h2o_lcstris(value->base, value->len, H2O_STRLIT("100-continue")))

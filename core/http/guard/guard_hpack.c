@@ -22,7 +22,7 @@ static const struct {
     {10, 0}, {25, 0}, {17, 0}, {10, 0}, {4, 0},  {3, 0},  {16, 0},
 };
 enum {
-    STATIC_N = sizeof(static_table) / sizeof(static_table[0]),
+    STATIC_N = TB_COUNT(static_table),
     ENTRY_OVERHEAD = 32,
     STATIC_AUTHORITY = 1,
     STATIC_METHOD = 3,
@@ -423,7 +423,7 @@ static enum guard_hpack_name name_of_literal(const uint8_t *at, size_t n)
          GUARD_NAME_LENGTH},
         {H2O_STRLIT("\x8a\x21\xea\x49\x6a\x4a\xd4\x16\xa9\x93\x3f"), GUARD_NAME_LENGTH},
     };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(known); i++)
         if (h2o_memis(at, n, known[i].bytes, known[i].n))
             return known[i].name;
     return GUARD_NAME_OTHER;

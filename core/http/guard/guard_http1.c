@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* The head */
+/* ---- the head ---- */
 
 static bool is_named(const struct phr_header *h, const char *name, size_t len)
 {
@@ -224,7 +224,7 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     return (int)len;
 }
 
-/* The chunked body */
+/* ---- the chunked body ---- */
 
 enum chunk_state {
     CHUNK_SIZE,

@@ -114,7 +114,7 @@ static void check_request(const h2o_req_t *req)
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
 {
     const h2o_http2_conn_t *conn = (const h2o_http2_conn_t *)(const void *)req->conn;
-    const h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    const h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     (void)self;
     probe->asked = true;
     check_request(req);

@@ -141,7 +141,7 @@ static void charge(struct guarded *g)
 
 void tb_guard_refuse_head(struct guarded *g, h2o_req_t *req, enum guard_refusal reason)
 {
-    h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     tb_guard_refuse(req, reason);
     cut_body(g, stream, stream->_req_body == NULL, false);
     charge(g);

@@ -48,7 +48,7 @@ static void judge_answer(h2o_req_t *req, const struct look *look)
 static int look_at_http2(h2o_req_t *req, void *data)
 {
     struct look *look = data;
-    h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    h2o_http2_stream_t *stream = TB_CONTAINER(h2o_http2_stream_t, req, req);
     if (stream->state == H2O_STREAM_RECV_BODY) {
         if (since(&req->timestamps.request_body_begin_at, look->now_ms) >
                 allowed_ms(tb_guard_self.limits.body_ms, stream->_req_body->size) &&
@@ -169,7 +169,7 @@ static void notice_clock_step(uint64_t now_ms)
         (step > CLOCK_STEP_MS || step < -CLOCK_STEP_MS || steady_passed > STOPPED_MS)) {
         guard->stepped_ms = now_ms;
         for (h2o_linklist_t *at = guard->open.next; at != &guard->open; at = at->next) {
-            struct guarded *g = H2O_STRUCT_FROM_MEMBER(struct guarded, link, at);
+            struct guarded *g = TB_CONTAINER(struct guarded, link, at);
             g->accepted_ms = g->useful_ms = now_ms;
             g->partial_ms = g->partial_ms != 0 ? now_ms : 0;
             g->headers_ms = g->headers_ms != 0 ? now_ms : 0;
@@ -202,7 +202,7 @@ void tb_guard_sweep(h2o_timeout_entry_t *entry)
     notice_clock_step(now_ms);
     look_at_streams(now_ms);
     for (h2o_linklist_t *at = guard->open.next; at != &guard->open; at = at->next)
-        judge_connection(H2O_STRUCT_FROM_MEMBER(struct guarded, link, at), now_ms);
+        judge_connection(TB_CONTAINER(struct guarded, link, at), now_ms);
     h2o_timeout_link(guard->ctx->loop, &guard->sweep_timeout, entry);
 }
 
@@ -210,7 +210,7 @@ void tb_guard_drain(void)
 {
     struct guard *guard = &tb_guard_self;
     for (h2o_linklist_t *at = guard->open.next; at != &guard->open; at = at->next) {
-        struct guarded *g = H2O_STRUCT_FROM_MEMBER(struct guarded, link, at);
+        struct guarded *g = TB_CONTAINER(struct guarded, link, at);
         if (g->left_ms == 0)
             ask_to_leave(g);
     }

@@ -9,6 +9,7 @@
 #include "http/guard/guard_h2o.h"
 #include <stdbool.h>
 #include <string.h>
+#include <tongbao/types.h>
 
 enum {
     STATIC_ENTRIES = 61,
@@ -92,7 +93,7 @@ static size_t find(const h2o_hpack_header_table_t *table, const h2o_iovec_t *nam
 
 static h2o_iovec_t *shared_copy(const h2o_iovec_t *text)
 {
-    h2o_iovec_t *copy = h2o_mem_alloc_shared(NULL, sizeof *copy + text->len + 1, NULL);
+    h2o_iovec_t *copy = h2o_mem_alloc_shared(NULL, sizeof(*copy) + text->len + 1, NULL);
     copy->base = (char *)(copy + 1);
     copy->len = text->len;
     memcpy(copy->base, text->base, text->len);
@@ -112,7 +113,7 @@ static bool keep(h2o_hpack_header_table_t *table, h2o_iovec_t *name, const h2o_i
            (table->num_entries > 0 && table->hpack_size + size > table->hpack_capacity))
         evict(table);
     if (table->entries == NULL) {
-        table->entries = h2o_mem_alloc(KEPT_ENTRIES * sizeof *table->entries);
+        table->entries = h2o_mem_alloc(KEPT_ENTRIES * sizeof(*table->entries));
         table->entry_capacity = KEPT_ENTRIES;
     }
     table->entry_start_index = (table->entry_start_index + KEPT_ENTRIES - 1) % KEPT_ENTRIES;
@@ -131,7 +132,7 @@ static bool keep(h2o_hpack_header_table_t *table, h2o_iovec_t *name, const h2o_i
 static bool repeats(const h2o_iovec_t *name, bool token)
 {
     if (!token)
-        return name->len == sizeof "ratelimit-policy" - 1 &&
+        return name->len == sizeof("ratelimit-policy") - 1 &&
                memcmp(name->base, "ratelimit-policy", name->len) == 0;
     return name == &H2O_TOKEN_DATE->buf || name == &H2O_TOKEN_CONTENT_TYPE->buf ||
            name == &H2O_TOKEN_CACHE_CONTROL->buf || name == &H2O_TOKEN_VARY->buf ||
@@ -162,8 +163,7 @@ static uint8_t *put_field(uint8_t *dst, h2o_hpack_header_table_t *table, h2o_iov
     }
     size_t name_index = 0;
     if (token)
-        name_index =
-            (size_t)H2O_STRUCT_FROM_MEMBER(h2o_token_t, buf, name)->http2_static_table_name_index;
+        name_index = (size_t)TB_CONTAINER(h2o_token_t, buf, name)->http2_static_table_name_index;
     dst = put_integer(dst, form, prefix_bits, name_index);
     if (name_index == 0)
         dst = put_text(dst, name);
@@ -173,7 +173,7 @@ static uint8_t *put_field(uint8_t *dst, h2o_hpack_header_table_t *table, h2o_iov
 static uint8_t *put_status(uint8_t *dst, int status)
 {
     static const short indexed[] = {200, 204, 206, 304, 400, 404, 500}; /* entries 8 to 14 */
-    for (size_t i = 0; i < sizeof indexed / sizeof indexed[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(indexed); i++)
         if (status == indexed[i])
             return put_integer(dst, INDEXED, 7, NAME_STATUS + i);
     dst = put_integer(dst, PASSING, 4, NAME_STATUS);
@@ -186,11 +186,11 @@ static uint8_t *put_status(uint8_t *dst, int status)
 
 static uint8_t *put_content_length(uint8_t *dst, size_t length)
 {
-    char digits[20], *at = digits + sizeof digits;
+    char digits[20], *at = digits + sizeof(digits);
     do
         *--at = (char)('0' + length % 10);
     while ((length /= 10) != 0);
-    h2o_iovec_t text = {at, (size_t)(digits + sizeof digits - at)};
+    h2o_iovec_t text = {at, (size_t)(digits + sizeof(digits) - at)};
     return put_text(put_integer(dst, PASSING, 4, NAME_CONTENT_LENGTH), &text);
 }
 
@@ -233,8 +233,7 @@ void h2o_hpack_flatten_response(h2o_buffer_t **buf, h2o_hpack_header_table_t *ta
                                 h2o_timestamp_t *ts, const h2o_iovec_t *server_name,
                                 size_t content_length)
 {
-    const h2o_http2_conn_t *conn = H2O_STRUCT_FROM_MEMBER(h2o_http2_conn_t, _output_header_table,
-                                                          table);
+    const h2o_http2_conn_t *conn = TB_CONTAINER(h2o_http2_conn_t, _output_header_table, table);
     size_t start = (*buf)->size;
     uint8_t *block = (uint8_t *)h2o_buffer_reserve(buf, most_bytes(res) + server_name->len +
                                                             3 * INTEGER_BYTES)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <tongbao/types.h>
 
 /* Blocks of IPv4 that are not the public internet. */
 static const struct {
@@ -41,7 +42,7 @@ static const struct {
 
 static bool public4(uint32_t address)
 {
-    for (size_t i = 0; i < sizeof closed4 / sizeof closed4[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(closed4); i++)
         if (((address ^ closed4[i].address) >> (32 - closed4[i].bits)) == 0)
             return false;
     return true;
@@ -70,7 +71,7 @@ static bool public6(const uint8_t address[16])
         return public4(embedded4(address + 12));
     if ((address[0] & 0xe0) != 0x20)
         return false;
-    for (size_t i = 0; i < sizeof closed6 / sizeof closed6[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(closed6); i++)
         if (within6(address, closed6[i].address, closed6[i].bits))
             return false;
     if (address[0] == 0x20 && address[1] == 0x02 && !public4(embedded4(address + 2))) /* 6to4 */

@@ -95,8 +95,7 @@ static void line_ready(struct tb_watch *watch, bool readable, bool writable)
 
 static void timer_fired(struct tb_timer *timer)
 {
-    struct tb_client *client = (struct tb_client *)(void *)((char *)timer -
-                                                            offsetof(struct tb_client, timer));
+    struct tb_client *client = TB_CONTAINER(struct tb_client, timer, timer);
     act(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -113,7 +112,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
         return 0;
     }
     if (line == NULL) {
-        line = tb_mem(sizeof *line);
+        line = tb_mem(sizeof(*line));
         line->client = client;
         line->fd = fd;
         line->watch.ready = line_ready;
@@ -137,7 +136,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
 struct tb_client *tb_client_new(struct tb_loop *loop)
 {
     TB_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-    struct tb_client *client = tb_mem(sizeof *client);
+    struct tb_client *client = tb_mem(sizeof(*client));
     client->loop = loop;
     client->timer.fired = timer_fired;
     client->multi = curl_multi_init();
@@ -209,7 +208,7 @@ static tb_err read_url(struct call *call, struct place *place)
     size_t n = strlen(place->host);
     bool bracketed = n > 2 && place->host[0] == '[' && place->host[n - 1] == ']';
     struct tb_str name = {place->host + bracketed, n - 2 * (size_t)bracketed};
-    if (name.n == 0 || name.n >= sizeof place->name)
+    if (name.n == 0 || name.n >= sizeof(place->name))
         return tb_fail(req, TB_E_UPSTREAM, "the URL's host is not plain");
     memcpy(place->name, name.at, name.n);
     place->name[name.n] = '\0';
@@ -409,7 +408,7 @@ static tb_err TB_SUSPENDS try_address(struct call *call, const char *address, ui
     /* "any host and port" goes to this address; TLS still asks for the name in the URL */
     char to[INET6_ADDRSTRLEN + 16];
     bool six = strchr(address, ':') != NULL;
-    snprintf(to, sizeof to, "::%s%s%s:%u", six ? "[" : "", address, six ? "]" : "", port);
+    snprintf(to, sizeof(to), "::%s%s%s:%u", six ? "[" : "", address, six ? "]" : "", port);
     struct curl_slist *connect_to = curl_slist_append(NULL, to);
     call->easy = curl_easy_init();
     TB_ASSERT(connect_to != NULL && call->easy != NULL);
@@ -481,7 +480,7 @@ tb_err tb_client_call(struct tb_req *req, struct tb_client *client, const struct
     TB_ASSERT(call.url != NULL);
     *out_reply = (struct tb_reply){.status = 0};
     tb_text_init(&call.body, arena);
-    call.answer_headers = tb_arena_alloc(arena, ANSWER_HEADERS * sizeof *call.answer_headers);
+    call.answer_headers = tb_arena_alloc(arena, ANSWER_HEADERS * sizeof(*call.answer_headers));
     tb_err err = call.answer_headers == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory for the call")
                                              : exchange(&call, &place, out_reply);
     curl_slist_free_all(call.headers);

@@ -186,8 +186,6 @@ struct tb_plugin {
 #define TB_SIGNATURE_POINTERS "ilp32"
 #endif
 
-#define TB_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /** Most products, and most operations of all of them together; a start with more is refused. */
 enum { TB_PRODUCTS_MAX = 64, TB_OPERATIONS_MAX = 1024 };
 

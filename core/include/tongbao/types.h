@@ -6,6 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
+/** Elements of an array, which must not be a pointer. */
+#define TB_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/** The struct whose member stands at `at`. */
+#define TB_CONTAINER(type, member, at) ((type *)(void *)((char *)(at)-offsetof(type, member)))
+
 /** Bytes with a length, borrowed. Not terminated unless said; `at` NULL means absent. */
 struct tb_str {
     const char *at;

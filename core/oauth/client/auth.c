@@ -245,7 +245,7 @@ static bool subject_fits(const struct tb_oauth_client *client,
     struct tb_str subject = tb_json_str(client->metadata, "tls_client_auth_subject_dn");
     size_t registered_n = subject.n > 0;
     bool fits = subject.n > 0 && tb_dn_same(subject, certificate->subject_der);
-    for (size_t i = 0; i < sizeof(SUBJECTS) / sizeof(SUBJECTS[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(SUBJECTS); i++) {
         struct tb_str name = tb_json_str(client->metadata, SUBJECTS[i].member);
         if (name.n == 0)
             continue;

@@ -85,8 +85,8 @@ static bool verifies(struct tb_str verifier, struct tb_str challenge)
     unsigned char digest[TB_SHA256_BYTES];
     char text[TB_SHA256_BASE64URL];
     tb_sha256(&verifier, 1, digest);
-    tb_base64url_write(text, TB_BYTES(digest, sizeof digest));
-    return tb_same_secret((struct tb_str){text, sizeof text}, challenge);
+    tb_base64url_write(text, TB_BYTES(digest, sizeof(digest)));
+    return tb_same_secret((struct tb_str){text, sizeof(text)}, challenge);
 }
 
 /* Why the request does not fit the one that the code came of; NULL when it does. */
@@ -259,7 +259,7 @@ tb_err TB_SUSPENDS tb_oauth_token(struct tb_req *req)
     TB_TRY(tb_form_read(req, &ask.form));
     TB_TRY(tb_client_authenticate(req, &ask.form, &ask.client));
     TB_TRY(need(&ask, "grant_type", &type));
-    for (size_t i = 0; i < sizeof TYPES / sizeof TYPES[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(TYPES); i++) {
         if (!tb_str_eq(type, tb_str(TYPES[i].name)))
             continue;
         if (!tb_oauth_client_may(ask.client, TYPES[i].name))

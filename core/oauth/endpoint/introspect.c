@@ -173,7 +173,7 @@ static bool accepts_jwt(struct tb_req *req)
 {
     static const char TYPE[] = "application/" JWT_TYPE;
     struct tb_str accept = tb_header(req, "accept");
-    return accept.at != NULL && memmem(accept.at, accept.n, TYPE, sizeof TYPE - 1) != NULL;
+    return accept.at != NULL && memmem(accept.at, accept.n, TYPE, sizeof(TYPE) - 1) != NULL;
 }
 
 static tb_err reply_signed(struct tb_req *req, const struct tb_oauth_client *client,

@@ -9,7 +9,7 @@
 /* The members of a JWK Set's array, without what stands around them. */
 static struct tb_str inside(struct tb_str set)
 {
-    size_t head = sizeof "{\"keys\":[" - 1, tail = sizeof "]}" - 1;
+    size_t head = sizeof("{\"keys\":[") - 1, tail = sizeof("]}") - 1;
     return set.at == NULL ? set : (struct tb_str){set.at + head, set.n - head - tail};
 }
 

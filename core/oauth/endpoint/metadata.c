@@ -111,7 +111,7 @@ static void add_methods(struct tb_text *text, bool certificates, bool sandbox)
                                           "introspection_endpoint_auth_methods_supported",
                                           "revocation_endpoint_auth_methods_supported"};
     char methods[96];
-    snprintf(methods, sizeof methods, "private_key_jwt%s%s",
+    snprintf(methods, sizeof(methods), "private_key_jwt%s%s",
              certificates ? " tls_client_auth self_signed_tls_client_auth" : "",
              sandbox ? " client_secret_basic" : "");
     for (size_t i = 0; i < TB_COUNT(members); i++)

@@ -6,11 +6,11 @@
 #include "oauth/server.h"
 #include "runtime/run.h"
 
-static const char SQL_LISTS[] = "select oauth.agreements_of_user($1, $2, $3)";
-static const char SQL_AGREE[] = "select oauth.customer_agree($1, $2, $3, $4, $5, $6, $7)";
-static const char SQL_END[] = "select oauth.customer_end_agreement($1, $2, $3, $4)";
+static const char SQL_LISTS[] = "select consent.agreements_of_user($1, $2, $3)";
+static const char SQL_AGREE[] = "select consent.customer_agree($1, $2, $3, $4, $5, $6, $7)";
+static const char SQL_END[] = "select consent.customer_end_agreement($1, $2, $3, $4)";
 
-/* oauth.agreements_of_user lists 200 accounts and 200 agreements of a few hundred bytes each. */
+/* consent.agreements_of_user lists 200 accounts and 200 agreements of a few hundred bytes each. */
 static const struct tb_json_limits LIST_LIMITS = {
     .bytes = 384 * 1024, .depth = 8, .members = 20000};
 

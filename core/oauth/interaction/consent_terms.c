@@ -128,7 +128,7 @@ static void add_limits(struct tb_html *html, const json_t *detail)
         const json_t *limit = json_array_get(limits, i);
         struct tb_str type = tb_json_str(limit, "period_type"), period = type;
         bool calendar = tb_str_eq(tb_json_str(limit, "period_alignment"), TB_STR("Calendar"));
-        for (size_t p = 0; p < sizeof(periods) / sizeof(periods[0]); p++)
+        for (size_t p = 0; p < TB_COUNT(periods); p++)
             if (tb_str_eq(type, tb_str(periods[p].type)))
                 period = tb_word(html, periods[p].word);
         tb_html(html, "<dt>$</dt><dd>$ $ <span class=\"note\">($)</span></dd>\n",
@@ -193,7 +193,7 @@ static void add_permissions(struct tb_html *html, const struct tb_facts *facts)
     struct tb_str rest = facts->scope, name;
     tb_html(html, "<dt>$</dt><dd><ul>\n", tb_word(html, TB_W_WHAT_IT_MAY));
     for (size_t i = 0; i < json_array_size(permissions); i++)
-        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+        for (size_t k = 0; k < TB_COUNT(known); k++)
             if (tb_str_eq(tb_str(json_string_value(json_array_get(permissions, i))),
                           tb_str(known[k].name)))
                 tb_html(html, "<li>$</li>\n", tb_word(html, known[k].word));
@@ -201,7 +201,7 @@ static void add_permissions(struct tb_html *html, const struct tb_facts *facts)
         struct tb_str words = name; /* of a scope without a sentence: its name */
         if (permissions != NULL && tb_str_eq(name, TB_STR("accounts:read")))
             continue;
-        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+        for (size_t k = 0; k < TB_COUNT(known); k++)
             if (tb_str_eq(name, tb_str(known[k].name)))
                 words = tb_word(html, known[k].word);
         tb_html(html, "<li>$</li>\n", words);

@@ -23,7 +23,7 @@ static const char SQL_FIND[] =
 static const char SQL_REPLACE[] = "select oauth.replace_client($1, $2::jsonb, $3, $4)";
 static const char SQL_VOUCHED[] = "select from oauth.directory_partner where issuer = $1 and "
                                   "organisation = $2 and partner = $3";
-static const char SQL_END[] = "select oauth.end_app($1, 'client', $2, $3)";
+static const char SQL_END[] = "select consent.end_app($1, 'client', $2, $3)";
 
 struct managed {
     struct tb_registered client;

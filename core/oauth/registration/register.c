@@ -30,7 +30,7 @@ static const char SQL_LIVE_WORLD[] =
 static const char SQL_FIND_PARTNER[] =
     "select d.partner, p.state from oauth.directory_partner d join bank.partner p on p.id = d.partner "
     "where d.issuer = $1 and d.organisation = $2";
-static const char SQL_MAKE_PARTNER[] = "select oauth.make_partner($1, $2, $3, $4)";
+static const char SQL_MAKE_PARTNER[] = "select directory.make_partner($1, $2, $3, $4)";
 static const char SQL_NAME_PARTNER[] =
     "insert into oauth.directory_partner (issuer, organisation, partner) values ($1, $2, $3)";
 static const char SQL_KIN[] = "select partner, world, book from oauth.kin($1)";

@@ -72,11 +72,11 @@ static tb_err judge_limits(struct tb_req *req, const json_t *limits, const char 
     struct tb_money amount;
     for (size_t i = 0; i < json_array_size(limits); i++) {
         const json_t *limit = json_array_get(limits, i);
-        snprintf(place, sizeof place, "/periodic_limits/%zu/amount", i);
+        snprintf(place, sizeof(place), "/periodic_limits/%zu/amount", i);
         TB_TRY(judge_money(req, json_object_get(limit, "amount"), place, &amount));
         if (strcmp(amount.currency, currency) != 0)
             return fault(req, place, "must have the currency of maximum_individual_amount");
-        snprintf(place, sizeof place, "/periodic_limits/%zu", i);
+        snprintf(place, sizeof(place), "/periodic_limits/%zu", i);
         for (size_t j = 0; j < i; j++)
             if (same_period(limit, json_array_get(limits, j)))
                 return fault(req, place, "limits the same kind of period again");

@@ -96,7 +96,7 @@ static bool is_array(const json_t *value)
 static bool is_claim_of_jwt(const char *name)
 {
     static const char *const names[] = {"iss", "aud", "sub", "exp", "nbf", "iat", "jti"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
     return false;

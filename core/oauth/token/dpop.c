@@ -235,7 +235,7 @@ static tb_err use_up(struct tb_req *req, struct tb_str jkt, const json_t *claims
     int64_t iat_s = 0;
     bool good = tb_json_int(claims, "iat", &iat_s);
     struct tb_str parts[] = {jkt, tb_run_of(req)->in->path, tb_json_str(claims, "jti")};
-    enum tb_jti seen = tb_jti_set_add(tb_oauth()->proofs, parts, sizeof(parts) / sizeof(parts[0]),
+    enum tb_jti seen = tb_jti_set_add(tb_oauth()->proofs, parts, TB_COUNT(parts),
                                       iat_s + TB_DPOP_AGE_S + 1, now_s);
     if (!good || seen == TB_JTI_SEEN)
         return tb_fail(req, TB_E_INVALID_DPOP_PROOF, "the DPoP proof was used before");

@@ -61,7 +61,7 @@ tb_err TB_SUSPENDS tb_revocations_refresh(struct tb_req *req, struct tb_revocati
     for (size_t i = 0; i < rows->n; i++) {
         struct tb_str jti = tb_cell(rows, i, 0);
         TB_TRY(into_set(req, revocations->set, jti, tb_oauth_int(rows, i, 1), now_s));
-        snprintf(revocations->after, sizeof revocations->after, "%.*s", (int)jti.n, jti.at);
+        snprintf(revocations->after, sizeof(revocations->after), "%.*s", (int)jti.n, jti.at);
         revocations->at_ms = tb_oauth_int(rows, i, 2);
     }
     revocations->behind = rows->n == PAGE;

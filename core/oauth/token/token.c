@@ -30,7 +30,7 @@ static struct tb_key *find_key(void *arg, struct tb_str kid, enum tb_alg alg)
 
 struct tb_token_checker *tb_token_checker_new(const struct tb_token_rules *rules)
 {
-    struct tb_token_checker *checker = tb_mem(sizeof *checker);
+    struct tb_token_checker *checker = tb_mem(sizeof(*checker));
     checker->rules = *rules;
     checker->cache = tb_token_cache_new(rules->cache_entries, rules->cache_bytes, rules->revoked);
     checker->scratch = tb_arena_new(TB_ARENA_CAP);

@@ -64,7 +64,7 @@ const struct tb_second_factor tb_totp = {.name = "totp", .enroll = enroll, .veri
 const struct tb_second_factor *tb_second_factor(struct tb_str name)
 {
     static const struct tb_second_factor *const factors[] = {&tb_totp};
-    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(factors); i++)
         if (tb_str_eq(name, tb_str(factors[i]->name)))
             return factors[i];
     return NULL;

@@ -52,9 +52,9 @@ static void write_table(struct tb_text *out, const struct tb_error *const *error
 static void write_errors(struct tb_text *out)
 {
     tb_text_add(out, tb_str(errors_head));
-    write_table(out, core_errors, sizeof core_errors / sizeof core_errors[0]);
+    write_table(out, core_errors, TB_COUNT(core_errors));
     tb_text_add(out, tb_str(oauth_head));
-    write_table(out, oauth_errors, sizeof oauth_errors / sizeof oauth_errors[0]);
+    write_table(out, oauth_errors, TB_COUNT(oauth_errors));
 }
 
 /* ---- configuration ---- */
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
         tb_metrics_document(&page);
     else if (argc == 2 && strcmp(argv[1], "script") == 0)
-        good = tb_script_page(&page, TB_SOURCE_DIR, why, sizeof why);
+        good = tb_script_page(&page, TB_SOURCE_DIR, why, sizeof(why));
     struct tb_str text = tb_text_end(&page);
     good = good && text.n > 0;
     if (good)

@@ -139,7 +139,7 @@ static void add_type(struct page *page, struct tb_str type)
     static const char prefix[] = "tongbao.";
     while (type.n > 0) {
         if (begins(type, prefix))
-            type = behind(type, sizeof prefix - 1);
+            type = behind(type, sizeof(prefix) - 1);
         bool words = begins(type, " # ");
         tb_text_add(page->out, words ? TB_STR("; ") : (struct tb_str){type.at, 1});
         type = behind(type, words ? 3 : 1);
@@ -210,7 +210,7 @@ static struct tb_str next_param(const struct page *page, size_t *at)
     while (*at < page->block_n) {
         struct tb_str line = page->block[(*at)++];
         if (begins(line, tag))
-            return first_word(behind(line, sizeof tag - 1));
+            return first_word(behind(line, sizeof(tag) - 1));
     }
     return (struct tb_str){NULL, 0};
 }
@@ -307,7 +307,7 @@ static bool read_lua(struct page *page, struct tb_str text)
     char name[64];
     struct tb_str line;
     const char *file = strrchr(page->path, '/') + 1;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(file, "."), file);
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(file, "."), file);
     while (next_line(&text, &line)) {
         if (begins(line, "---")) {
             if (!keep_line(page, behind(line, begins(line, "--- ") ? 4 : 3)))
@@ -325,12 +325,12 @@ static bool read_source(struct page *page, const char *root)
 {
     static char text[SOURCE_BYTES];
     char path[1024];
-    snprintf(path, sizeof path, "%s/%s", root, page->path);
+    snprintf(path, sizeof(path), "%s/%s", root, page->path);
     FILE *file = fopen(path, "r");
-    size_t n = file == NULL ? 0 : fread(text, 1, sizeof text, file);
+    size_t n = file == NULL ? 0 : fread(text, 1, sizeof(text), file);
     if (file != NULL)
         fclose(file);
-    if (n == 0 || n == sizeof text) {
+    if (n == 0 || n == sizeof(text)) {
         snprintf(page->why, page->why_bytes, "%s: %s", path,
                  n == 0 ? strerrordesc_np(errno) : "too long");
         return false;
@@ -344,7 +344,7 @@ bool tb_script_page(struct tb_text *out, const char *root, char *why, size_t why
 {
     struct page page = {.out = out, .why = why, .why_bytes = why_bytes};
     tb_text_add(out, tb_str(head));
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(sources); i++) {
         page.path = sources[i];
         page.begun = false;
         if (!read_source(&page, root))

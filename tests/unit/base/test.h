@@ -16,7 +16,7 @@
 #include <tongbao/error.h>
 #include <tongbao/types.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (TB_COUNT(array))
 
 /** A tb_str in a static table, NULs included; TB_STR is no constant expression. */
 #define BYTES(literal)                                                                             \

@@ -41,7 +41,7 @@ static void sorts_in_the_order_made_even_when_the_clock_stands_or_steps_back(voi
         tb_id_make(id, "pay", 7, ms);
         if (strcmp(before, id) >= 0 || !tb_id_check(tb_str(id), "pay"))
             fail_msg("%s does not follow %s", id, before);
-        memcpy(before, id, sizeof before);
+        memcpy(before, id, sizeof(before));
     }
 }
 
@@ -66,9 +66,9 @@ static void refuses_every_spelling_but_its_own(void **state)
     assert_false(tb_id_check((struct tb_str){id, good.n - 1}, "pay"));
     for (size_t i = 4; i < good.n; i++) {
         static const char bad[] = "ilouAZ-_ \n\x80";
-        for (size_t j = 0; j < sizeof bad; j++) { /* with the NUL */
+        for (size_t j = 0; j < sizeof(bad); j++) { /* with the NUL */
             char changed[TB_ID_ROOM];
-            memcpy(changed, id, sizeof changed);
+            memcpy(changed, id, sizeof(changed));
             changed[i] = bad[j];
             assert_false(tb_id_check((struct tb_str){changed, good.n}, "pay"));
             assert_int_equal(tb_id_book((struct tb_str){changed, good.n}), 0);
@@ -100,7 +100,7 @@ static void draws_random_bytes_of_every_length(void **state)
     (void)state;
     for (size_t n = 0; n < 3000; n += 7) {
         unsigned char bytes[3001];
-        memset(bytes, 0, sizeof bytes);
+        memset(bytes, 0, sizeof(bytes));
         tb_random_bytes(bytes, n);
         assert_int_equal(bytes[n], 0);
         size_t zeros = 0;
@@ -124,12 +124,12 @@ static void never_repeats_itself_in_a_child(void **state)
         pid_t child = fork();
         if (child == 0) {
             uint64_t mine = tb_random_u64();
-            _exit(write(ends[1], &mine, sizeof mine) == (ssize_t)sizeof mine ? 0 : 1);
+            _exit(write(ends[1], &mine, sizeof(mine)) == (ssize_t)sizeof(mine) ? 0 : 1);
         }
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
-        assert_int_equal(read(ends[0], &drawn[i], sizeof drawn[i]), sizeof drawn[i]);
+        assert_int_equal(read(ends[0], &drawn[i], sizeof(drawn[i])), sizeof(drawn[i]));
     }
     drawn[CHILDREN] = tb_random_u64();
     for (int i = 0; i <= CHILDREN; i++)

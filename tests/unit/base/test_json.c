@@ -175,15 +175,15 @@ static void refuses_huge_bodies_in_linear_time(void **state)
         .bytes = 4 * N, .depth = TB_JSON_DEPTH_MAX, .members = UINT32_MAX, .reals = true};
     static char text[2 * N];
     struct tb_json_error error;
-    memset(text, '[', sizeof text);
+    memset(text, '[', sizeof(text));
     int64_t began = thread_cpu_ms();
     assert_err(tb_json_check((struct tb_str){text, N}, &wide, &error), TB_E_BAD_JSON);
     assert_string_equal(error.reason, "nested too deep");
     assert_int_equal(error.offset, TB_JSON_DEPTH_MAX);
-    for (size_t i = 0; i < sizeof text; i += 2)
+    for (size_t i = 0; i < sizeof(text); i += 2)
         memcpy(text + i, "1,", 2);
     text[0] = '[';
-    assert_err(tb_json_check((struct tb_str){text, sizeof text}, &wide, &error), NULL);
+    assert_err(tb_json_check((struct tb_str){text, sizeof(text)}, &wide, &error), NULL);
     assert_err(tb_json_check((struct tb_str){text, N}, &tb_json_limits, &error), TB_E_BAD_JSON);
     assert_string_equal(error.reason, "too many members");
     assert_true(thread_cpu_ms() - began < 2000);

@@ -33,7 +33,7 @@ static const char *drain(void)
     size_t n = 0;
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     ssize_t got;
-    while ((got = read(ends[0], text + n, sizeof text - 1 - n)) > 0)
+    while ((got = read(ends[0], text + n, sizeof(text) - 1 - n)) > 0)
         n += (size_t)got;
     text[n] = '\0';
     return text;
@@ -148,8 +148,8 @@ static void keeps_lines_within_their_bound_and_says_so(void **state)
 {
     (void)state;
     static char huge[20000];
-    memset(huge, '\x01', sizeof huge); /* six bytes each once escaped */
-    struct tb_str long_text = {huge, sizeof huge};
+    memset(huge, '\x01', sizeof(huge)); /* six bytes each once escaped */
+    struct tb_str long_text = {huge, sizeof(huge)};
     tb_log_start(ends[1], TB_LOG_INFO, NULL);
     tb_log_with(TB_LOG_INFO, "long", TB_F_TEXT("first", long_text), TB_F_INT("second", 2));
     json_t *line = only_line();
@@ -157,7 +157,7 @@ static void keeps_lines_within_their_bound_and_says_so(void **state)
     assert_int_equal(json_integer_value(json_object_get(line, "second")), 2);
     json_decref(line);
 
-    memset(huge, 'x', sizeof huge);
+    memset(huge, 'x', sizeof(huge));
     tb_log_with(TB_LOG_INFO, "long", TB_F_TEXT("a", long_text), TB_F_TEXT("b", long_text),
                 TB_F_TEXT("c", long_text), TB_F_INT("d", 4));
     line = only_line();
@@ -179,8 +179,8 @@ static void holds_lines_back_until_enough_are_together(void **state)
     static const char one[] =
         "{\"at\":\"1970-01-01T00:00:00.000Z\",\"event\":\"request\",\"status\":200}\n";
     const char *text = drain();
-    assert_int_equal(strlen(text), 5 * (sizeof one - 1));
-    assert_memory_equal(text, one, sizeof one - 1);
+    assert_int_equal(strlen(text), 5 * (sizeof(one) - 1));
+    assert_memory_equal(text, one, sizeof(one) - 1);
     for (int i = 0; i < 40; i++)
         tb_sink_add(sink, 0, "request", NULL, 0);
     assert_true(strlen(drain()) >= 1000);
@@ -215,7 +215,7 @@ static void drops_and_counts_when_the_reader_is_slow(void **state)
     tb_sink_add(sink, 0, "after", NULL, 0);
     const char *text = drain();
     char expected[64];
-    snprintf(expected, sizeof expected, "\"event\":\"log_lines_dropped\",\"lines\":%llu}",
+    snprintf(expected, sizeof(expected), "\"event\":\"log_lines_dropped\",\"lines\":%llu}",
              (unsigned long long)dropped);
     assert_non_null(strstr(text, expected));
     assert_non_null(strstr(text, "\"event\":\"after\""));
@@ -253,7 +253,7 @@ static void writes_to_files_and_sockets_too(void **state)
         tb_sink_free(sink);
         if (in[i] == file)
             lseek(file, 0, SEEK_SET);
-        assert_true(read(in[i], text, sizeof text - 1) > 0);
+        assert_true(read(in[i], text, sizeof(text) - 1) > 0);
         assert_string_equal(text, "{\"at\":\"1970-01-01T00:00:00.000Z\",\"event\":\"here\"}\n");
     }
     close(file);

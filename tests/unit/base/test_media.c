@@ -32,7 +32,7 @@ static void names_a_charset_other_than_utf8(void **state)
     };
     struct tb_str charset;
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         bool utf8 = tb_media_charset(tb_str(cases[i].type), &charset);
         if (utf8 != (cases[i].charset == NULL) ||
             (!utf8 && !tb_str_eq(charset, tb_str(cases[i].charset))))

@@ -31,7 +31,7 @@ static int64_t sample(const struct tb_metrics *metrics, const char *name)
     struct tb_str text = tb_text_end(&page);
     assert_non_null(text.at);
     char line[256];
-    snprintf(line, sizeof line, "\n%s ", name);
+    snprintf(line, sizeof(line), "\n%s ", name);
     const char *at = strstr(text.at, line);
     int64_t value = at == NULL ? -1 : strtoll(at + strlen(line), NULL, 10);
     tb_arena_free(arena);
@@ -224,7 +224,7 @@ static void counts_each_of_a_thousand_operations_and_those_beyond_together(void 
     struct tb_metrics *metrics = tb_metrics_open(memory, tb_metrics_bytes());
     char key[160];
     for (uint32_t i = 0; i < MANY; i++) {
-        int n = snprintf(key, sizeof key, "GET /product/v1/%" PRIu32 "/", i);
+        int n = snprintf(key, sizeof(key), "GET /product/v1/%" PRIu32 "/", i);
         memset(key + n, 'x', 127 - (size_t)n); /* as long as one may be */
         key[127] = '\0';
         uint32_t at = tb_metrics_operation(metrics, tb_str(key));
@@ -235,8 +235,8 @@ static void counts_each_of_a_thousand_operations_and_those_beyond_together(void 
             tb_count_answer(metrics, at, (int)(us % 5) * 100 + 200, us);
     }
     assert_null(tb_metrics_operation_key(metrics, TB_METRICS_OPERATIONS - 1));
-    memset(key, 'x', sizeof key - 1);
-    key[sizeof key - 1] = '\0';
+    memset(key, 'x', sizeof(key) - 1);
+    key[sizeof(key) - 1] = '\0';
     assert_int_equal(tb_metrics_operation(metrics, tb_str(key)), TB_METRICS_OPERATIONS - 1);
     /* And the fullest page there can be fits into the memory meant for it. */
     assert_int_equal(sample(metrics, "tongbao_operation_seconds_count{operation=\"other\"}"),
@@ -262,7 +262,7 @@ static void writes_what_the_format_asks_for(void **state)
     for (char *line = strsep(&at, "\n"); line != NULL && *line != '\0'; line = strsep(&at, "\n")) {
         char name[128], type[16];
         if (sscanf(line, "# TYPE %127s %15s", name, type) == 2) {
-            snprintf(family, sizeof family, "%s", name);
+            snprintf(family, sizeof(family), "%s", name);
             size_t n = strlen(name);
             bool total = n > 6 && strcmp(name + n - 6, "_total") == 0;
             assert_int_equal(total, strcmp(type, "counter") == 0);
@@ -289,7 +289,7 @@ static void agrees_with_its_page_in_the_documents(void **state)
     FILE *page = fopen(TB_SOURCE_DIR "/docs/metrics.md", "r");
     assert_non_null(page);
     static char found[65536];
-    found[fread(found, 1, sizeof found - 1, page)] = '\0';
+    found[fread(found, 1, sizeof(found) - 1, page)] = '\0';
     fclose(page);
     assert_text(tb_text_end(&text), found);
     tb_arena_free(arena);

@@ -49,7 +49,7 @@ static void does_not_look_at_what_is_too_long(void **state)
 {
     (void)state;
     char word[TB_NEAREST_BYTES + 2];
-    memset(word, 'a', sizeof word);
+    memset(word, 'a', sizeof(word));
     word[TB_NEAREST_BYTES + 1] = '\0';
     const char *const names[] = {word, NULL};
     assert_null(nearest_of(word, names));

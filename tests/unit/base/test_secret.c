@@ -10,7 +10,7 @@ static char path[] = "/tmp/tb-secret-XXXXXX";
 static int make_file(void **state)
 {
     (void)state;
-    memcpy(path + sizeof path - 7, "XXXXXX", 6);
+    memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
     int fd = mkstemp(path);
     return fd < 0 ? -1 : close(fd);
 }
@@ -35,10 +35,10 @@ static void keeps_a_copy_and_forgets_it(void **state)
     (void)state;
     char text[] = "key\0with nul";
     struct tb_secret secret = {0};
-    tb_secret_set(&secret, text, sizeof text - 1);
-    memset(text, 'x', sizeof text);
-    assert_int_equal(secret.n, sizeof text - 1);
-    assert_memory_equal(secret.at, "key\0with nul", sizeof text);
+    tb_secret_set(&secret, text, sizeof(text) - 1);
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(secret.n, sizeof(text) - 1);
+    assert_memory_equal(secret.at, "key\0with nul", sizeof(text));
     tb_secret_set(&secret, secret.at, 3); /* a part of itself */
     assert_memory_equal(secret.at, "key", 4);
     tb_secret_wipe(&secret);
@@ -65,19 +65,19 @@ static void refuses_files_unfit_for_a_secret(void **state)
     (void)state;
     static char large[TB_SECRET_FILE_MAX + 1];
     struct tb_secret secret = {0};
-    memset(large, 'x', sizeof large);
+    memset(large, 'x', sizeof(large));
     fill("s3cret", 6, 0604);
     assert_non_null(strstr(tb_secret_read(&secret, path), "everybody"));
     fill("", 0, 0600);
     assert_string_equal(tb_secret_read(&secret, path), "is empty");
     fill("\n", 1, 0600);
     assert_string_equal(tb_secret_read(&secret, path), "is empty");
-    fill(large, sizeof large, 0600);
+    fill(large, sizeof(large), 0600);
     assert_string_equal(tb_secret_read(&secret, path), "is larger than 16 KiB");
     assert_string_equal(tb_secret_read(&secret, "/nonexistent/file"), "does not exist");
     assert_string_equal(tb_secret_read(&secret, "/tmp"), "is not a regular file");
     assert_null(secret.at);
-    fill(large, sizeof large - 1, 0600);
+    fill(large, sizeof(large) - 1, 0600);
     assert_null(tb_secret_read(&secret, path));
     assert_int_equal(secret.n, TB_SECRET_FILE_MAX);
     tb_secret_wipe(&secret);

@@ -235,7 +235,7 @@ static void tells_what_shows_itself_from_what_does_not(void **state)
         {"a\xe2\x80", 1},
         {"a\xed\xa0\x80", 1},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         if (tb_text_visible(tb_str(rows[i].text)) != rows[i].visible)
             fail_msg("row %zu: %zu of \"%s\"", i, tb_text_visible(tb_str(rows[i].text)),
                      rows[i].text);
@@ -260,7 +260,7 @@ static void says_what_is_wrong_with_a_name(void **state)
         {"x\xff", "is not UTF-8"},
         {"\xff", "is not UTF-8"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         char room[TB_TEXT_WHY_BYTES];
         const char *why = tb_text_name_wrong(tb_str(rows[i].text), i == 0 ? 6 : 5, room);
         if (rows[i].why == NULL)
@@ -274,7 +274,7 @@ static const char *made_of(void (*add)(struct tb_text *, struct tb_str), const c
 {
     static char room[256];
     struct tb_text text;
-    tb_text_init_fixed(&text, room, sizeof room);
+    tb_text_init_fixed(&text, room, sizeof(room));
     add(&text, tb_str(from));
     return tb_text_end(&text).at;
 }
@@ -347,7 +347,7 @@ static void drains_what_its_buffer_cannot_hold(void **state)
     char small[4];
     struct tb_text text;
     struct drained nothing = {.n = 0};
-    tb_text_init_drain(&text, NULL, small, sizeof small, keep, &nothing);
+    tb_text_init_drain(&text, NULL, small, sizeof(small), keep, &nothing);
     tb_text_add_format(&text, "%s", "longer than the buffer");
     assert_null(tb_text_end(&text).at);
 }

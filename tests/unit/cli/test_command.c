@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h> /* needs the headers above */
+#include <tongbao/types.h>
 
 static struct tb_cli seen;
 static int64_t number;
@@ -138,7 +139,7 @@ static void refuses_what_makes_no_sense_with_a_hint(void **state)
         {"world fill --accounts 99999999999999999999", "whole number"},
         {"world fill a b", "one argument too many: b"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         assert_int_equal(call(cases[i].line), TB_EXIT_USAGE);
         if (strstr(err, cases[i].hint) == NULL)
             fail_msg("\"%s\" should say \"%s\" but said: %s", cases[i].line, cases[i].hint, err);
@@ -159,7 +160,7 @@ static void helps(void **state)
         {"help world", "make funded accounts"},
         {"world --help", "make funded accounts"},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         assert_int_equal(call(cases[i].line), TB_EXIT_OK);
         if (strstr(out, cases[i].part) == NULL)
             fail_msg("\"%s\" should print \"%s\" but printed: %s", cases[i].line, cases[i].part,

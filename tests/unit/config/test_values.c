@@ -232,7 +232,7 @@ static void refuses_settings_that_others_make_void(void **state)
          "guard.connection_body must have room for a body of limits.body_max\n"},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         tb_text_init(&errors, arena);
         struct tb_config *config = tb_config_parse("t", tb_str(cases[i].yaml), &errors);
         assert_int_equal(config != NULL, cases[i].why == NULL);
@@ -464,8 +464,8 @@ static void guesses_only_what_is_near(void **state)
             assert_text(nearest, cases[i].nearest);
     }
     char huge[1000];
-    memset(huge, 'x', sizeof huge);
-    assert_null(tb_config_nearest((struct tb_str){huge, sizeof huge}).at);
+    memset(huge, 'x', sizeof(huge));
+    assert_null(tb_config_nearest((struct tb_str){huge, sizeof(huge)}).at);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -109,7 +109,7 @@ static void with_tokens(struct bench *bench, int n)
     bench->next = 0;
     for (int i = 0; i < n; i++) {
         memset(texts[i], 'x', BYTES);
-        memcpy(texts[i] + BYTES - sizeof i, &i, sizeof i);
+        memcpy(texts[i] + BYTES - sizeof(i), &i, sizeof(i));
         bench->tokens[i] = (struct tb_str){texts[i], BYTES};
         if (!tb_token_cache_add(bench->cache, bench->tokens[i], grant, NOW))
             abort();

@@ -7,7 +7,7 @@
 struct tb_key *key_of(const char *jwk, enum tb_jwk_part part)
 {
     char text[8192];
-    snprintf(text, sizeof text, jwk[0] == '{' ? "%s" : "{%s}", jwk);
+    snprintf(text, sizeof(text), jwk[0] == '{' ? "%s" : "{%s}", jwk);
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     struct tb_key *key = tb_key_read_jwk(json, part);
     json_decref(json);

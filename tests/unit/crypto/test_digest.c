@@ -24,10 +24,10 @@ static void hashes_the_vectors_of_fips_180(void **state)
          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
     };
     unsigned char digest[TB_SHA256_BYTES];
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_str text = tb_str(rows[i].text);
         tb_sha256(&text, 1, digest);
-        assert_hex(digest, sizeof digest, rows[i].digest);
+        assert_hex(digest, sizeof(digest), rows[i].digest);
     }
 }
 
@@ -42,8 +42,8 @@ static void hashes_parts_and_pieces_as_one_text(void **state)
     tb_sha256_add(hash, TB_STR_NONE);
     tb_sha256_add(hash, TB_STR("wo three"));
     tb_sha256_end(hash, pieces);
-    assert_memory_equal(whole, parts, sizeof whole);
-    assert_memory_equal(whole, pieces, sizeof whole);
+    assert_memory_equal(whole, parts, sizeof(whole));
+    assert_memory_equal(whole, pieces, sizeof(whole));
 }
 
 static void authenticates_the_vectors_of_rfc_4231(void **state)
@@ -54,23 +54,23 @@ static void authenticates_the_vectors_of_rfc_4231(void **state)
     for (int again = 0; again < 3; again++) { /* the key stays ready */
         tb_hmac_sha256(hmac, (struct tb_str[]){TB_STR("what do ya want "), TB_STR("for nothing?")},
                        2, code);
-        assert_hex(code, sizeof code,
+        assert_hex(code, sizeof(code),
                    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
     tb_hmac_free(hmac);
 
     unsigned char long_key[131];
-    memset(long_key, 0xaa, sizeof long_key);
-    hmac = tb_hmac_new(TB_BYTES(long_key, sizeof long_key));
+    memset(long_key, 0xaa, sizeof(long_key));
+    hmac = tb_hmac_new(TB_BYTES(long_key, sizeof(long_key)));
     tb_hmac_sha256(hmac, &TB_STR("Test Using Larger Than Block-Size Key - Hash Key First"), 1,
                    code);
-    assert_hex(code, sizeof code,
+    assert_hex(code, sizeof(code),
                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     tb_hmac_free(hmac);
 
     hmac = tb_hmac_new(TB_STR_NONE);
     tb_hmac_sha256(hmac, NULL, 0, code);
-    assert_hex(code, sizeof code,
+    assert_hex(code, sizeof(code),
                "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
     tb_hmac_free(hmac);
 }
@@ -95,7 +95,7 @@ static void writes_and_reads_base64url(void **state)
         {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xff\xfe\xfb", "__77"},
     };
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_str text = tb_base64url(arena, tb_str(rows[i].bytes));
         unsigned char bytes[16];
         size_t n;
@@ -117,7 +117,7 @@ static void reads_only_the_one_text_of_each_value(void **state)
     };
     unsigned char bytes[16];
     size_t n;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         if (tb_base64url_read(tb_str(bad[i]), bytes, &n))
             fail_msg("\"%s\" was read", bad[i]);
     assert_false(tb_base64url_read((struct tb_str){"Zg\0A", 4}, bytes, &n));
@@ -134,7 +134,7 @@ static void reads_standard_base64_with_its_padding_only(void **state)
         {"Zm9v=", NULL},  {"Zh==", NULL},  {"Z===", NULL},  {"_-8A", NULL},  {"Z=g=", NULL},
         {"Zm9v\n", NULL}, {"Zm 9v", NULL},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         unsigned char bytes[16] = {0};
         size_t n;
         bool good = tb_base64_read(tb_str(rows[i].text), bytes, &n);
@@ -149,9 +149,9 @@ static void base64url_of_random_bytes_comes_back(void **state)
 {
     (void)state;
     unsigned char bytes[67], back[67];
-    char text[TB_BASE64URL_CHARS(sizeof bytes)];
+    char text[TB_BASE64URL_CHARS(sizeof(bytes))];
     uint64_t seed = 1;
-    for (size_t n = 0; n <= sizeof bytes; n++) {
+    for (size_t n = 0; n <= sizeof(bytes); n++) {
         for (size_t i = 0; i < n; i++)
             bytes[i] =
                 (unsigned char)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
@@ -178,7 +178,7 @@ static void siphash_gives_the_authors_vectors(void **state)
 {
     (void)state;
     unsigned char text[15];
-    for (size_t i = 0; i < sizeof text; i++)
+    for (size_t i = 0; i < sizeof(text); i++)
         text[i] = (unsigned char)i;
     struct tb_siphash_key key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
     assert_true(tb_siphash(key, text, 15) == UINT64_C(0xa129ca6149be45e5));

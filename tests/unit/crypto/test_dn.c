@@ -38,7 +38,7 @@ static struct tb_str encode(const struct attribute *attributes)
         ASN1_OBJECT_free(type);
     }
     int n = i2d_X509_NAME(name, &at);
-    assert_true(n > 0 && n < (int)sizeof room);
+    assert_true(n > 0 && n < (int)sizeof(room));
     X509_NAME_free(name);
     return (struct tb_str){(const char *)room, (size_t)n};
 }
@@ -64,7 +64,7 @@ static void finds_a_name_in_each_of_its_texts(void **state)
         "CN=\\63lient one,OU=通宝,O=Partner\\,\\ Inc.,C=CN",
     };
     struct tb_str der = encode(PARTNER);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
         if (!tb_dn_good(tb_str(texts[i])) || !tb_dn_same(tb_str(texts[i]), der))
             fail_msg("%s", texts[i]);
 }
@@ -83,7 +83,7 @@ static void finds_no_other_name(void **state)
         "SN=client one,OU=通宝,O=Partner\\, Inc.,C=CN",
     };
     struct tb_str der = encode(PARTNER);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
         if (!tb_dn_good(tb_str(texts[i])) || tb_dn_same(tb_str(texts[i]), der))
             fail_msg("%s", texts[i]);
     assert_false(tb_dn_same(tb_str("CN=client one"), TB_STR("")));
@@ -107,7 +107,7 @@ static void knows_sets_and_the_names_that_are_fixed(void **state)
         "1.2.840.113549.1.9.1=ops@client.example,OU=+uid=7 + cn=one \\2B \\22two\\22 \\3Cthree\\3E\\3B \\#four\\5C\\20,dc=Example",
     };
     struct tb_str der = encode(set);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
         if (!tb_dn_same(tb_str(texts[i]), der))
             fail_msg("%s", texts[i]);
 }
@@ -124,10 +124,10 @@ static void refuses_what_is_no_name(void **state)
         "1=a",      "CN=\\ff",    "CN=\xff",   "CN/a=b",      "CN:a",
     };
     char big[TB_DN_BYTES_MAX + 2];
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(texts); i++)
         if (tb_dn_good(tb_str(texts[i])))
             fail_msg("\"%s\" is taken for a name", texts[i]);
-    memset(big, 'a', sizeof big);
+    memset(big, 'a', sizeof(big));
     memcpy(big, "CN=", 3);
     assert_true(tb_dn_good((struct tb_str){big, TB_DN_BYTES_MAX}));
     assert_false(tb_dn_good((struct tb_str){big, TB_DN_BYTES_MAX + 1}));

@@ -78,7 +78,7 @@ static struct tb_str forge_hmac(struct tb_str header, struct tb_str secret)
     tb_hmac_sha256(hmac, &head, 1, code);
     tb_hmac_free(hmac);
     return tb_arena_format(arena, "%s.%s", head.at,
-                           tb_base64url(arena, TB_BYTES(code, sizeof code)).at);
+                           tb_base64url(arena, TB_BYTES(code, sizeof(code))).at);
 }
 
 static void refuses_when_there_is_no_key(void **state)
@@ -98,7 +98,7 @@ static void refuses_unsecured_tokens(void **state)
     static const char *const names[] = {"none", "None", "NONE", "nOnE", "", " none"};
     struct tb_str signature = tb_base64url(arena, TB_STR("no signature"));
     assert_refused(TB_STR(A5_TOKEN), "RFC 7515 A.5");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(names); i++) {
         struct tb_str header = tb_arena_format(arena, "{\"alg\":\"%s\",\"typ\":\"at+jwt\"}",
                                                names[i]);
         assert_refused(forge_with(arena, header, TB_STR(CLAIMS), TB_STR("")), names[i]);
@@ -116,8 +116,8 @@ static void refuses_hmac_keyed_with_a_public_key(void **state)
                                      tb_key_thumbprint(rsa), TB_STR(""),
                                      TB_STR("{" BILBO_PUBLIC "}")};
     static const char *const names[] = {"HS256", "hs256", "Hs256", "PS256", "RS256"};
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        for (size_t j = 0; j < sizeof names / sizeof names[0]; j++)
+    for (size_t i = 0; i < TB_COUNT(secrets); i++)
+        for (size_t j = 0; j < TB_COUNT(names); j++)
             assert_refused(
                 forge_hmac(tb_arena_format(arena, "{\"alg\":\"%s\",\"typ\":\"at+jwt\"}", names[j]),
                            secrets[i]),
@@ -133,7 +133,7 @@ static void refuses_another_algorithm_than_the_keys(void **state)
     (void)state;
     static const char *const names[] = {"PS256", "EdDSA", "Ed25519", "RS256",  "ES384", "ES512",
                                         "es256", "Es256", "ES256K",  "ES256 ", " ES256"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(names); i++)
         assert_refused(
             forge(arena, key,
                   tb_arena_format(arena, "{\"alg\":\"%s\",\"typ\":\"at+jwt\"}", names[i]),
@@ -201,13 +201,13 @@ static void refuses_headers_by_table(void **state)
     };
 #undef REST
     assert_accepted(forge(arena, key, TB_STR(HEADER), TB_STR(CLAIMS)));
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(headers); i++)
         assert_refused(forge(arena, key, tb_str(headers[i]), TB_STR(CLAIMS)), headers[i]);
-    assert_refused(forge(arena, key, (struct tb_str){HEADER "\0", sizeof HEADER}, TB_STR(CLAIMS)),
+    assert_refused(forge(arena, key, (struct tb_str){HEADER "\0", sizeof(HEADER)}, TB_STR(CLAIMS)),
                    "a NUL behind the header");
     char kid[256];
     for (int n = TB_KEY_KID_MAX; n <= TB_KEY_KID_MAX + 1; n++) {
-        snprintf(kid, sizeof kid, "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"%0*d\"}", n, 0);
+        snprintf(kid, sizeof(kid), "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"%0*d\"}", n, 0);
         struct tb_str token = forge(arena, key, tb_str(kid), TB_STR(CLAIMS));
         if (n == TB_KEY_KID_MAX)
             assert_accepted(token);
@@ -246,9 +246,9 @@ static void refuses_claims_by_table(void **state)
 #undef REST
     assert_accepted(
         forge(arena, key, TB_STR(HEADER), TB_STR("{\"x\":[[[[[[[1]]]]]]],\"exp\":1800000000}")));
-    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(claims); i++)
         assert_refused(forge(arena, key, TB_STR(HEADER), tb_str(claims[i])), claims[i]);
-    assert_refused(forge(arena, key, TB_STR(HEADER), (struct tb_str){CLAIMS "\0", sizeof CLAIMS}),
+    assert_refused(forge(arena, key, TB_STR(HEADER), (struct tb_str){CLAIMS "\0", sizeof(CLAIMS)}),
                    "a NUL behind the claims");
 }
 
@@ -285,7 +285,7 @@ static void refuses_forms_by_table(void **state)
         {good.at, good.n - 1},
         {good.at, good.n + 1 /* its NUL */},
     };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(forms); i++)
         assert_refused(forms[i], forms[i].at == NULL ? "absent" : forms[i].at);
 
     char *spare = tb_arena_text(arena, good.at, good.n); /* 4 spare bits behind 64 bytes */
@@ -313,7 +313,7 @@ static void refuses_signatures_of_other_forms(void **state)
     memcpy(bytes, raw + 32, 32);
     memcpy(bytes + 32, raw, 32);
     REFUSE(64, "r and s swapped");
-    memset(bytes, 0, sizeof bytes);
+    memset(bytes, 0, sizeof(bytes));
     REFUSE(64, "zeros");
     memcpy(bytes, "\x30\x44\x02\x20", 4); /* DER, when no scalar needs padding */
     memcpy(bytes + 4, raw, 32);
@@ -399,7 +399,7 @@ static void mutate_inside(struct token *t)
         return;
     memcpy(inside.at, decoded, n);
     inside.n = n;
-    const char *word = words[below(sizeof words / sizeof words[0])];
+    const char *word = words[below(TB_COUNT(words))];
     if (below(2) == 0)
         inside.at[below(n)] ^= (char)(1 << below(8));
     else
@@ -423,7 +423,7 @@ static void mutate(struct token *t, const struct token *other)
     case 1: /* most bytes are not base64url: these are */
     case 2:
         if (t->n > 0)
-            t->at[at] = alphabet[below(sizeof alphabet - 1)];
+            t->at[at] = alphabet[below(sizeof(alphabet) - 1)];
         break;
     case 3:
         splice(t, at, 0, &byte, 1);

@@ -138,7 +138,7 @@ static void compares_typ_exactly(void **state)
         {assertion, "{\"alg\":\"ES256\",\"typ\":\"at+jwt\"}", TB_JOSE_TYPE},
         {assertion, "{\"alg\":\"ES256\",\"typ\":0}", TB_JOSE_TYPE},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_jose_policy policy = plain_policy(key);
         policy.types = rows[i].types;
         struct tb_str token = forge(arena, key, tb_str(rows[i].header), TB_STR("{}"));
@@ -200,7 +200,7 @@ static void holds_claims_against_the_policy(void **state)
         {REST "\"iss\":\"i\",\"sub\":\"s\",\"jti\":\"j\",\"aud\":{\"a\":1}}", TB_JOSE_AUDIENCE},
 #undef REST
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_jose_policy policy = plain_policy(key);
         policy.issuer = TB_STR("i");
         policy.subject = TB_STR("s");
@@ -231,7 +231,7 @@ static void takes_an_audience_from_a_list_when_the_policy_says_so(void **state)
         {"{\"aud\":[\"x\",1,null,[\"a\"]]}", TB_JOSE_AUDIENCE},
         {"{\"aud\":[\"aa\"]}", TB_JOSE_AUDIENCE},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_int_equal(
             reason(&policy, tb_jose_sign(key, "at+jwt", tb_str(rows[i].claims), arena), NOW),
             rows[i].expected);

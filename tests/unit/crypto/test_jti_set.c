@@ -92,7 +92,7 @@ static void forgets_after_expiry_and_never_before(void **state)
     for (int64_t shift = 0; shift < 40; shift++) {
         char id[16];
         int64_t now_s = NOW + shift;
-        snprintf(id, sizeof id, "id%d", (int)shift);
+        snprintf(id, sizeof(id), "id%d", (int)shift);
         assert_int_equal(add(id, now_s + 60, now_s), TB_JTI_NEW);
         assert_true(has(id, now_s + 59));
         assert_false(has(id, now_s + 60 + 16));
@@ -112,7 +112,7 @@ static void refuses_when_full_and_has_room_again_after_expiry(void **state)
     char id[24];
     int kept = 0, full = 0;
     for (int i = 0; i < 4 * ENTRIES; i++) {
-        snprintf(id, sizeof id, "%d", i);
+        snprintf(id, sizeof(id), "%d", i);
         enum tb_jti outcome = add(id, NOW + 60, NOW);
         kept += outcome == TB_JTI_NEW;
         full += outcome == TB_JTI_FULL;
@@ -124,7 +124,7 @@ static void refuses_when_full_and_has_room_again_after_expiry(void **state)
     assert_true(full > 0);
     assert_int_equal(kept + full, 4 * ENTRIES);
     for (int i = 0; i < ENTRIES; i++) {
-        snprintf(id, sizeof id, "later%d", i);
+        snprintf(id, sizeof(id), "later%d", i);
         assert_int_equal(add(id, NOW + 200, NOW + 100), TB_JTI_NEW);
     }
 }
@@ -168,7 +168,7 @@ static void gives_way_to_one_who_took_the_same_word(void **state)
 static void gives_way_to_one_who_took_another_word(void **state)
 {
     (void)state;
-    memset(set->key, 7, sizeof set->key); /* a key under which its two buckets differ */
+    memset(set->key, 7, sizeof(set->key)); /* a key under which its two buckets differ */
     struct place place = place_of(set, &TB_STR("contested"), 1);
     assert_int_not_equal(place.at[0], place.at[1]);
     for (size_t way = 0; way < WAYS; way++) { /* the second bucket is full for another 20 s */
@@ -194,7 +194,7 @@ static void *race(void *arg)
             pthread_barrier_wait(&start);
         int64_t now_s = NOW + i / STEP * 16;
         char id[24];
-        snprintf(id, sizeof id, "round%d", i);
+        snprintf(id, sizeof(id), "round%d", i);
         if (add(id, now_s + 40, now_s) == TB_JTI_NEW)
             atomic_fetch_add(&winners[i], 1);
     }
@@ -206,7 +206,7 @@ static void at_most_one_of_many_hears_new(void **state)
     (void)state;
     pthread_t threads[RACERS];
     int won = 0;
-    memset((void *)winners, 0, sizeof winners);
+    memset((void *)winners, 0, sizeof(winners));
     assert_int_equal(pthread_barrier_init(&start, NULL, RACERS), 0);
     for (int i = 0; i < RACERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, race, NULL), 0);

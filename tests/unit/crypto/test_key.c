@@ -11,7 +11,7 @@
 static struct tb_key *read_jwk(const char *members, enum tb_jwk_part part)
 {
     char text[8192];
-    snprintf(text, sizeof text, "{%s}", members);
+    snprintf(text, sizeof(text), "{%s}", members);
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(json);
     struct tb_key *key = tb_key_read_jwk(json, part);
@@ -64,7 +64,7 @@ static void refuses_rsa_signatures_of_other_parameters(void **state)
     struct tb_key *key = read_jwk(BILBO_PUBLIC, TB_JWK_PUBLIC);
     struct tb_str text = {token, (size_t)(strrchr(token, '.') - token)};
     unsigned char signature[TB_KEY_SIGNATURE_MAX];
-    for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(signatures); i++)
         if (tb_key_verify(key, text, decode(signatures[i], signature)))
             fail_msg("signature %zu verifies", i);
     assert_true(tb_key_verify(key, text, decode(strrchr(token, '.') + 1, signature)));
@@ -109,7 +109,7 @@ static void every_algorithm_signs_what_it_verifies(void **state)
         struct tb_key *key = tb_key_make(algs[i]), *other = tb_key_make(algs[i]);
         for (int round = 0; round < 50; round++) { /* r and s with leading zeros come along */
             char text[16];
-            struct tb_str message = {text, (size_t)snprintf(text, sizeof text, "%d", round)};
+            struct tb_str message = {text, (size_t)snprintf(text, sizeof(text), "%d", round)};
             size_t n = tb_key_sign(key, message, signature);
             assert_int_equal(n, sizes[i]);
             assert_true(tb_key_verify(key, message, TB_BYTES(signature, n)));
@@ -135,17 +135,17 @@ static void refuses_es256_scalars_out_of_range(void **state)
     struct tb_key *key = tb_key_make(TB_ALG_ES256);
     unsigned char good[64], bad[64], zero[32] = {0}, order[32], most[32];
     assert_true(tb_hex_read(tb_str(ORDER), order));
-    memset(most, 0xff, sizeof most);
+    memset(most, 0xff, sizeof(most));
     tb_key_sign(key, TB_STR("m"), good);
     const unsigned char *const wrong[] = {zero, order, most};
     for (size_t i = 0; i < 3; i++)
         for (size_t half = 0; half < 2; half++) {
-            memcpy(bad, good, sizeof bad);
+            memcpy(bad, good, sizeof(bad));
             memcpy(bad + 32 * half, wrong[i], 32);
-            assert_false(tb_key_verify(key, TB_STR("m"), TB_BYTES(bad, sizeof bad)));
+            assert_false(tb_key_verify(key, TB_STR("m"), TB_BYTES(bad, sizeof(bad))));
         }
-    memset(bad, 0, sizeof bad);
-    assert_false(tb_key_verify(key, TB_STR("m"), TB_BYTES(bad, sizeof bad)));
+    memset(bad, 0, sizeof(bad));
+    assert_false(tb_key_verify(key, TB_STR("m"), TB_BYTES(bad, sizeof(bad))));
     tb_key_free(key);
 }
 
@@ -254,17 +254,17 @@ static void refuses_jwks_that_are_not_exact(void **state)
                          "\"n\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\""},
         {"RSA without e", "\"kty\":\"RSA\",\"n\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\""},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct tb_key *key = read_jwk(rows[i].members, TB_JWK_PUBLIC);
         if (key != NULL)
             fail_msg("a JWK was read: %s", rows[i].what);
     }
     char long_kid[512];
-    snprintf(long_kid, sizeof long_kid, "%s,\"kid\":\"%0*d\"", A3_PUBLIC, TB_KEY_KID_MAX, 7);
+    snprintf(long_kid, sizeof(long_kid), "%s,\"kid\":\"%0*d\"", A3_PUBLIC, TB_KEY_KID_MAX, 7);
     struct tb_key *key = read_jwk(long_kid, TB_JWK_PUBLIC);
     assert_non_null(key);
     tb_key_free(key);
-    snprintf(long_kid, sizeof long_kid, "%s,\"kid\":\"%0*d\"", A3_PUBLIC, TB_KEY_KID_MAX + 1, 7);
+    snprintf(long_kid, sizeof(long_kid), "%s,\"kid\":\"%0*d\"", A3_PUBLIC, TB_KEY_KID_MAX + 1, 7);
     assert_null(read_jwk(long_kid, TB_JWK_PUBLIC));
 }
 
@@ -272,12 +272,12 @@ static void refuses_jwks_that_are_not_exact(void **state)
 static struct tb_key *read_rsa(size_t n_bytes, bool even, const char *e)
 {
     unsigned char n[1024];
-    char text[2048], encoded[TB_BASE64URL_CHARS(sizeof n) + 1];
-    memset(n, 0xc5, sizeof n);
+    char text[2048], encoded[TB_BASE64URL_CHARS(sizeof(n)) + 1];
+    memset(n, 0xc5, sizeof(n));
     if (even)
         n[n_bytes - 1] = 0xc4;
     encoded[tb_base64url_write(encoded, TB_BYTES(n, n_bytes))] = '\0';
-    snprintf(text, sizeof text, "\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"", encoded, e);
+    snprintf(text, sizeof(text), "\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"", encoded, e);
     return read_jwk(text, TB_JWK_PUBLIC);
 }
 
@@ -328,7 +328,7 @@ static void names_algorithms_with_their_case(void **state)
     assert_int_equal(tb_alg_read(TB_STR("Ed25519")), TB_ALG_ED25519);
     static const char *const others[] = {"",      "none",  "None",   "HS256", "RS256", "RS384",
                                          "ES384", "es256", "ES256 ", "PS384", "eddsa", "ES256K"};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(others); i++)
         assert_int_equal(tb_alg_read(tb_str(others[i])), 0);
     assert_int_equal(tb_alg_read(TB_STR_NONE), 0);
 }

@@ -91,7 +91,7 @@ static void a_key_goes_from_next_to_active_to_retired_to_ended(void **state)
         {OVERLAP, TB_KEY_ENDED, TB_KEY_ACTIVE}, {PERIOD - 1, TB_KEY_ENDED, TB_KEY_ACTIVE},
         {PERIOD, TB_KEY_ENDED, TB_KEY_RETIRED}, {PERIOD + OVERLAP, TB_KEY_ENDED, TB_KEY_ENDED},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         int64_t now_s = starts + rows[i].after_s;
         struct tb_key_status status[TB_KEYSTORE_KEYS_MAX];
         assert_int_equal(tb_keystore_status(fixture.keys, now_s, status), 2);

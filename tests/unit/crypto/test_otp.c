@@ -12,7 +12,7 @@ static void gives_the_hotp_vectors(void **state)
     (void)state;
     static const char *const codes[] = {"755224", "287082", "359152", "969429", "338314",
                                         "254676", "287922", "162583", "399871", "520489"};
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(codes); i++) {
         char code[6];
         tb_hotp(rfc_secret, i, 6, code);
         assert_memory_equal(code, codes[i], 6);
@@ -30,7 +30,7 @@ static void gives_the_totp_vectors(void **state)
         {59, "94287082"},         {1111111109, "07081804"}, {1111111111, "14050471"},
         {1234567890, "89005924"}, {2000000000, "69279037"}, {INT64_C(20000000000), "65353130"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         char code[8];
         tb_hotp(rfc_secret, (uint64_t)(rows[i].at_s / TB_OTP_STEP_S), 8, code);
         assert_memory_equal(code, rows[i].code, 8);
@@ -50,7 +50,7 @@ static void writes_the_base32_vectors(void **state)
                 {"foob", "MZXW6YQ"},
                 {"fooba", "MZXW6YTB"},
                 {"foobar", "MZXW6YTBOI"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
         char text[16];
         size_t n = tb_base32_write(text, tb_str(rows[i].data));
         assert_int_equal(n, strlen(rows[i].text));

@@ -17,7 +17,7 @@ static void hashes_with_argon2id_and_the_stated_costs(void **state)
 {
     (void)state;
     static const char head[] = "$argon2id$v=19$m=65536,t=2,p=1$";
-    assert_memory_equal(hash, head, sizeof head - 1);
+    assert_memory_equal(hash, head, sizeof(head) - 1);
     assert_int_equal(TB_PASSWORD_MEMORY, 65536 * 1024);
     assert_int_equal(TB_PASSWORD_PASSES, 2);
 }
@@ -28,7 +28,7 @@ static void knows_the_password_and_no_other(void **state)
     static const char *const others[] = {"", "correct horse batter", "correct horse battery ",
                                          "Correct horse battery"};
     assert_true(tb_password_check(TB_STR("correct horse battery"), tb_str(hash)));
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(others); i++)
         assert_false(tb_password_check(tb_str(others[i]), tb_str(hash)));
 }
 
@@ -48,8 +48,8 @@ static void takes_passwords_of_8_to_256_bytes(void **state)
         bool taken;
     } rows[] = {{0, false}, {7, false}, {8, true}, {256, true}, {257, false}};
     char long_one[257], out[TB_PASSWORD_HASH_ROOM];
-    memset(long_one, 'x', sizeof long_one);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    memset(long_one, 'x', sizeof(long_one));
+    for (size_t i = 0; i < TB_COUNT(rows); i++)
         assert_int_equal(tb_password_hash((struct tb_str){long_one, rows[i].n}, out),
                          rows[i].taken);
 }
@@ -60,7 +60,7 @@ static void believes_no_other_hash(void **state)
     (void)state;
     static const char *const bad[] = {"", "$argon2id$v=19$m=65536,t=2,p=1$", "plain",
                                       "$2b$12$abcdefghijklmnopqrstuv"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         assert_false(tb_password_check(TB_STR("correct horse battery"), tb_str(bad[i])));
     assert_false(tb_password_check(TB_STR("correct horse battery"), TB_STR_NONE));
     assert_false(tb_password_check(TB_STR(""), TB_STR_NONE));

@@ -122,12 +122,12 @@ static void tokens_of_one_hash_are_kept_apart(void **state)
     (void)state;
     char buffer[TOKEN + 1], jti[16];
     for (int i = 0; i < 8; i++) {
-        snprintf(jti, sizeof jti, "j%d", i);
+        snprintf(jti, sizeof(jti), "j%d", i);
         assert_true(add(token_of(buffer, i, true), jti, NOW + 60));
     }
     for (int i = 0; i < 8; i++) {
         struct tb_grant *grant = tb_token_cache_find(cache, token_of(buffer, i, true), NOW);
-        snprintf(jti, sizeof jti, "j%d", i);
+        snprintf(jti, sizeof(jti), "j%d", i);
         assert_non_null(grant);
         assert_true(tb_str_eq(grant->jti, tb_str(jti)));
         tb_grant_drop(grant);

@@ -10,7 +10,7 @@
 #include "hooks/dry_count.h"
 #include <stdio.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (TB_COUNT(array))
 
 #define A (1u << TB_DRY_ALLOW)
 #define D (1u << TB_DRY_DENY)
@@ -26,7 +26,7 @@ static struct tb_dry_verdict verdict_of(const char *decision)
 {
     struct tb_dry_verdict verdict = {.outcome = TB_DRY_ERROR, .kinds = E};
     if (decision[0] == '!')
-        snprintf(verdict.why, sizeof verdict.why, "line 3: no");
+        snprintf(verdict.why, sizeof(verdict.why), "line 3: no");
     else
         tb_dry_judge(&verdict, decision[0] == '\0' ? NULL : json_loads(decision, 0, NULL));
     return verdict;
@@ -111,7 +111,7 @@ static void counts_requests_and_names_the_first_of_each_kind(void **state)
     for (int i = 0; i < 25; i++) {
         char id[8];
         struct tb_dry_request request = {.json = json_object(), .status = 201};
-        request.id = (struct tb_str){id, (size_t)snprintf(id, sizeof id, "r%d", i)};
+        request.id = (struct tb_str){id, (size_t)snprintf(id, sizeof(id), "r%d", i)};
         verdicts[TB_DRY_AFTER] = verdict_of(i % 2 == 0 ? "{\"deny\":{\"code\":\"c\"}}" : "");
         tb_dry_count_call(&count, TB_DRY_AFTER, i == 7 ? 900 : 100);
         tb_dry_count_request(&count, &request, verdicts);

@@ -54,9 +54,9 @@ static void knows_hooks_from_what_only_looks_like_them(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char why[TB_SCRIPT_WHY_BYTES] = "";
         struct tb_script *script = tb_script_new(&tb_script_limits, tb_str(cases[i].source), why,
-                                                 sizeof why);
+                                                 sizeof(why));
         assert_non_null(script);
-        bool fine = tb_script_hooks_good(script, why, sizeof why);
+        bool fine = tb_script_hooks_good(script, why, sizeof(why));
         tb_script_free(script);
         if (fine != (cases[i].why[0] == '\0') || strstr(why, cases[i].why) == NULL)
             fail_msg("%s: %s", cases[i].source, why);
@@ -95,7 +95,7 @@ static int set_up(void **state)
     (void)state;
     char why[TB_SCRIPT_WHY_BYTES];
     arena = tb_arena_new(TB_ARENA_CAP);
-    if (tb_hooks_open(TB_SOURCE_DIR "/schemas", why, sizeof why))
+    if (tb_hooks_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         return 0;
     print_error("%s\n", why);
     return 1;

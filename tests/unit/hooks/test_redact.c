@@ -15,7 +15,7 @@ static void expect(const char *list, const char *request, const char *wanted)
 {
     char why[256];
     json_t *pointers = json_of(list), *got = json_of(request), *want = json_of(wanted);
-    struct tb_redaction *redaction = tb_redaction_new(pointers, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(pointers, why, sizeof(why));
     assert_non_null(redaction);
     assert_true(tb_redact(redaction, got));
     if (!json_equal(got, want)) {
@@ -76,11 +76,11 @@ static void takes_as_many_pointers_as_it_says(void **state)
     json_t *list = json_array(), *request = json_of("{\"body\":{}}");
     json_t *body = json_object_get(request, "body");
     for (int i = 0; i < TB_REDACT_POINTERS; i++) {
-        snprintf(name, sizeof name, "/m%d", i);
+        snprintf(name, sizeof(name), "/m%d", i);
         json_array_append_new(list, json_string(name));
         json_object_set_new(body, name + 1, json_integer(7));
     }
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     assert_non_null(redaction);
     assert_true(tb_redact(redaction, request));
     const char *key;
@@ -91,7 +91,7 @@ static void takes_as_many_pointers_as_it_says(void **state)
     }
     tb_redaction_free(redaction);
     json_array_append_new(list, json_string("/more"));
-    assert_null(tb_redaction_new(list, why, sizeof why));
+    assert_null(tb_redaction_new(list, why, sizeof(why)));
     json_decref(list);
     json_decref(request);
 }
@@ -107,7 +107,7 @@ static void refuses_what_is_no_list_of_pointers(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *list = json_of(cases[i]);
         why[0] = '\0';
-        if (tb_redaction_new(list, why, sizeof why) != NULL || why[0] == '\0')
+        if (tb_redaction_new(list, why, sizeof(why)) != NULL || why[0] == '\0')
             fail_msg("%s was taken", cases[i]);
         json_decref(list);
     }
@@ -128,7 +128,7 @@ static void cuts_long_texts_between_characters(void **state)
     json_t *list = json_array();
     json_t *request = json_pack("{s:{s:s}, s:{s:[s, s]}}", "query", "q", ascii, "body", "texts",
                                 ascii, wide);
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     assert_non_null(request);
     assert_true(tb_redact(redaction, request));
     json_t *texts = json_object_get(json_object_get(request, "body"), "texts");
@@ -155,7 +155,7 @@ static void gives_up_on_what_is_too_deep(void **state)
         value = outer;
     }
     json_t *request = json_pack("{s:o}", "body", value);
-    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof why);
+    struct tb_redaction *redaction = tb_redaction_new(list, why, sizeof(why));
     assert_false(tb_redact(redaction, request));
     tb_redaction_free(redaction);
     json_decref(request);

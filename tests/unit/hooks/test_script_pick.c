@@ -15,7 +15,7 @@ static size_t met(const struct tb_script_row *row, int32_t version)
     size_t n = 0;
     char id[37];
     for (unsigned i = 0; i < REQUESTS; i++) {
-        snprintf(id, sizeof id, "%08x-c3f2-4941-9336-3c2bf77b83de", i * 2654435761u);
+        snprintf(id, sizeof(id), "%08x-c3f2-4941-9336-3c2bf77b83de", i * 2654435761u);
         int32_t picked = tb_script_pick(row, tb_str(id));
         assert_int_equal(tb_script_pick(row, tb_str(id)), picked);
         n += picked == version;
@@ -92,7 +92,7 @@ static void copies_whole_characters(void **state)
     };
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         char out[8];
-        tb_script_words(out, sizeof out, cases[i].words);
+        tb_script_words(out, sizeof(out), cases[i].words);
         assert_string_equal(out, cases[i].copied);
     }
 }

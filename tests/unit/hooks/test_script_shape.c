@@ -40,7 +40,7 @@ static char *shape(const char *decision)
     json_t *answer = json_loads(ANSWER, 0, NULL), *decided = json_loads(decision, 0, NULL), *out;
     assert_non_null(answer);
     assert_non_null(decided);
-    bool good = tb_script_shape(answer, decided, NULL, arena, &out, why, sizeof why);
+    bool good = tb_script_shape(answer, decided, NULL, arena, &out, why, sizeof(why));
     assert_int_equal(good, why[0] == '\0');
     char *text = good ? json_dumps(out == NULL ? answer : out, JSON_COMPACT) : NULL;
     char *same = json_dumps(answer, JSON_COMPACT);
@@ -107,14 +107,14 @@ static void keeps_the_shape_of_the_operation(void **state)
     (void)state;
     char why[256];
     struct tb_schema *schema = tb_schema_load(TB_SOURCE_DIR "/schemas",
-                                              "e_payment/refund_create.json", why, sizeof why);
+                                              "e_payment/refund_create.json", why, sizeof(why));
     assert_non_null(schema);
     json_t *answer = json_loads("{\"reason\":\"late\"}", 0, NULL), *out;
     json_t *good = json_loads("{\"set\":{\"reason\":\"early\"}}", 0, NULL);
     json_t *bad = json_loads("{\"set\":{\"reason\":false}}", 0, NULL);
-    assert_true(tb_script_shape(answer, good, schema, arena, &out, why, sizeof why));
+    assert_true(tb_script_shape(answer, good, schema, arena, &out, why, sizeof(why)));
     assert_non_null(out);
-    assert_false(tb_script_shape(answer, bad, schema, arena, &out, why, sizeof why));
+    assert_false(tb_script_shape(answer, bad, schema, arena, &out, why, sizeof(why)));
     assert_non_null(strstr(why, "/reason"));
     assert_null(out);
     json_decref(answer);
@@ -130,7 +130,7 @@ static void fails_when_memory_ends(void **state)
     struct tb_arena *small = tb_arena_new(4096);
     json_t *answer = json_loads(ANSWER, 0, NULL), *out;
     json_t *decision = json_loads("{\"redact\":[\"/name\"]}", 0, NULL);
-    assert_false(tb_script_shape(answer, decision, NULL, small, &out, why, sizeof why));
+    assert_false(tb_script_shape(answer, decision, NULL, small, &out, why, sizeof(why)));
     assert_non_null(strstr(why, "memory"));
     json_decref(answer);
     json_decref(decision);
@@ -148,7 +148,7 @@ static void leaves_nothing_in_that_was_to_be_redacted(void **state)
         char why[256] = "";
         for (size_t n = 0; n < sizes[i]; n++)
             json_array_append_new(data, json_pack("{s:s, s:i}", "name", "x", "n", (int)n));
-        bool good = tb_script_shape(answer, decision, NULL, arena, &out, why, sizeof why);
+        bool good = tb_script_shape(answer, decision, NULL, arena, &out, why, sizeof(why));
         char *text = good ? json_dumps(out, JSON_COMPACT) : NULL;
         assert_int_equal(good, sizes[i] <= 1024);
         if (good)

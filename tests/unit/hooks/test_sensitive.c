@@ -11,7 +11,7 @@ static char directory[] = "/tmp/tb-sensitive-XXXXXX";
 static void write_file(const char *path, const char *text)
 {
     char name[256];
-    snprintf(name, sizeof name, "%s/%s", directory, path);
+    snprintf(name, sizeof(name), "%s/%s", directory, path);
     FILE *file = fopen(name, "w");
     assert_non_null(file);
     fputs(text, file);
@@ -24,9 +24,9 @@ static int make(void **state)
     (void)state;
     if (mkdtemp(directory) == NULL)
         return -1;
-    snprintf(name, sizeof name, "%s/pay", directory);
+    snprintf(name, sizeof(name), "%s/pay", directory);
     mkdir(name, 0700);
-    snprintf(name, sizeof name, "%s/common", directory);
+    snprintf(name, sizeof(name), "%s/common", directory);
     mkdir(name, 0700);
     write_file("common/party.json",
                "{\"$defs\":{\"name\":{\"x-sensitive\":true},\"party\":{\"properties\":{"
@@ -62,7 +62,7 @@ static int clear(void **state)
     char name[256];
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
-        snprintf(name, sizeof name, "%s/%s", directory, names[i]);
+        snprintf(name, sizeof(name), "%s/%s", directory, names[i]);
         remove(name);
     }
     return 0;

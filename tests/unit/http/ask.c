@@ -28,7 +28,7 @@ static size_t on_head(char *at, size_t size, size_t n, void *user)
 {
     struct errand *errand = user;
     size_t bytes = size * n;
-    TB_ASSERT(errand->head_n + bytes < sizeof errand->answer->head);
+    TB_ASSERT(errand->head_n + bytes < sizeof(errand->answer->head));
     memcpy(errand->answer->head + errand->head_n, at, bytes);
     errand->head_n += bytes;
     return bytes;
@@ -70,12 +70,12 @@ static void run(void *arg)
     char url[16 * 1024];
     uint16_t port = asking->plain ? house->plain_port : house->tls_port;
     char to[64];
-    snprintf(to, sizeof to, "::127.0.0.1:%u", port);
+    snprintf(to, sizeof(to), "::127.0.0.1:%u", port);
     if (asking->host == NULL)
-        snprintf(url, sizeof url, "%s://localhost:%u%s", asking->plain ? "http" : "https", port,
+        snprintf(url, sizeof(url), "%s://localhost:%u%s", asking->plain ? "http" : "https", port,
                  asking->path);
     else
-        snprintf(url, sizeof url, "%s://%s%s", asking->plain ? "http" : "https", asking->host,
+        snprintf(url, sizeof(url), "%s://%s%s", asking->plain ? "http" : "https", asking->host,
                  asking->path);
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
@@ -110,7 +110,7 @@ static void run(void *arg)
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
     errand->answer->answered = code == CURLE_OK;
-    snprintf(errand->answer->why, sizeof errand->answer->why, "%s", curl_easy_strerror(code));
+    snprintf(errand->answer->why, sizeof(errand->answer->why), "%s", curl_easy_strerror(code));
     errand->answer->status = (int)status;
     errand->answer->version = version == CURL_HTTP_VERSION_2 ? 20 : 11;
     curl_slist_free_all(headers);

@@ -51,11 +51,11 @@ static struct tb_incoming *begin(void *owner)
     if (x != NULL) {
         house->spare = x->next;
     } else {
-        x = tb_mem(sizeof *x);
+        x = tb_mem(sizeof(*x));
         x->in.arena = tb_arena_new(TB_ARENA_CAP);
     }
     struct tb_arena *arena = x->in.arena;
-    memset(x, 0xa5, sizeof *x); /* the server must set every field it promises */
+    memset(x, 0xa5, sizeof(*x)); /* the server must set every field it promises */
     x->in.arena = arena;
     x->house = house;
     x->next = NULL;
@@ -193,7 +193,7 @@ void house_release(struct house *house)
 static int listen_somewhere(uint16_t *out_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
+    socklen_t n = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     TB_ASSERT(bind(fd, (struct sockaddr *)&address, n) == 0 && listen(fd, 512) == 0);
     TB_ASSERT(getsockname(fd, (struct sockaddr *)&address, &n) == 0);
@@ -205,12 +205,12 @@ void house_open(struct house *house, const struct house_kind *kind)
 {
     static const struct tb_http_owner calls = {begin, request, gone};
     const char *why = NULL;
-    memset(house, 0, sizeof *house);
+    memset(house, 0, sizeof(*house));
     house->loop = tb_loop_new();
     house->tls_fd = listen_somewhere(&house->tls_port);
     house->plain_fd = listen_somewhere(&house->plain_port);
-    snprintf(house->tls_host, sizeof house->tls_host, "localhost:%u", house->tls_port);
-    snprintf(house->plain_host, sizeof house->plain_host, "localhost:%u", house->plain_port);
+    snprintf(house->tls_host, sizeof(house->tls_host), "localhost:%u", house->tls_port);
+    snprintf(house->plain_host, sizeof(house->plain_host), "localhost:%u", house->plain_port);
     paper_begin();
     paper_make(&house->paper, "server", &(struct paper_kind){.name = "localhost"});
     paper_make(&house->ca, "ca", &(struct paper_kind){.name = "ca", .authority = true});
@@ -335,6 +335,6 @@ int house_dial(uint16_t port)
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    TB_ASSERT(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    TB_ASSERT(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     return fd;
 }

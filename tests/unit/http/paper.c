@@ -14,7 +14,7 @@ static char directory[64];
 
 void paper_begin(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/tb-paper-XXXXXX");
+    snprintf(directory, sizeof(directory), "/tmp/tb-paper-XXXXXX");
     assert(mkdtemp(directory) != NULL);
 }
 
@@ -73,7 +73,7 @@ void paper_make(struct paper *out, const char *file, const struct paper_kind *ki
     char names[128];
     snprintf(out->certificate, PAPER_PATH, "%s/%s.pem", directory, file);
     snprintf(out->key, PAPER_PATH, "%s/%s.key", directory, file);
-    snprintf(names, sizeof names, "DNS:%s,IP:127.0.0.1", kind->name);
+    snprintf(names, sizeof(names), "DNS:%s,IP:127.0.0.1", kind->name);
 
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();

@@ -1,6 +1,7 @@
 /* Which addresses a partner may make us call, in every form they can be written. */
 #include "../runtime/unit.h"
 #include "http/outbound/address.h"
+#include <tongbao/types.h>
 
 static const char *const open[] = {
     "1.1.1.1",        "8.8.8.8",         "9.255.255.255",      "11.0.0.0",
@@ -109,10 +110,10 @@ static const char *const closed[] = {
 static void tells_open_from_closed_addresses(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(open); i++)
         if (!tb_address_public(open[i]))
             fail_msg("%s is refused", open[i]);
-    for (size_t i = 0; i < sizeof closed / sizeof closed[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(closed); i++)
         if (tb_address_public(closed[i]))
             fail_msg("%s is allowed", closed[i]);
 }

@@ -75,16 +75,16 @@ static tb_err job(struct tb_req *req, void *arg)
         tb_timer_start(house.loop, &canceller.timer, call->cancel_after_ms);
     call->err = tb_client_call(req, client, &call->out, &reply);
     tb_timer_stop(house.loop, &canceller.timer);
-    snprintf(call->why, sizeof call->why, "%.*s", (int)run->problem.detail.n,
+    snprintf(call->why, sizeof(call->why), "%.*s", (int)run->problem.detail.n,
              run->problem.detail.at == NULL ? "" : run->problem.detail.at);
     if (call->err == NULL) {
         call->status = reply.status;
         call->body_n = reply.body.n;
         TB_ASSERT(reply.body.at != NULL);
-        snprintf(call->body, sizeof call->body, "%.*s", (int)reply.body.n, reply.body.at);
+        snprintf(call->body, sizeof(call->body), "%.*s", (int)reply.body.n, reply.body.at);
         for (size_t i = 0; i < reply.headers_n; i++)
             if (tb_str_eq(reply.headers[i].name, TB_STR("content-type")))
-                snprintf(call->type, sizeof call->type, "%.*s", (int)reply.headers[i].value.n,
+                snprintf(call->type, sizeof(call->type), "%.*s", (int)reply.headers[i].value.n,
                          reply.headers[i].value.at);
     }
     call->done = true;
@@ -96,7 +96,7 @@ static void make(struct call *call, const char *path)
 {
     struct tb_outgoing *out = &call->out;
     if (out->url == NULL) {
-        snprintf(url, sizeof url, "https://localhost:%u%s", house.tls_port, path);
+        snprintf(url, sizeof(url), "https://localhost:%u%s", house.tls_port, path);
         out->url = url;
         out->reach.private_addresses = true;
     }
@@ -185,7 +185,7 @@ static void makes_many_calls_at_once(void **state)
     (void)state;
     enum { CALLS = 40 };
     static struct call calls[CALLS];
-    snprintf(url, sizeof url, "https://localhost:%u/slow", house.tls_port);
+    snprintf(url, sizeof(url), "https://localhost:%u/slow", house.tls_port);
     for (size_t i = 0; i < CALLS; i++) {
         calls[i] = (struct call){.out = {.method = "GET",
                                          .url = url,
@@ -249,9 +249,9 @@ static void refuses_urls_that_lead_inside(void **state)
         "\xe2\x91\xa0\x32\x37.0.0.1",
     };
     static const char *const ways[] = {"https://%s:%u/echo", "http://%s:%u/echo"};
-    for (size_t i = 0; i < 2 * sizeof hosts / sizeof hosts[0]; i++) {
+    for (size_t i = 0; i < 2 * TB_COUNT(hosts); i++) {
         char text[128];
-        snprintf(text, sizeof text, ways[i % 2], hosts[i / 2],
+        snprintf(text, sizeof(text), ways[i % 2], hosts[i / 2],
                  i % 2 == 0 ? house.tls_port : house.plain_port);
         struct call call = {
             .out = {.url = text, .timeout_ms = 2000, .reach = {.plain_http = true}}};
@@ -266,9 +266,9 @@ static void refuses_urls_of_other_kinds(void **state)
 {
     (void)state;
     char plain[64], user[64], port[64];
-    snprintf(plain, sizeof plain, "http://localhost:%u/", house.plain_port);
-    snprintf(user, sizeof user, "https://a:b@localhost:%u/", house.tls_port);
-    snprintf(port, sizeof port, "https://localhost:%u/", house.tls_port + 1);
+    snprintf(plain, sizeof(plain), "http://localhost:%u/", house.plain_port);
+    snprintf(user, sizeof(user), "https://a:b@localhost:%u/", house.tls_port);
+    snprintf(port, sizeof(port), "https://localhost:%u/", house.tls_port + 1);
     const struct {
         const char *url, *why;
     } cases[] = {
@@ -284,7 +284,7 @@ static void refuses_urls_of_other_kinds(void **state)
         {"", "not one"},
         {"https://local host/", "not one"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct call call = {.out = {.url = cases[i].url, .reach = {.private_addresses = true}}};
         make(&call, NULL);
         assert_true(tb_is(call.err, TB_E_UPSTREAM));
@@ -343,7 +343,7 @@ static void ends_at_its_time_the_runs_deadline_or_the_clients_leaving(void **sta
         {{.within_ms = 150}, TB_E_DEADLINE},
         {{.cancel_after_ms = 150}, TB_E_CANCELLED},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         house_turn(&house, 1); /* the loop's clock is as old as its last turn */
         int64_t start_us = tb_loop_us();
         make(&cases[i].call, "/wait");
@@ -367,7 +367,7 @@ static void peer_run(void *arg)
     (void)arg;
     char text[2048];
     int fd = accept(peer_fd, NULL, NULL);
-    (void)!recv(fd, text, sizeof text, 0);
+    (void)!recv(fd, text, sizeof(text), 0);
     (void)!send(fd, peer_says, strlen(peer_says), MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
     close(fd);
@@ -395,15 +395,15 @@ static void copes_with_whatever_a_peer_says(void **state)
         {many_fields, 0},
     };
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof address;
+    socklen_t n = sizeof(address);
     peer_fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(peer_fd, (struct sockaddr *)&address, n), 0);
     assert_int_equal(listen(peer_fd, 8), 0);
     assert_int_equal(getsockname(peer_fd, (struct sockaddr *)&address, &n), 0);
     ports[2] = ntohs(address.sin_port);
     char text[64];
-    snprintf(text, sizeof text, "http://127.0.0.1:%u/", ports[2]);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    snprintf(text, sizeof(text), "http://127.0.0.1:%u/", ports[2]);
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct call call = {
             .out = {.url = text, .reach = {.private_addresses = true, .plain_http = true}}};
         peer_says = cases[i].says;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <tongbao/types.h>
 
 static h2o_globalconf_t config;
 static h2o_context_t ctx;
@@ -94,7 +95,7 @@ static void a_budget_refills_with_time_up_to_its_burst(void **state)
     assert_int_equal(b.tokens, 3000);
 }
 
-/* Connections */
+/* ---- connections ---- */
 
 static unsigned closed_n;
 
@@ -137,7 +138,7 @@ static void counts_connections_of_an_address(void **state)
         close(peers[i]);
 }
 
-/* Work */
+/* ---- work ---- */
 
 struct fake_conn {
     h2o_conn_t super;
@@ -229,7 +230,7 @@ static void refuses_work_when_there_is_no_room(void **state)
     close(peer);
 }
 
-/* HTTP/1 */
+/* ---- HTTP/1 ---- */
 
 static int parse(const char *head)
 {
@@ -283,15 +284,15 @@ static void refuses_heads_that_two_parsers_could_read_differently(void **state)
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1234567890123456789\r\n\r\n",
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(good); i++)
         if (parse(good[i]) != (int)strlen(good[i]) || refused())
             fail_msg("refused: %s", good[i]);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         if (parse(bad[i]) != (int)strlen(bad[i]) || !refused())
             fail_msg("taken: %s", bad[i]);
     assert_int_equal(parse("GET / HTTP/1.1\r\nHost: a\r\n"), -2);
     size_t counted = counters.of[TB_GUARD_HTTP1_REFUSED];
-    assert_int_equal(counted, sizeof(bad) / sizeof(bad[0]));
+    assert_int_equal(counted, TB_COUNT(bad));
     assert_int_equal(parse("PRI * HTTP/2.0\r\n\r\n"), -1); /* the library's cue, not an attack */
     assert_int_equal(counters.of[TB_GUARD_HTTP1_REFUSED], counted);
     assert_false(refused());
@@ -368,7 +369,7 @@ static void refuses_chunks_that_two_parsers_could_read_differently(void **state)
         "1;\x7f\r\n", "1\r\nab\n0\r\n",
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
         for (size_t cut = 0; cut <= strlen(bad[i]); cut++) {
             char out[64];
             size_t len;
@@ -377,7 +378,7 @@ static void refuses_chunks_that_two_parsers_could_read_differently(void **state)
         }
 }
 
-/* Syntax */
+/* ---- syntax ---- */
 
 static void knows_an_authority_and_a_target(void **state)
 {
@@ -397,7 +398,7 @@ static void knows_an_authority_and_a_target(void **state)
     };
     h2o_iovec_t get = {H2O_STRLIT("GET")};
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         h2o_iovec_t v = {(char *)(uintptr_t)cases[i].text, strlen(cases[i].text)};
         if (tb_guard_authority_ok(v) != cases[i].authority ||
             tb_guard_target_ok(v, get) != cases[i].target)

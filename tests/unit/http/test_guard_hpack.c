@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <tongbao/types.h>
 
 static const struct guard_hpack_limits roomy = {TB_GUARD_HPACK_FIELDS, UINT32_MAX};
 
@@ -83,7 +84,7 @@ static void measures_the_examples_of_rfc_7541(void **state)
          0, GUARD_HPACK_FITS, 4, 42 + 52 + 65 + 63},
         {"nothing", BLOCK(""), 0, GUARD_HPACK_FITS, 0, 0},
     };
-    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+    check_all(examples, TB_COUNT(examples));
 }
 
 static void follows_the_table_within_a_block(void **state)
@@ -103,7 +104,7 @@ static void follows_the_table_within_a_block(void **state)
         {"an entry larger than the table empties it", BLOCK("\x20\x40\x01x\x01y\xbe"), 1,
          GUARD_HPACK_BROKEN, 0, 0},
     };
-    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+    check_all(examples, TB_COUNT(examples));
 }
 
 static void refuses_what_is_not_hpack(void **state)
@@ -126,7 +127,7 @@ static void refuses_what_is_not_hpack(void **state)
         {"a size update at the end", BLOCK("\x20"), 0, GUARD_HPACK_BROKEN, 0, 0},
         {"a table larger than allowed", BLOCK("\x3f\xe2\x1f\x82"), 0, GUARD_HPACK_BROKEN, 0, 0},
     };
-    check_all(examples, sizeof(examples) / sizeof(examples[0]));
+    check_all(examples, TB_COUNT(examples));
 }
 
 static enum guard_hpack_verdict measure_limited(const void *block, size_t len, uint32_t fields,
@@ -192,7 +193,7 @@ static void finds_the_token_of_a_block_that_enters_the_table(void **state)
          0}, /* its name could be anything's */
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct small_table t;
         struct guard_hpack_size size;
         fill(&t, 1);
@@ -265,7 +266,7 @@ static void tells_what_is_fresh(void **state)
          GUARD_FRESH_FIELDS | GUARD_FRESH_NAME},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct small_table t;
         struct guard_hpack_size size;
         fill(&t, 1);
@@ -302,7 +303,7 @@ static void tells_host_and_length_from_other_names(void **state)
         {BLOCK("\x3f\xe1\x1f\xbe"), GUARD_NAME_OTHER, 4, 0, false},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct small_table t;
         struct guard_hpack_field field;
         fill(&t, 1);
@@ -379,7 +380,7 @@ static void cuts_a_block_into_pieces_that_fit(void **state)
         {"a broken field behind the piece", BLOCK("\xbe\xbe\xbe\x80"), 3, 3, 414},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct small_table t;
         struct guard_hpack_size size;
         fill(&t, 1);

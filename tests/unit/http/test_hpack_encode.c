@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tongbao/types.h>
 
 /* Of libh2o's, what ends a connection. */
 void h2o_hpack_dispose_header_table(h2o_hpack_header_table_t *table);
@@ -29,7 +30,7 @@ struct talk {
 
 static void talk_begin(struct talk *talk, uint32_t peer_table_size)
 {
-    memset(talk, 0, sizeof *talk);
+    memset(talk, 0, sizeof(*talk));
     talk->conn.peer_settings.header_table_size = peer_table_size;
     talk->conn._output_header_table.hpack_capacity = 4096;
     assert_int_equal(nghttp2_hd_inflate_new(&talk->peer), 0);
@@ -112,14 +113,14 @@ static void answer(struct talk *talk, int status, struct fields *fields, size_t 
     h2o_hpack_flatten_response(&talk->buf, &talk->conn._output_header_table, 7, FRAME, &res, &ts,
                                &nobody, content_length);
     const uint8_t *at = block, *end = block + unframe(talk, block);
-    expect(talk, &at, end, ":status", 7, text, (size_t)snprintf(text, sizeof text, "%d", status));
+    expect(talk, &at, end, ":status", 7, text, (size_t)snprintf(text, sizeof(text), "%d", status));
     expect(talk, &at, end, "date", 4, talk->date.rfc1123, H2O_TIMESTR_RFC1123_LEN);
     for (size_t i = 0; i < fields->n; i++)
         expect(talk, &at, end, fields->at[i].name->base, fields->at[i].name->len,
                fields->at[i].value.base, fields->at[i].value.len);
     if (content_length != SIZE_MAX)
         expect(talk, &at, end, "content-length", 14, text,
-               (size_t)snprintf(text, sizeof text, "%zu", content_length));
+               (size_t)snprintf(text, sizeof(text), "%zu", content_length));
     assert_ptr_equal(at, end);
     nghttp2_hd_inflate_end_headers(talk->peer);
 }
@@ -204,7 +205,7 @@ static void keeps_to_the_table_size_of_the_peer(void **state)
 {
     (void)state;
     static const uint32_t sizes[] = {0, 32, 100, 4095};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(sizes); i++) {
         struct talk talk;
         talk_begin(&talk, sizes[i]);
         for (int j = 0; j < 5; j++) {
@@ -238,7 +239,7 @@ static void splits_heads_larger_than_a_frame(void **state)
 {
     (void)state;
     static char value[6000];
-    memset(value, 'v', sizeof value - 1);
+    memset(value, 'v', sizeof(value) - 1);
     for (size_t n = 1; n < 10; n++) {
         for (size_t cut = 0; cut < 3; cut++) {
             struct talk talk;

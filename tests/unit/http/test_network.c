@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "http/network.h"
+#include <tongbao/types.h>
 
 static void finds_addresses_in_networks(void **state)
 {
@@ -35,7 +36,7 @@ static void finds_addresses_in_networks(void **state)
         {"nowhere/8", "10.0.0.1", false},
         {"10.0.0.0/8", "", false},
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         if (tb_network_has(cases[i].network, cases[i].address) != cases[i].in)
             fail_msg("%s in %s", cases[i].address, cases[i].network);
 }

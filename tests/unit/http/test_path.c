@@ -25,7 +25,7 @@ static void splits_and_decodes_clean_targets(void **state)
         {"/%25", "/%", NULL},
         {"/%252e%252e", "/%2e%2e", NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct tb_target target;
         const char *why = NULL;
         char text[64];
@@ -55,7 +55,7 @@ static void refuses_targets_with_two_readings(void **state)
         "/a/.",      "/a/..",   "/a/./b",    "/a/../b",    "/%2e",      "/.%2e",     "/%2E%2e/",
         "/a/%2e%2E", "/%c0%af", "/%ff",      "/%ed%a0%80", "/%e2%82",   "/a\\..\\b", "/%e2/%82%ac",
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct tb_target target;
         const char *why = NULL;
         tb_err err = tb_target_split(tb_str(cases[i]), &target, &why);
@@ -75,7 +75,7 @@ static void refuses_targets_that_are_too_long(void **state)
     static char text[TB_TARGET_BYTES + 2];
     struct tb_target target;
     const char *why = NULL;
-    memset(text, 'a', sizeof text);
+    memset(text, 'a', sizeof(text));
     text[0] = '/';
     assert_null(tb_target_split((struct tb_str){text, TB_PATH_BYTES}, &target, &why));
     assert_true(tb_is(tb_target_split((struct tb_str){text, TB_PATH_BYTES + 1}, &target, &why),
@@ -101,7 +101,7 @@ static void accepts_nothing_ambiguous_among_random_targets(void **state)
     for (int i = 0; i < 300000; i++) {
         char text[128] = "/", path[128];
         for (long n = random() % 8; n > 0; n--)
-            strncat(text, pieces[(size_t)random() % (sizeof pieces / sizeof pieces[0])], 10);
+            strncat(text, pieces[(size_t)random() % (TB_COUNT(pieces))], 10);
         struct tb_target target;
         const char *why;
         if (tb_target_split(tb_str(text), &target, &why) != NULL)

@@ -164,7 +164,7 @@ static void escapes_whatever_a_client_can_bring_in(void **state)
     (void)state;
     static const char evil[] = "\",\"status\":200,\"x\":\"\\ \n\x01 \xff \xe4\xb8\xad </script>";
     const struct tb_problem problem = {
-        .detail = {evil, sizeof evil - 1},
+        .detail = {evil, sizeof(evil) - 1},
         .places = {{.pointer = evil, .parameter = evil, .code = evil, .detail = evil}},
         .places_n = 1,
         .places_total = 1,
@@ -172,9 +172,9 @@ static void escapes_whatever_a_client_can_bring_in(void **state)
     };
     json_t *json = written(&(struct tb_problem_of){.err = TB_E_INVALID,
                                                    .problem = &problem,
-                                                   .request_id = {evil, sizeof evil - 1},
-                                                   .trace = {evil, sizeof evil - 1},
-                                                   .base = {evil, sizeof evil - 1}});
+                                                   .request_id = {evil, sizeof(evil) - 1},
+                                                   .trace = {evil, sizeof(evil) - 1},
+                                                   .base = {evil, sizeof(evil) - 1}});
     assert_int_equal(json_integer_value(json_object_get(json, "status")), 422);
     assert_null(json_object_get(json, "x"));
     assert_non_null(strstr(text_of(json, "detail"), "\xe4\xb8\xad"));
@@ -187,7 +187,7 @@ static void fails_whole_when_there_is_no_room(void **state)
     (void)state;
     char room[40];
     struct tb_text text;
-    tb_text_init_fixed(&text, room, sizeof room);
+    tb_text_init_fixed(&text, room, sizeof(room));
     tb_problem_write(&text, &(struct tb_problem_of){.err = TB_E_NOT_FOUND});
     assert_null(tb_text_end(&text).at);
 }

@@ -43,7 +43,7 @@ static void answers_over_both_protocols_with_and_without_tls(void **state)
                 {false, true, "version=101\n"},
                 {true, false, "version=200\n"},
                 {true, true, "version=101\n"}};
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(ways); i++) {
         struct answer answer;
         ask(&house,
             &(struct asking){.path = "/echo", .plain = ways[i].plain, .http1 = ways[i].http1},
@@ -154,7 +154,7 @@ static void serves_every_configured_host_and_no_other(void **state)
     assert_int_equal(answer.status, 200);
     assert_has(answer.body, "authority=api.bank.example\n");
     answer_free(&answer);
-    for (size_t i = 0; i < 2 * sizeof foreign / sizeof foreign[0]; i++) {
+    for (size_t i = 0; i < 2 * TB_COUNT(foreign); i++) {
         uint64_t begun = house.begun;
         ask(&house,
             &(struct asking){
@@ -182,7 +182,7 @@ static void refuses_targets_with_two_readings(void **state)
         {"/echo/%00", 400},      {"/echo/%5c", 400},          {"/echo/%ff", 400},
         {"/echo/%zz", 400},      {"/echo/.well-known", 200},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct answer answer;
         ask(&house, &(struct asking){.path = cases[i].path}, &answer);
         if (answer.status != cases[i].status)
@@ -190,7 +190,7 @@ static void refuses_targets_with_two_readings(void **state)
         answer_free(&answer);
     }
     char path[4000] = "/echo?";
-    memset(path + 6, 'q', sizeof path - 7);
+    memset(path + 6, 'q', sizeof(path) - 7);
     struct answer answer;
     ask(&house, &(struct asking){.path = path}, &answer);
     assert_int_equal(answer.status, 200);
@@ -245,7 +245,7 @@ static void takes_bodies_up_to_the_limit(void **state)
 {
     (void)state;
     static char body[1100000];
-    memset(body, 'b', sizeof body);
+    memset(body, 'b', sizeof(body));
     struct answer answer;
     for (int way = 0; way < 4; way++) {
         ask(&house,
@@ -279,7 +279,7 @@ static void takes_bodies_up_to_the_limit(void **state)
             &(struct asking){.path = "/echo",
                              .method = "POST",
                              .body = body,
-                             .body_n = sizeof body,
+                             .body_n = sizeof(body),
                              .http1 = (way & 1) != 0,
                              .chunked = (way & 2) != 0},
             &answer);
@@ -310,7 +310,7 @@ static size_t serve_all(const int *fds, size_t n)
     size_t served = 0;
     char text[512];
     for (size_t i = 0; i < n; i++)
-        if (fds[i] >= 0 && recv(fds[i], text, sizeof text, MSG_DONTWAIT) > 0)
+        if (fds[i] >= 0 && recv(fds[i], text, sizeof(text), MSG_DONTWAIT) > 0)
             served++;
     return served;
 }
@@ -318,7 +318,7 @@ static size_t serve_all(const int *fds, size_t n)
 static void send_request(int fd)
 {
     char text[256];
-    int n = snprintf(text, sizeof text, "GET /404 HTTP/1.1\r\nHost: %s\r\n\r\n", house.plain_host);
+    int n = snprintf(text, sizeof(text), "GET /404 HTTP/1.1\r\nHost: %s\r\n\r\n", house.plain_host);
     assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
 }
 

@@ -51,12 +51,12 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 static void speak(struct call *call, SSL *ssl)
 {
     char text[256];
-    int n = snprintf(text, sizeof text,
+    int n = snprintf(text, sizeof(text),
                      "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", house.tls_host);
     SSL_write(ssl, text, n);
     size_t got = 0;
-    while (got < sizeof call->answer - 1 &&
-           (n = SSL_read(ssl, call->answer + got, (int)(sizeof call->answer - 1 - got))) > 0)
+    while (got < sizeof(call->answer) - 1 &&
+           (n = SSL_read(ssl, call->answer + got, (int)(sizeof(call->answer) - 1 - got))) > 0)
         got += (size_t)n;
     call->answer[got] = '\0';
 }
@@ -91,11 +91,11 @@ static void run(void *arg)
         const unsigned char *protocol;
         unsigned n;
         SSL_get0_alpn_selected(ssl, &protocol, &n);
-        snprintf(call->protocol, sizeof call->protocol, "%.*s", (int)n, protocol);
+        snprintf(call->protocol, sizeof(call->protocol), "%.*s", (int)n, protocol);
         call->resumed = SSL_session_reused(ssl) == 1;
-        snprintf(call->suite, sizeof call->suite, "%s", SSL_get_cipher_name(ssl));
+        snprintf(call->suite, sizeof(call->suite), "%s", SSL_get_cipher_name(ssl));
         X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(ssl)),
-                                  NID_commonName, call->server, sizeof call->server);
+                                  NID_commonName, call->server, sizeof(call->server));
         if (call->renegotiate)
             call->renegotiated = SSL_renegotiate(ssl) == 1 && SSL_do_handshake(ssl) == 1;
         speak(call, ssl);
@@ -154,7 +154,7 @@ static void tells_verified_from_presented_certificates(void **state)
                  {&known, true, true},
                  {&expired, true, false},
                  {&stranger, true, false}};
-    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < 2 * TB_COUNT(cases); i++) {
         struct call call = {.version = versions[i % 2], .paper = cases[i / 2].paper};
         make(&call);
         assert_true(call.connected);
@@ -174,7 +174,7 @@ static void remembers_the_certificate_in_a_resumed_session(void **state)
         const struct paper *paper;
         const char *verdict;
     } cases[] = {{&known, "verified=1"}, {&stranger, "verified=0"}};
-    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < 2 * TB_COUNT(cases); i++) {
         struct call first = {.version = versions[i % 2], .paper = cases[i / 2].paper};
         make(&first);
         assert_false(first.resumed);
@@ -226,7 +226,7 @@ static void forgets_ticket_keys_after_two_hours(void **state)
         int64_t hours;
         bool resumed;
     } cases[] = {{1, true}, {2, false}, {3, false}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct call first = {.version = TLS1_3_VERSION};
         make(&first);
         wall_ahead_ms += cases[i].hours * 3600 * 1000;
@@ -260,7 +260,7 @@ static void refuses_old_protocols_and_weak_suites(void **state)
         {.version = TLS1_2_VERSION, .suites = "aNULL"},
         {.version = TLS1_2_VERSION, .suites = "PSK"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct call call = cases[i];
         make(&call);
         if (call.connected)
@@ -269,7 +269,7 @@ static void refuses_old_protocols_and_weak_suites(void **state)
     static const char *const good[] = {"ECDHE-ECDSA-AES128-GCM-SHA256",
                                        "ECDHE-ECDSA-AES256-GCM-SHA384",
                                        "ECDHE-ECDSA-CHACHA20-POLY1305"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(good); i++) {
         struct call call = {.version = TLS1_2_VERSION, .suites = good[i]};
         make(&call);
         assert_true(call.connected);
@@ -302,7 +302,7 @@ static void speaks_only_http(void **state)
         {"\5h2-14", NULL},
         {"\3ftp\4imap", NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct call call = {.protocols = cases[i].offer};
         make(&call);
         assert_int_equal(call.connected, cases[i].protocol != NULL);
@@ -385,7 +385,7 @@ static void says_why_files_cannot_be_used(void **state)
         {{.certificate = known.certificate, .key = known.key, .client_ca = "/nowhere/ca.pem"},
          "/nowhere/ca.pem"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         const char *why = NULL;
         assert_null(tb_tls_new(&cases[i].files, &why));
         if (strstr(why, cases[i].named) == NULL)

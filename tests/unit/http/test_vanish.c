@@ -37,7 +37,7 @@ static void say_frame(struct speech *speech, uint8_t type, uint8_t flags, uint32
     const char head[9] = {(char)(n >> 16),      (char)(n >> 8),      (char)n,
                           (char)type,           (char)flags,         (char)(stream >> 24),
                           (char)(stream >> 16), (char)(stream >> 8), (char)stream};
-    say(speech, head, sizeof head);
+    say(speech, head, sizeof(head));
     say(speech, payload, n);
 }
 
@@ -45,7 +45,7 @@ static void say_request(struct speech *speech, uint32_t stream, bool tls, const 
 {
     char block[256];
     const char *host = tls ? house.tls_host : house.plain_host;
-    int n = snprintf(block, sizeof block, "\x82%c\x01%c%s\x04%c%s", tls ? '\x87' : '\x86',
+    int n = snprintf(block, sizeof(block), "\x82%c\x01%c%s\x04%c%s", tls ? '\x87' : '\x86',
                      (char)strlen(host), host, (char)strlen(path), path);
     say_frame(speech, 1, 0x5, stream, block, (size_t)n); /* HEADERS, END_HEADERS | END_STREAM */
 }
@@ -53,13 +53,13 @@ static void say_request(struct speech *speech, uint32_t stream, bool tls, const 
 static const char *some_path(void)
 {
     static const char *const paths[] = {"/slow", "/slow", "/slow", "/echo", "/many", "/404"};
-    return paths[(size_t)random() % (sizeof paths / sizeof paths[0])];
+    return paths[(size_t)random() % (TB_COUNT(paths))];
 }
 
 static void prepare_h2(struct speech *speech, bool tls)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    say(speech, preface, sizeof preface - 1);
+    say(speech, preface, sizeof(preface) - 1);
     say_frame(speech, 4, 0, 0, "", 0);
     uint32_t streams = 1 + (uint32_t)random() % 12;
     for (uint32_t i = 0; i < streams; i++) {
@@ -73,7 +73,7 @@ static void prepare_h1(struct speech *speech, bool tls)
 {
     char text[256];
     for (long n = 1 + random() % 3; n > 0; n--) {
-        int bytes = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", some_path(),
+        int bytes = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", some_path(),
                              tls ? house.tls_host : house.plain_host);
         say(speech, text, (size_t)bytes);
     }
@@ -83,7 +83,7 @@ static void leave(int fd)
 {
     if (random() % 2 == 0) { /* RST instead of FIN */
         const struct linger now = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
     close(fd);
 }
@@ -105,7 +105,7 @@ static void visit(SSL_CTX *context)
         ssl = SSL_new(context);
         SSL_set_fd(ssl, fd);
         if (h2)
-            SSL_set_alpn_protos(ssl, h2_name, sizeof h2_name - 1);
+            SSL_set_alpn_protos(ssl, h2_name, sizeof(h2_name) - 1);
         if (random() % 10 == 0) { /* gone within the handshake */
             SSL_free(ssl);
             send(fd, "\x16\x03\x01\x02\x00\x01", 6, MSG_NOSIGNAL);
@@ -163,7 +163,7 @@ static void drops_answers_that_come_too_late(void **state)
     for (int rst = 0; rst < 2; rst++) {
         struct speech speech = {.n = 0};
         static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        say(&speech, preface, sizeof preface - 1);
+        say(&speech, preface, sizeof(preface) - 1);
         say_frame(&speech, 4, 0, 0, "", 0);
         say_request(&speech, 1, false, "/wait");
         say_request(&speech, 3, false, "/wait");

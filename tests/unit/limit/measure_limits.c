@@ -23,7 +23,7 @@ static struct tb_limit_set windows(size_t n, int64_t quota)
     for (size_t i = 0; i < n; i++)
         all[i] = (struct tb_limit_window){names[i], quota, 60000 << (4 * i),
                                           i == 2 ? TB_LIMIT_ROUTE : TB_LIMIT_APP, TB_LIMIT_ROLLING};
-    if (!tb_limit_set_init(&set, all, n, why, sizeof why))
+    if (!tb_limit_set_init(&set, all, n, why, sizeof(why)))
         printf("%s\n", why);
     return set;
 }

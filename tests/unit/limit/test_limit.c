@@ -47,7 +47,7 @@ static struct tb_limit_set set_of(const struct tb_limit_window *windows, size_t 
 {
     char why[128] = "";
     struct tb_limit_set set;
-    if (!tb_limit_set_init(&set, windows, n, why, sizeof why))
+    if (!tb_limit_set_init(&set, windows, n, why, sizeof(why)))
         fail_msg("%s", why);
     return set;
 }
@@ -88,9 +88,9 @@ static void lets_the_quota_through_and_not_one_more(void **state)
     (void)state;
     struct bench b = bench_open(64);
     static const int64_t quotas[] = {1, 2, 7, 60, 600, 99999};
-    for (size_t i = 0; i < sizeof quotas / sizeof quotas[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(quotas); i++) {
         char name[16];
-        snprintf(name, sizeof name, "app%zu", i);
+        snprintf(name, sizeof(name), "app%zu", i);
         struct tb_limit_set set = one_window(quotas[i], 60);
         assert_int_equal(take_many(&b, &set, name, quotas[i] + 10, START), quotas[i]);
     }
@@ -253,7 +253,7 @@ static void keeps_apps_products_and_routes_apart(void **state)
     for (size_t w = 0; w < 3; w++) {
         struct tb_limit_set set = set_of(&windows[w], 1);
         assert_true(tb_limit_take(b.limiter, &set, &first, 5, START, &v));
-        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (size_t i = 0; i < TB_COUNT(cases); i++)
             assert_int_equal(tb_limit_take(b.limiter, &set, &cases[i].subject, 1, START, &v),
                              !cases[i].shares[w]);
     }
@@ -268,7 +268,7 @@ static void is_exact_for_quotas_of_any_size(void **state)
                                        {1000000, 60},    {1000003, 60},
                                        {1000000000, 60}, {12345678901, 86400},
                                        {100000000, 1},   {1000000000000, 86400 * 7}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct bench b = bench_open(64);
         int64_t quota = cases[i][0], window = cases[i][1], cost = quota / 10000 + 1, admitted = 0;
         struct tb_limit_set set = one_window(quota, window);
@@ -317,7 +317,7 @@ static void *hammer(void *arg)
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         size_t which = (size_t)(random >> 33) % crowd->apps;
         char name[32];
-        snprintf(name, sizeof name, "a%zu", which);
+        snprintf(name, sizeof(name), "a%zu", which);
         struct tb_limit_subject subject = app(name);
         int64_t now = crowd->until_ns == 0 ? START : monotonic_ns();
         if (crowd->until_ns != 0 && now >= crowd->until_ns)
@@ -352,7 +352,7 @@ static void run_crowd(struct crowd *crowd)
 
 static struct crowd *crowd_open(struct bench *b, const struct tb_limit_set *sets, size_t sets_n)
 {
-    struct crowd *crowd = mmap(NULL, sizeof *crowd, PROT_READ | PROT_WRITE,
+    struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(crowd, MAP_FAILED);
     crowd->b = b;
@@ -364,7 +364,7 @@ static struct crowd *crowd_open(struct bench *b, const struct tb_limit_set *sets
 
 static void crowd_close(struct crowd *crowd)
 {
-    munmap(crowd, sizeof *crowd);
+    munmap(crowd, sizeof(*crowd));
 }
 
 static void is_exact_over_processes_at_one_moment(void **state)
@@ -441,7 +441,7 @@ static void passes_full_buckets_on_without_loss(void **state)
     struct tb_limit_set set = one_window(10, 1);
     char name[16];
     for (int i = 0; i < 500; i++) {
-        snprintf(name, sizeof name, "app%d", i);
+        snprintf(name, sizeof(name), "app%d", i);
         assert_int_equal(take_many(&b, &set, name, 20, START + i * S), 10);
     }
     struct tb_limiter_stats stats = tb_limiter_stats(b.limiter);
@@ -460,7 +460,7 @@ static void shares_buckets_rather_than_letting_more_through(void **state)
     char name[16];
     int served = 0;
     for (int i = 0; i < 200; i++) {
-        snprintf(name, sizeof name, "app%d", i);
+        snprintf(name, sizeof(name), "app%d", i);
         int64_t admitted = take_many(&b, &set, name, 20, START);
         assert_true(admitted <= 10);
         served += admitted == 10;
@@ -482,7 +482,7 @@ static void takes_along_what_was_taken_from_a_shared_bucket(void **state)
     struct tb_limit_set brief = one_window(1, 1), set = one_window(10, 60);
     char name[16];
     for (int i = 0; i < 200; i++) {
-        snprintf(name, sizeof name, "app%d", i);
+        snprintf(name, sizeof(name), "app%d", i);
         take_many(&b, &brief, name, 1, START);
     }
     assert_int_equal(take_many(&b, &set, "a", 20, START), 10);
@@ -529,7 +529,7 @@ static void serves_on_when_processes_are_killed(void **state)
     int64_t now = monotonic_ns() + 100 * S;
     for (int i = 0; i < 100; i++) {
         char name[16];
-        snprintf(name, sizeof name, "a%d", i);
+        snprintf(name, sizeof(name), "a%d", i);
         assert_int_equal(take_many(&b, &set, name, 11000, now + i * 3 * S), 10000);
     }
     crowd_close(crowd);

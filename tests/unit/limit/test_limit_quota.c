@@ -52,7 +52,7 @@ static struct tb_limit_set set_of(const struct tb_limit_window *windows, size_t 
 {
     char why[128] = "";
     struct tb_limit_set set;
-    if (!tb_limit_set_init(&set, windows, n, why, sizeof why))
+    if (!tb_limit_set_init(&set, windows, n, why, sizeof(why)))
         fail_msg("%s", why);
     return set;
 }
@@ -216,7 +216,7 @@ static void passes_the_places_of_days_gone_by_on(void **state)
     char name[16];
     for (int i = 0; i < 320; i++) {
         int64_t admitted = 0;
-        snprintf(name, sizeof name, "app%d", i);
+        snprintf(name, sizeof(name), "app%d", i);
         for (int n = 0; n < 20; n++)
             admitted += take(&b, &set, name, i / 8 * DAY_S, &v);
         assert_int_equal(admitted, 10);
@@ -238,7 +238,7 @@ static void is_exact_over_processes_and_midnights(void **state)
         {"monthly", 37000, 0, TB_LIMIT_APP, TB_LIMIT_MONTH}};
     struct tb_limit_set set = set_of(windows, 2);
     struct bench b = bench_open(64, "2026-08-01T00:00:00Z");
-    _Atomic int64_t *admitted = mmap(NULL, DAYS * sizeof *admitted, PROT_READ | PROT_WRITE,
+    _Atomic int64_t *admitted = mmap(NULL, DAYS * sizeof(*admitted), PROT_READ | PROT_WRITE,
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(admitted, MAP_FAILED);
     for (int p = 0; p < PROCESSES; p++) {
@@ -262,7 +262,7 @@ static void is_exact_over_processes_and_midnights(void **state)
     for (int day = 0; day < DAYS; day++)
         all += admitted[day];
     assert_int_equal(all, 37000);
-    munmap(admitted, DAYS * sizeof *admitted);
+    munmap(admitted, DAYS * sizeof(*admitted));
     bench_close(&b);
 }
 
@@ -334,8 +334,8 @@ static void refuses_quotas_that_make_no_sense(void **state)
         {"d", INT64_C(1000000000001), 0, TB_LIMIT_APP, TB_LIMIT_DAY}};
     char why[128];
     struct tb_limit_set set;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_false(tb_limit_set_init(&set, &bad[i], 1, why, sizeof why));
+    for (size_t i = 0; i < TB_COUNT(bad); i++) {
+        assert_false(tb_limit_set_init(&set, &bad[i], 1, why, sizeof(why)));
         assert_non_null(strstr(why, "from 1 to 1000000000000"));
     }
     struct tb_limit_window largest = {"d", INT64_C(1000000000000), 0, TB_LIMIT_APP, TB_LIMIT_DAY};

@@ -25,7 +25,7 @@ static struct bench bench_open(void)
     b.limiter = tb_limiter_open(b.memory, tb_limiter_bytes(BUCKETS));
     struct tb_limit_window window = {"burst", 10, 60000, TB_LIMIT_APP, TB_LIMIT_ROLLING};
     char why[64];
-    assert_true(tb_limit_set_init(&b.set, &window, 1, why, sizeof why));
+    assert_true(tb_limit_set_init(&b.set, &window, 1, why, sizeof(why)));
     return b;
 }
 
@@ -110,7 +110,7 @@ static void takes_nothing_from_the_next_owner_of_a_bucket(void **state)
     struct tb_limit_place old = t.place;
     char name[16] = "a";
     for (int i = 0; tb_limit_place_holds(old, t.key); i++) { /* somebody gets its place */
-        snprintf(name, sizeof name, "b%d", i);
+        snprintf(name, sizeof(name), "b%d", i);
         (void)take(&b, name, 1, START, &verdict);
     }
     assert_true(commit(b.limiter, &b.set.rules[0], &t, START));
@@ -136,7 +136,7 @@ static void waits_for_nobody_who_died_moving_a_bucket(void **state)
     char name[16];
     for (int i = 0; atomic_load(t.place.cell) < 0; i++) { /* its place is found again */
         assert_true(i < 1000);
-        snprintf(name, sizeof name, "b%d", i);
+        snprintf(name, sizeof(name), "b%d", i);
         (void)take(&b, name, 10, later, &verdict);
     }
     bench_close(&b);
@@ -149,7 +149,7 @@ static void lets_one_at_a_time_pass_buckets_on(void **state)
     struct tb_limit_verdict verdict;
     char name[16];
     for (int i = 0; tb_limiter_stats(b.limiter).used < BUCKETS; i++) {
-        snprintf(name, sizeof name, "b%d", i);
+        snprintf(name, sizeof(name), "b%d", i);
         assert_true(take(&b, name, 1, START, &verdict));
     }
     _Atomic int64_t *mover = (_Atomic int64_t *)b.memory + 3;

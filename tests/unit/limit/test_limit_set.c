@@ -31,8 +31,8 @@ static void refuses_windows_that_make_no_sense(void **state)
     };
     char why[160];
     struct tb_limit_set set;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_false(tb_limit_set_init(&set, &cases[i].window, 1, why, sizeof why));
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
+        assert_false(tb_limit_set_init(&set, &cases[i].window, 1, why, sizeof(why)));
         if (strstr(why, cases[i].why) == NULL)
             fail_msg("expected \"%s\", found \"%s\"", cases[i].why, why);
     }
@@ -42,8 +42,8 @@ static void refuses_windows_that_make_no_sense(void **state)
                                                   {"d", 1, 1000, 0, 0},
                                                   {"e", 1, 1000, 0, 0}};
     static const struct tb_limit_window twice[] = {{"a", 1, 1000, 0, 0}, {"a", 2, 1000, 0, 0}};
-    assert_false(tb_limit_set_init(&set, five, 5, why, sizeof why));
-    assert_false(tb_limit_set_init(&set, twice, 2, why, sizeof why));
+    assert_false(tb_limit_set_init(&set, five, 5, why, sizeof(why)));
+    assert_false(tb_limit_set_init(&set, twice, 2, why, sizeof(why)));
     assert_string_equal(why, "two windows are called \"a\"");
 
     struct tb_limit_window widest[4];
@@ -53,7 +53,7 @@ static void refuses_windows_that_make_no_sense(void **state)
         widest[i] = (struct tb_limit_window){names[i], INT64_C(1000000000000000),
                                              INT64_C(366) * 86400000, TB_LIMIT_APP,
                                              TB_LIMIT_ROLLING};
-    assert_true(tb_limit_set_init(&set, widest, 4, why, sizeof why));
+    assert_true(tb_limit_set_init(&set, widest, 4, why, sizeof(why)));
 }
 
 int main(void)

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (TB_COUNT(array))
 
 struct stage {
     struct tb_loop *loop;
@@ -73,7 +73,7 @@ static inline struct tb_script *stage_script(const struct tb_script_limits *limi
                                              const char *source)
 {
     char why[TB_SCRIPT_WHY_BYTES];
-    struct tb_script *script = tb_script_new(limits, tb_str(source), why, sizeof why);
+    struct tb_script *script = tb_script_new(limits, tb_str(source), why, sizeof(why));
     if (script == NULL)
         fail_msg("refused: %s\n%s", why, source);
     return script;
@@ -124,7 +124,7 @@ static inline void stage_end(struct stage *stage)
 static inline char *stage_hook(const char *body)
 {
     static char text[TB_SCRIPT_SOURCE_BYTES];
-    snprintf(text, sizeof text, "return { on_request = function(request)\n%s\nend }", body);
+    snprintf(text, sizeof(text), "return { on_request = function(request)\n%s\nend }", body);
     return text;
 }
 

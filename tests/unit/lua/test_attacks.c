@@ -299,7 +299,7 @@ static void has_nothing_that_leads_out(void **state)
         struct stage stage;
         char body[512];
         bool guarded = strstr(ABSENT[i], "pcall(error)") != NULL;
-        snprintf(body, sizeof body, guarded ? "return pcall(error) == false" : "return %s",
+        snprintf(body, sizeof(body), guarded ? "return pcall(error) == false" : "return %s",
                  ABSENT[i]);
         stage_begin(&stage, stage_hook(body), "{}");
         stage_run(&stage);
@@ -369,7 +369,7 @@ static void survives_the_end_of_memory_at_any_allocation(void **state)
         for (limits.memory_bytes = 30000; limits.memory_bytes < 64000; limits.memory_bytes += 24) {
             char why[TB_SCRIPT_WHY_BYTES];
             tb_script_free(stage.script);
-            stage.script = tb_script_new(&limits, tb_str(stage_hook(bodies[i])), why, sizeof why);
+            stage.script = tb_script_new(&limits, tb_str(stage_hook(bodies[i])), why, sizeof(why));
             if (stage.script == NULL)
                 continue;
             stage_run(&stage);

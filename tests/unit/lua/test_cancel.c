@@ -154,7 +154,7 @@ static tb_err error_of(enum fate fate)
 static void check_end(struct caller *caller, const char *place)
 {
     char wanted[16];
-    snprintf(wanted, sizeof wanted, "%d", caller->number);
+    snprintf(wanted, sizeof(wanted), "%d", caller->number);
     if (caller->end_at == 0) {
         if (caller->decision == NULL || strcmp(caller->decision, wanted) != 0)
             fail_msg("%s: %s, %s", place, caller->decision, caller->result.why);

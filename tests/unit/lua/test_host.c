@@ -119,9 +119,9 @@ static void has_a_library_that_does_what_it_says(void **state)
     for (size_t i = 0; i < COUNT(WORTH); i++) {
         struct stage stage;
         char body[512];
-        snprintf(body, sizeof body, "return (%s)", WORTH[i][0]);
+        snprintf(body, sizeof(body), "return (%s)", WORTH[i][0]);
         if (WORTH[i][0][0] == '{')
-            snprintf(body, sizeof body, "return %s", WORTH[i][0]);
+            snprintf(body, sizeof(body), "return %s", WORTH[i][0]);
         stage_begin(&stage, stage_hook(body), "{\"nothing\": null}");
         stage_run(&stage);
         if (stage.decision == NULL || strcmp(stage.decision, WORTH[i][1]) != 0)
@@ -226,7 +226,7 @@ static void refuses_texts_that_are_no_scripts(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char why[TB_SCRIPT_WHY_BYTES];
-        assert_null(tb_script_new(&tb_script_limits, tb_str(cases[i][0]), why, sizeof why));
+        assert_null(tb_script_new(&tb_script_limits, tb_str(cases[i][0]), why, sizeof(why)));
         if (strstr(why, cases[i][1]) == NULL)
             fail_msg("%s: %s", cases[i][0], why);
     }

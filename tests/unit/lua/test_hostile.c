@@ -51,7 +51,7 @@ static void takes_whatever_its_functions_are_called_with(void **state)
     for (size_t i = 0; i < COUNT(FUNCTIONS); i++) {
         char body[4096];
         struct stage stage;
-        snprintf(body, sizeof body, "local f, done = %s, 0\n%s", FUNCTIONS[i], WITH_EVERYTHING);
+        snprintf(body, sizeof(body), "local f, done = %s, 0\n%s", FUNCTIONS[i], WITH_EVERYTHING);
         stage_begin_within(&stage, &limits, stage_hook(body), "{}");
         for (int calls = RUNNING_ON_VALGRIND ? 1 : 0; calls < 2;
              calls++) { /* the second finds all as the first did */
@@ -214,7 +214,7 @@ static void keeps_calls_apart_that_wait_side_by_side(void **state)
         char wanted[96];
         while (!visitors[i].over)
             tb_loop_turn(stage.loop, 100);
-        snprintf(wanted, sizeof wanted, "[\"%s\", \"%s\", \"%s\", \"%s\"]", secrets[i], secrets[i],
+        snprintf(wanted, sizeof(wanted), "[\"%s\", \"%s\", \"%s\", \"%s\"]", secrets[i], secrets[i],
                  secrets[i], secrets[i]);
         assert_non_null(visitors[i].decision);
         assert_string_equal(visitors[i].decision, wanted);

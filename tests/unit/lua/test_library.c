@@ -13,7 +13,7 @@ static void judge(const struct worth *cases, size_t n)
         char body[1024];
         bool statements = strncmp(cases[i].expression, "local ", 6) == 0 ||
                           strncmp(cases[i].expression, "for ", 4) == 0;
-        snprintf(body, sizeof body, statements ? "%s" : "return %s", cases[i].expression);
+        snprintf(body, sizeof(body), statements ? "%s" : "return %s", cases[i].expression);
         stage_begin(&stage, stage_hook(body), "{\"nothing\": null, \"list\": []}");
         stage_run(&stage);
         if (stage.decision == NULL || strcmp(stage.decision, cases[i].json) != 0)
@@ -160,7 +160,7 @@ static void splits_exactly_where_products_are_beyond_a_double(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(LARGE_SPLITS); i++) {
         char body[512];
-        snprintf(body, sizeof body,
+        snprintf(body, sizeof(body),
                  "local function amounts(total, weights) return tables.map("
                  "money.split(money.of(total, 'CNY'), weights), function(m) return m.amount end) "
                  "end %s",

@@ -66,7 +66,7 @@ static void refuses_literals_of_the_ffi_and_nothing_else(void **state)
     for (size_t i = 0; i < COUNT(TEXTS); i++) {
         char why[TB_SCRIPT_WHY_BYTES];
         struct tb_script *script = tb_script_new(stage_limits(), tb_str(TEXTS[i].text), why,
-                                                 sizeof why);
+                                                 sizeof(why));
         if ((script != NULL) != (TEXTS[i].why == NULL) ||
             (script == NULL && strstr(why, TEXTS[i].why) == NULL))
             fail_msg("%s\n%s", TEXTS[i].text, script == NULL ? why : "is a script");

@@ -5,12 +5,12 @@
 static void begin(struct stage *stage, const struct tb_script_limits *limits, int patterns)
 {
     char body[256], why[TB_SCRIPT_WHY_BYTES];
-    snprintf(body, sizeof body,
+    snprintf(body, sizeof(body),
              "for i = 1, %d do tb.match('x', 'x' .. i .. '(?:[^a-f]{9}q){300}y') end return 1",
              patterns);
     stage_begin(stage, stage_hook("return 1"), "{}");
     tb_script_free(stage->script);
-    stage->script = tb_script_new(limits, tb_str(stage_hook(body)), why, sizeof why);
+    stage->script = tb_script_new(limits, tb_str(stage_hook(body)), why, sizeof(why));
     assert_non_null(stage->script);
 }
 

@@ -12,7 +12,7 @@ static struct tb_script *add(struct tb_states *states, const char *version)
 {
     char why[TB_SCRIPT_WHY_BYTES];
     struct tb_script *script = tb_states_add(states, tb_str(version), tb_str(TEXT), why,
-                                             sizeof why);
+                                             sizeof(why));
     assert_non_null(script);
     return script;
 }
@@ -38,7 +38,7 @@ static void keeps_the_bound_and_what_was_called_last(void **state)
     struct tb_states *states = tb_states_new(&tb_script_limits, 3, MUCH);
     char version[32];
     for (int i = 0; i < 100; i++) {
-        snprintf(version, sizeof version, "scr_%d/1", i);
+        snprintf(version, sizeof(version), "scr_%d/1", i);
         tb_states_release(states, add(states, version));
         assert_true(tb_states_stats(states).states <= 3);
         struct tb_script *first = tb_states_find(states,
@@ -65,9 +65,9 @@ static void keeps_no_more_than_its_memory(void **state)
     char version[32], why[TB_SCRIPT_WHY_BYTES];
     struct tb_script *held[10];
     for (int i = 0; i < 50; i++) {
-        snprintf(version, sizeof version, "scr_%d/1", i);
+        snprintf(version, sizeof(version), "scr_%d/1", i);
         struct tb_script *script = tb_states_add(states, tb_str(version), tb_str(FAT), why,
-                                                 sizeof why);
+                                                 sizeof(why));
         assert_non_null(script);
         assert_true(tb_script_bytes(script) > 400 * 1024);
         tb_states_release(states, script);
@@ -75,8 +75,8 @@ static void keeps_no_more_than_its_memory(void **state)
     }
     assert_in_range(tb_states_stats(states).states, 4, 9);
     for (int i = 0; i < 10; i++) { /* what is in a call stays */
-        snprintf(version, sizeof version, "held_%d/1", i);
-        held[i] = tb_states_add(states, tb_str(version), tb_str(FAT), why, sizeof why);
+        snprintf(version, sizeof(version), "held_%d/1", i);
+        held[i] = tb_states_add(states, tb_str(version), tb_str(FAT), why, sizeof(why));
     }
     assert_int_equal(tb_states_stats(states).states, 10);
     for (int i = 0; i < 10; i++)

@@ -13,7 +13,7 @@ static tb_err TB_SUSPENDS read_on_a_fiber(struct tb_req *req, void *arg)
     (void)req;
     struct reading *reading = arg;
     reading->script = tb_script_new(stage_limits(), tb_str(reading->text), reading->why,
-                                    sizeof reading->why);
+                                    sizeof(reading->why));
     return NULL;
 }
 
@@ -36,13 +36,15 @@ static void reads_texts_that_nest_as_deep_as_can_be(void **state)
     for (size_t i = 0; i < COUNT(nests); i++)
         for (int depth = 20; depth <= 2000; depth = depth * 5 / 4) {
             static struct reading reading;
-            size_t n = (size_t)snprintf(reading.text, sizeof reading.text, "local a = ");
+            size_t n = (size_t)snprintf(reading.text, sizeof(reading.text), "local a = ");
             for (int at = 0; at < depth; at++)
-                n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "%s", nests[i][0]);
-            n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "1");
+                n += (size_t)snprintf(reading.text + n, sizeof(reading.text) - n, "%s",
+                                      nests[i][0]);
+            n += (size_t)snprintf(reading.text + n, sizeof(reading.text) - n, "1");
             for (int at = 0; at < depth; at++)
-                n += (size_t)snprintf(reading.text + n, sizeof reading.text - n, "%s", nests[i][1]);
-            snprintf(reading.text + n, sizeof reading.text - n, " return {}");
+                n += (size_t)snprintf(reading.text + n, sizeof(reading.text) - n, "%s",
+                                      nests[i][1]);
+            snprintf(reading.text + n, sizeof(reading.text) - n, " return {}");
             assert_null(tb_run_to_end(loop, read_on_a_fiber, &reading, 60000));
             tb_script_free(reading.script);
         }
@@ -72,7 +74,7 @@ static int64_t read_us(const char *text)
 {
     char why[TB_SCRIPT_WHY_BYTES];
     int64_t before_us = stage_thread_us();
-    tb_script_free(tb_script_new(stage_limits(), tb_str(text), why, sizeof why));
+    tb_script_free(tb_script_new(stage_limits(), tb_str(text), why, sizeof(why)));
     return stage_thread_us() - before_us;
 }
 
@@ -97,7 +99,7 @@ static uint32_t turn(uint32_t word, int bits)
 static uint32_t hash_of(double number)
 {
     uint64_t word;
-    memcpy(&word, &number, sizeof word);
+    memcpy(&word, &number, sizeof(word));
     uint32_t low = (uint32_t)word, high = (uint32_t)(word >> 32) << 1;
     low ^= high;
     high = turn(high, 14);
@@ -110,19 +112,19 @@ static void reads_no_text_for_long(void **state)
 {
     (void)state;
     static char text[TB_SCRIPT_SOURCE_BYTES];
-    const size_t room = sizeof text - 64;
+    const size_t room = sizeof(text) - 64;
     for (size_t i = 0; i < COUNT(LONG); i++) {
-        size_t n = (size_t)snprintf(text, sizeof text, "%s", LONG[i][0]);
+        size_t n = (size_t)snprintf(text, sizeof(text), "%s", LONG[i][0]);
         while (n < room)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s", LONG[i][1]);
-        snprintf(text + n, sizeof text - n, "%s", LONG[i][2]);
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", LONG[i][1]);
+        snprintf(text + n, sizeof(text) - n, "%s", LONG[i][2]);
         check_reading(text);
     }
-    size_t n = (size_t)snprintf(text, sizeof text, "local t = {");
+    size_t n = (size_t)snprintf(text, sizeof(text), "local t = {");
     for (uint32_t number = 100000; n < room; number++)
         if (hash_of(number) % 16384 == 5)
-            n += (size_t)snprintf(text + n, sizeof text - n, "[%u]=1,", number);
-    snprintf(text + n, sizeof text - n, "} return {}");
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "[%u]=1,", number);
+    snprintf(text + n, sizeof(text) - n, "} return {}");
     check_reading(text);
 }
 

@@ -116,7 +116,7 @@ static void run_beside(struct turns *turns, struct caller *callers, int n, const
 {
     char why[TB_SCRIPT_WHY_BYTES];
     struct tb_loop *loop = tb_loop_new();
-    *turns = (struct turns){.script = tb_script_new(limits, tb_str(LONG), why, sizeof why),
+    *turns = (struct turns){.script = tb_script_new(limits, tb_str(LONG), why, sizeof(why)),
                             .under_way = n};
     assert_non_null(turns->script);
     for (int i = 0; i < n; i++) {
@@ -175,7 +175,7 @@ static void leaves_the_line_when_its_request_ends(void **state)
     limits.cpu_us = limits.wall_ms * 1000;
     limits.turn_us = 0;
     static const char endless[] = "return { on_request = function() while true do end end }";
-    struct turns turns = {.script = tb_script_new(&limits, tb_str(endless), why, sizeof why),
+    struct turns turns = {.script = tb_script_new(&limits, tb_str(endless), why, sizeof(why)),
                           .under_way = CALLERS};
     struct caller callers[CALLERS];
     struct tb_loop *loop = tb_loop_new();

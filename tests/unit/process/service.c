@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <cmocka.h> /* needs the headers above */
+#include <tongbao/types.h>
 
 /* ---- inside a worker ---- */
 
@@ -79,7 +80,7 @@ static void answer(struct client *c)
 
 static void answer_later(struct tb_timer *timer)
 {
-    answer((struct client *)(void *)((char *)timer - offsetof(struct client, later)));
+    answer(TB_CONTAINER(struct client, later, timer));
 }
 
 __attribute__((noinline)) static int overflow(int depth)
@@ -131,7 +132,7 @@ static void on_client(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct client *c = (struct client *)(void *)((char *)watch - offsetof(struct client, watch));
+    struct client *c = TB_CONTAINER(struct client, watch, watch);
     char letter;
     ssize_t n = recv(c->fd, &letter, 1, MSG_DONTWAIT);
     if (n == 1)

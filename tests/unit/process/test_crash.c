@@ -38,7 +38,7 @@ static void a_record_names_the_request_the_signal_and_the_place(void **state)
         "\"stack_overflow\": false",      "\"kind\": \"worker\"",
         "\"quarantined\": false",
     };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(parts); i++) {
         if (!service_crash_has(&s, parts[i]))
             service_fail(parts[i], __FILE__, __LINE__);
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "product/scaffold.h"
+#include <tongbao/types.h>
 
 static size_t written;
 
@@ -88,7 +89,7 @@ static void refuses_names_that_are_no_names(void **state)
                                         "a-name-that-is-longer-than-forty-characters"};
     char root[] = "/tmp/tongbao-scaffold-XXXXXX", why[600];
     make_tree(root);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(names); i++) {
         assert_false(tb_plugin_scaffold(root, names[i], wrote, why, sizeof(why)));
         assert_non_null(strstr(why, "lower-case letters"));
     }

@@ -82,7 +82,7 @@ static long resident_kib(void)
     char line[256];
     long pages = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fgets(line, sizeof line, file) == NULL ||
+    if (file == NULL || fgets(line, sizeof(line), file) == NULL ||
         sscanf(line, "%ld %ld", &pages, &resident) != 2)
         resident = 0;
     if (file != NULL)
@@ -93,7 +93,7 @@ static long resident_kib(void)
 static void memory_of_sleepers(struct tb_loop *loop)
 {
     static struct waiter waiters[SLEEPERS];
-    memset(waiters, 0, sizeof waiters);
+    memset(waiters, 0, sizeof(waiters));
     long before = resident_kib();
     int64_t began_us = tb_loop_us();
     for (int i = 0; i < SLEEPERS; i++) {

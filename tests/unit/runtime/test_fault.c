@@ -68,7 +68,7 @@ static void dies_once_for_all_processes_of_a_directory(void **state)
     tb_fault_set("gone:abort");
     assert_int_equal(visit_in_child("gone"), SIGABRT);
     tb_fault_set(NULL);
-    snprintf(path, sizeof path, "%s/gone", dir);
+    snprintf(path, sizeof(path), "%s/gone", dir);
     unlink(path);
     rmdir(dir);
 }

@@ -154,7 +154,7 @@ static void continues_fibers_in_the_order_of_their_wakes(void **state)
         tb_fiber_wake(probes[wakes[i]].wake);
     turns(*state, 1);
     assert_int_equal(arrivals_n, 5);
-    assert_memory_equal(arrivals, wakes, sizeof wakes);
+    assert_memory_equal(arrivals, wakes, sizeof(wakes));
 }
 
 static void sleep_long(struct probe *probe)
@@ -277,7 +277,7 @@ static void start_inner(struct probe *probe)
 static void starts_a_fiber_from_a_fiber(void **state)
 {
     struct probe outer = {0};
-    memset(&inner, 0, sizeof inner);
+    memset(&inner, 0, sizeof(inner));
     start(*state, &outer, start_inner);
     assert_null(tb_fiber_self());
     for (int i = 0; i < 100 && outer.step != 99; i++)
@@ -290,11 +290,11 @@ static void compute_over_waits(struct probe *probe)
 {
     double x = (double)probe->number;
     char text[256];
-    memset(text, (int)('a' + probe->number % 26), sizeof text);
+    memset(text, (int)('a' + probe->number % 26), sizeof(text));
     for (int i = 0; i < 20; i++) {
         assert_null(tb_sleep(&probe->run.req, probe->number % 3));
         x = x * 1.0000001 + 1;
-        for (size_t j = 0; j < sizeof text; j++)
+        for (size_t j = 0; j < sizeof(text); j++)
             assert_int_equal(text[j], 'a' + probe->number % 26);
     }
     assert_int_equal((int)x, probe->number + 20);
@@ -303,7 +303,7 @@ static void compute_over_waits(struct probe *probe)
 static void keeps_each_stack_and_register_apart(void **state)
 {
     enum { MANY = 300 };
-    struct probe *probes = test_calloc(MANY, sizeof *probes);
+    struct probe *probes = test_calloc(MANY, sizeof(*probes));
     for (int i = 0; i < MANY; i++) {
         probes[i].number = i;
         start(*state, &probes[i], compute_over_waits);
@@ -339,7 +339,7 @@ static void keeps_the_rounding_mode_of_each_fiber(void **state)
 
 static void refuses_more_than_the_most_fibers(void **state)
 {
-    struct probe *probes = test_calloc(TB_FIBERS_MAX + 1, sizeof *probes);
+    struct probe *probes = test_calloc(TB_FIBERS_MAX + 1, sizeof(*probes));
     for (int i = 0; i < TB_FIBERS_MAX; i++)
         start(*state, &probes[i], wait_for_wake);
     assert_true(tb_is(tb_fiber_start(*state, probe_main, &probes[TB_FIBERS_MAX]), TB_E_OVERLOAD));
@@ -356,7 +356,7 @@ static void refuses_more_than_the_most_fibers(void **state)
 static void use_100_kib(struct probe *probe)
 {
     volatile char big[100 * 1024];
-    for (size_t i = 0; i < sizeof big; i += 64)
+    for (size_t i = 0; i < sizeof(big); i += 64)
         big[i] = 1;
     probe->number = big[64];
 }
@@ -392,7 +392,7 @@ static void counts_a_fiber_that_does_not_give_up_the_processor(void **state)
     if (TB_SLOW_TOOLS)
         skip();
     struct probe a = {0};
-    memset(&inner, 0, sizeof inner);
+    memset(&inner, 0, sizeof(inner));
     start(*state, &a, do_nothing);
     assert_int_equal(tb_fiber_stats(*state).slow_slices, 0);
     start(*state, &a, start_burner); /* the burner is to blame, not its starter */

@@ -13,7 +13,7 @@ static char order[64];
 static void note(char c)
 {
     size_t n = strlen(order);
-    assert_true(n + 1 < sizeof order);
+    assert_true(n + 1 < sizeof(order));
     order[n] = c;
     order[n + 1] = '\0';
 }
@@ -21,7 +21,7 @@ static void note(char c)
 static int set_up(void **state)
 {
     *state = tb_loop_new();
-    memset(order, 0, sizeof order);
+    memset(order, 0, sizeof(order));
     return 0;
 }
 
@@ -134,7 +134,7 @@ static void pipe_ready(struct tb_watch *watch, bool readable, bool writable)
     p->writes += writable;
     if (p->close_also != NULL) {
         tb_watch_close(p->close_also);
-        memset(p->close_also, 0xff, sizeof *p->close_also); /* its owner may be gone by now */
+        memset(p->close_also, 0xff, sizeof(*p->close_also)); /* its owner may be gone by now */
     }
 }
 

@@ -34,7 +34,7 @@ json_t *json_of(const char *text)
 static void write_file(const char *directory, const struct schema_file *file)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/%s", directory, file->path);
+    snprintf(path, sizeof(path), "%s/%s", directory, file->path);
     for (char *slash = strchr(path + strlen(directory) + 1, '/'); slash != NULL;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -52,7 +52,7 @@ static void write_file(const char *directory, const struct schema_file *file)
 static void remove_file(const char *directory, const struct schema_file *file)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/%s", directory, file->path);
+    snprintf(path, sizeof(path), "%s/%s", directory, file->path);
     unlink(path);
     for (char *slash = strrchr(path, '/'); slash > path + strlen(directory);
          slash = strrchr(path, '/')) {
@@ -79,7 +79,7 @@ struct tb_schema *load_text(const char *text)
 {
     char why[512];
     struct schema_file file = {"main.json", text};
-    struct tb_schema *schema = load_files(&file, 1, why, sizeof why);
+    struct tb_schema *schema = load_files(&file, 1, why, sizeof(why));
     if (schema == NULL)
         fail_msg("%s", why);
     return schema;
@@ -110,7 +110,7 @@ void check_cases(const struct check_case *cases, size_t n)
         char found[2048];
         struct tb_schema *schema = load_text(cases[i].schema);
         json_t *value = json_of(cases[i].value);
-        verdict(schema, value, found, sizeof found);
+        verdict(schema, value, found, sizeof(found));
         if (strcmp(found, cases[i].errors) != 0)
             fail_msg("%s under %s: expected \"%s\", found \"%s\"", cases[i].value, cases[i].schema,
                      cases[i].errors, found);

@@ -11,7 +11,7 @@ struct check_case {
 
 /** Compile and check each case; fails the test with the case's text when a verdict differs. */
 void check_cases(const struct check_case *cases, size_t n);
-#define CHECK_CASES(cases) check_cases((cases), sizeof(cases) / sizeof((cases)[0]))
+#define CHECK_CASES(cases) check_cases((cases), TB_COUNT(cases))
 
 /** A directory of schema files, and what compiling its "main.json" says ("" when it compiles). */
 struct schema_file {

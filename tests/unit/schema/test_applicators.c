@@ -117,10 +117,10 @@ static void keeps_the_first_sixteen_and_counts_all(void **state)
     for (int i = 0; i < 40; i++)
         json_array_append_new(value, json_pack("{s:i}", "k", i));
     char found[2048], expected[2048] = "";
-    assert_int_equal(verdict(schema, value, found, sizeof found), 80);
+    assert_int_equal(verdict(schema, value, found, sizeof(found)), 80);
     for (int i = 0; i < 8; i++) {
         size_t n = strlen(expected);
-        snprintf(expected + n, sizeof expected - n, "%s/%d type,/%d/k type", i == 0 ? "" : ",", i,
+        snprintf(expected + n, sizeof(expected) - n, "%s/%d type,/%d/k type", i == 0 ? "" : ",", i,
                  i);
     }
     assert_string_equal(found, expected);
@@ -151,7 +151,7 @@ static void says_the_rule_in_words(void **state)
          "is not a member known here"},
         {"{'oneOf':[true,true,false]}", "1", "must fit exactly one of the 3 alternatives"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct tb_schema *schema = load_text(cases[i].schema);
         struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
         json_t *value = json_of(cases[i].value);
@@ -171,7 +171,7 @@ static void shortens_the_words_of_a_long_enumeration(void **state)
     char text[4096] = "{'enum':['";
     for (int i = 0; i < 100; i++) {
         size_t n = strlen(text);
-        snprintf(text + n, sizeof text - n, "value-%03d%s", i, i == 99 ? "']}" : "','");
+        snprintf(text + n, sizeof(text) - n, "value-%03d%s", i, i == 99 ? "']}" : "','");
     }
     struct tb_schema *schema = load_text(text);
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);

@@ -12,7 +12,7 @@ static const char directory[] = TB_SOURCE_DIR "/schemas";
 static struct tb_schema *load(const char *path)
 {
     char why[512];
-    struct tb_schema *schema = tb_schema_load(directory, path, why, sizeof why);
+    struct tb_schema *schema = tb_schema_load(directory, path, why, sizeof(why));
     if (schema == NULL)
         fail_msg("%s", why);
     return schema;
@@ -21,13 +21,13 @@ static struct tb_schema *load(const char *path)
 static void accepts_examples(const char *path)
 {
     char full[512], found[1024];
-    snprintf(full, sizeof full, "%s/%s", directory, path);
+    snprintf(full, sizeof(full), "%s/%s", directory, path);
     json_t *source = json_load_file(full, 0, NULL), *example;
     struct tb_schema *schema = load(path);
     size_t i;
     json_array_foreach(json_object_get(source, "examples"), i, example)
     {
-        if (verdict(schema, example, found, sizeof found) != 0)
+        if (verdict(schema, example, found, sizeof(found)) != 0)
             fail_msg("%s, example %zu: %s", path, i, found);
     }
     tb_schema_free(schema);
@@ -46,7 +46,7 @@ static void compiles_every_file_and_accepts_its_examples(void **state)
         size_t n = strlen(entry->fts_name);
         if (entry->fts_info != FTS_F || n < 5 || strcmp(entry->fts_name + n - 5, ".json") != 0)
             continue;
-        accepts_examples(entry->fts_path + sizeof directory);
+        accepts_examples(entry->fts_path + sizeof(directory));
         files++;
     }
     fts_close(walk);
@@ -93,10 +93,10 @@ static void judges_payments(void **state)
         {"[]", " type"},
     };
     struct tb_schema *schema = load("e_payment/payment_create.json");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         char found[1024];
         json_t *value = json_of(cases[i].value);
-        verdict(schema, value, found, sizeof found);
+        verdict(schema, value, found, sizeof(found));
         if (strcmp(found, cases[i].errors) != 0)
             fail_msg("%s: expected \"%s\", found \"%s\"", cases[i].value, cases[i].errors, found);
         json_decref(value);
@@ -111,21 +111,21 @@ static void limits_metadata(void **state)
     char found[1024], name[64], text[512];
     json_t *value = json_object();
     for (int i = 0; i < 50; i++) {
-        snprintf(name, sizeof name, "%040d", i);
+        snprintf(name, sizeof(name), "%040d", i);
         json_object_set_new(value, name, json_string(""));
     }
     memset(text, 'a', 500);
     text[500] = '\0';
     json_object_set_new(value, name, json_string(text));
-    assert_int_equal(verdict(schema, value, found, sizeof found), 0);
+    assert_int_equal(verdict(schema, value, found, sizeof(found)), 0);
 
     text[500] = 'a', text[501] = '\0';
     json_object_set_new(value, name, json_string(text));
-    snprintf(name, sizeof name, "%041d", 1);
+    snprintf(name, sizeof(name), "%041d", 1);
     json_object_set_new(value, name, json_string(""));
-    verdict(schema, value, found, sizeof found);
+    verdict(schema, value, found, sizeof(found));
     char expected[256];
-    snprintf(expected, sizeof expected, " max_properties,/%040d max_length,/%s property_names", 49,
+    snprintf(expected, sizeof(expected), " max_properties,/%040d max_length,/%s property_names", 49,
              name);
     assert_string_equal(found, expected);
     json_decref(value);
@@ -166,11 +166,11 @@ static void judges_answers(void **state)
          "/type format,/status minimum,/code pattern"},
         {"example/pong.json", "{'pong':false}", "/pong const"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
         char found[1024];
         struct tb_schema *schema = load(cases[i].schema);
         json_t *value = json_of(cases[i].value);
-        verdict(schema, value, found, sizeof found);
+        verdict(schema, value, found, sizeof(found));
         assert_string_equal(found, cases[i].errors);
         json_decref(value);
         tb_schema_free(schema);

@@ -39,7 +39,7 @@ static void check_formats(const struct format_case *cases, size_t n)
                      cases[i].fits ? "fit" : "not fit");
     }
 }
-#define CHECK_FORMATS(cases) check_formats((cases), sizeof(cases) / sizeof((cases)[0]))
+#define CHECK_FORMATS(cases) check_formats((cases), TB_COUNT(cases))
 
 static void knows_instants_and_dates(void **state)
 {
@@ -158,7 +158,7 @@ static void knows_no_other_format(void **state)
     static const char *const names[] = {"",         "ipv4",      "Date",     "datetime",
                                         "tb-id:",   "tb-id:ACC", "tb-id:a1", "tb-id:ninelette",
                                         "tb-id acc"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(names); i++)
         assert_false(tb_format_find(arena, names[i], &format));
 }
 

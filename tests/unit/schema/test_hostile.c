@@ -13,7 +13,7 @@ static void ends_soon(const struct tb_schema *schema, json_t *value, const char 
 {
     char found[2048];
     int64_t before = thread_cpu_ms();
-    verdict(schema, value, found, sizeof found);
+    verdict(schema, value, found, sizeof(found));
     assert_true(thread_cpu_ms() - before < MAX_MS);
     if (strstr(found, expected) == NULL)
         fail_msg("expected \"%s\", found \"%s\"", expected, found);
@@ -29,10 +29,10 @@ static void gives_up_on_catastrophic_expressions(void **state)
         "{'if':{'pattern':'^(a+)+$'}}",
     };
     char text[4096];
-    memset(text, 'a', sizeof text - 1);
-    text[sizeof text - 2] = '!';
-    text[sizeof text - 1] = '\0';
-    for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 2] = '!';
+    text[sizeof(text) - 1] = '\0';
+    for (size_t i = 0; i < TB_COUNT(schemas); i++) {
         struct tb_schema *schema = load_text(schemas[i]);
         json_t *value = json_string(text);
         ends_soon(schema, value, " too_complex");
@@ -45,14 +45,14 @@ static void gives_up_on_names_that_make_patterns_run(void **state)
 {
     (void)state;
     char name[300];
-    memset(name, 'a', sizeof name - 1);
-    name[sizeof name - 2] = '!';
-    name[sizeof name - 1] = '\0';
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 2] = '!';
+    name[sizeof(name) - 1] = '\0';
     static const char *const schemas[] = {
         "{'patternProperties':{'^(a+)+$':true}}",
         "{'propertyNames':{'pattern':'^(a+)+$'}}",
     };
-    for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(schemas); i++) {
         struct tb_schema *schema = load_text(schemas[i]);
         json_t *value = json_pack("{s:i}", name, 1);
         ends_soon(schema, value, "/");
@@ -69,10 +69,10 @@ static void refuses_expressions_that_are_too_large(void **state)
     memset(text + strlen(text), 'a', 513);
     strcat(text, "'}");
     struct schema_file file = {"main.json", text};
-    assert_null(load_files(&file, 1, why, sizeof why));
+    assert_null(load_files(&file, 1, why, sizeof(why)));
     assert_non_null(strstr(why, "is longer than 512 bytes"));
     file.text = "{'pattern':'((([a-z]{1,60}){1,60}){1,60}){1,60}'}";
-    assert_null(load_files(&file, 1, why, sizeof why));
+    assert_null(load_files(&file, 1, why, sizeof(why)));
     assert_non_null(strstr(why, "#/pattern:"));
 }
 
@@ -127,7 +127,7 @@ static void does_not_miss_what_it_did_not_look_at(void **state)
         "{'properties':{'a':{'pattern':'^(a+)+$'}},'required':['a','b']}");
     json_t *value = json_of("{'a':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!','b':1}");
     char found[256];
-    verdict(schema, value, found, sizeof found);
+    verdict(schema, value, found, sizeof(found));
     assert_string_equal(found, "/a too_complex");
     json_decref(value);
     tb_schema_free(schema);
@@ -139,7 +139,7 @@ static void bounds_depth_not_by_the_stack(void **state)
     struct tb_schema *schema = load_text("{'type':'array','items':{'$ref':'#'}}");
     char found[64];
     json_t *value = nested(64);
-    assert_int_equal(verdict(schema, value, found, sizeof found), 0);
+    assert_int_equal(verdict(schema, value, found, sizeof(found)), 0);
     json_decref(value);
 
     value = nested(1000);
@@ -173,19 +173,19 @@ static void refuses_schemas_without_measure(void **state)
     for (int i = 0; i < 5000; i++)
         snprintf(text + strlen(text), 64, "%s'd%d':{'type':'null'}", i == 0 ? "" : ",", i);
     strcat(text, "}}");
-    assert_null(load_files(&file, 1, why, sizeof why));
+    assert_null(load_files(&file, 1, why, sizeof(why)));
     assert_non_null(strstr(why, "more than 4096 subschemas"));
 
     strcpy(text, "{'required':[");
     for (int i = 0; i < 65; i++)
         snprintf(text + strlen(text), 64, "%s'd%d'", i == 0 ? "" : ",", i);
     strcat(text, "]}");
-    assert_null(load_files(&file, 1, why, sizeof why));
+    assert_null(load_files(&file, 1, why, sizeof(why)));
     assert_non_null(strstr(why, "names more than 64 members"));
 
     memset(text, ' ', 300000);
     strcpy(text + 300000, "{}");
-    assert_null(load_files(&file, 1, why, sizeof why));
+    assert_null(load_files(&file, 1, why, sizeof(why)));
     assert_non_null(strstr(why, "is larger than 262144 bytes"));
 }
 

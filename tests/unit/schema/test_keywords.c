@@ -236,8 +236,8 @@ static void finds_each_of_many_members(void **state)
     char schema[8192] = "{'additionalProperties':false,'properties':{", value[8192] = "{";
     for (int i = 0; i < 200; i++) {
         size_t n = strlen(schema), m = strlen(value);
-        snprintf(schema + n, sizeof schema - n, "%s'm%d':{'const':%d}", i == 0 ? "" : ",", i, i);
-        snprintf(value + m, sizeof value - m, "%s'm%d':%d", i == 0 ? "" : ",", i, i == 77 ? 0 : i);
+        snprintf(schema + n, sizeof(schema) - n, "%s'm%d':{'const':%d}", i == 0 ? "" : ",", i, i);
+        snprintf(value + m, sizeof(value) - m, "%s'm%d':%d", i == 0 ? "" : ",", i, i == 77 ? 0 : i);
     }
     strcat(schema, "}}");
     strcat(value, ",'m200':1}");

@@ -11,7 +11,7 @@ static void refuses(const char *text, const char *sentence)
 {
     char why[512];
     struct schema_file file = {"main.json", text};
-    struct tb_schema *schema = load_files(&file, 1, why, sizeof why);
+    struct tb_schema *schema = load_files(&file, 1, why, sizeof(why));
     if (schema != NULL || strstr(why, sentence) == NULL)
         fail_msg("%s: expected \"%s\", found \"%s\"", text, sentence, why);
 }
@@ -32,7 +32,7 @@ static void refuses_what_it_does_not_know_with_its_place(void **state)
         {"{'a':}", "main.json, line 1:"},
         {"{'title':1,'title':2}", "duplicate"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         refuses(cases[i][0], cases[i][1]);
 }
 
@@ -71,7 +71,7 @@ static void refuses_values_a_keyword_cannot_have(void **state)
         {"{'propertyNames':false}", "#/propertyNames: may say only"},
         {"{'$defs':[]}", "#/$defs: must be an object of schemas"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         refuses(cases[i][0], cases[i][1]);
 }
 
@@ -92,7 +92,7 @@ static void refuses_references_that_lead_nowhere(void **state)
         {"{'$ref':7}", "#/$ref: must be a reference"},
         {"{'$ref':'#/title','title':'x'}", "a schema is an object or a boolean"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         refuses(cases[i][0], cases[i][1]);
 }
 
@@ -109,7 +109,7 @@ static void refuses_schemas_that_never_reach_a_value(void **state)
          "'b':{'if':{'$ref':'#/$defs/a'}}}}",
          "refers to itself"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < TB_COUNT(cases); i++)
         refuses(cases[i][0], cases[i][1]);
 }
 
@@ -126,11 +126,11 @@ static void follows_references_between_files(void **state)
         {"shared/currency.json", "{'enum':['CNY'],'$comment':'x'}"},
     };
     char why[512], found[256];
-    struct tb_schema *schema = load_files(files, 4, why, sizeof why);
+    struct tb_schema *schema = load_files(files, 4, why, sizeof(why));
     assert_string_equal(why, "");
     assert_non_null(schema);
     json_t *value = json_of("{'m':{'amount':'1','currency':'USD'},'c':1}");
-    verdict(schema, value, found, sizeof found);
+    verdict(schema, value, found, sizeof(found));
     assert_string_equal(found, "/m/amount type,/m/currency enum,/c enum");
     json_decref(value);
     tb_schema_free(schema);
@@ -144,7 +144,7 @@ static void names_the_file_a_mistake_is_in(void **state)
         {"common/money.json", "{'$defs':{'m':{'properties':{'a':{'tipe':1}}}}}"},
     };
     char why[512];
-    assert_null(load_files(files, 2, why, sizeof why));
+    assert_null(load_files(files, 2, why, sizeof(why)));
     assert_non_null(strstr(why, "/common/money.json#/$defs/m/properties/a/tipe: is not a keyword"));
 }
 
@@ -167,9 +167,9 @@ static void refuses_paths_outside_the_directory(void **state)
     char why[256];
     static const char *const paths[] = {"../schemas/common/money.json", "/etc/passwd", "", "common",
                                         "common/none.json"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+    for (size_t i = 0; i < TB_COUNT(paths); i++) {
         why[0] = '\0';
-        assert_null(tb_schema_load(TB_SOURCE_DIR "/schemas", paths[i], why, sizeof why));
+        assert_null(tb_schema_load(TB_SOURCE_DIR "/schemas", paths[i], why, sizeof(why)));
         assert_true(strlen(why) > 0);
     }
 }

@@ -31,7 +31,7 @@ static const char SCHEMA[] =
 
 static void keep_wait(int64_t us)
 {
-    if (waits_n < sizeof waits_us / sizeof *waits_us)
+    if (waits_n < TB_COUNT(waits_us))
         waits_us[waits_n++] = us;
 }
 
@@ -39,7 +39,7 @@ static tb_err call_often(struct actor *actor)
 {
     while (tb_loop_us() < until_us) {
         int64_t began_us = tb_loop_us();
-        snprintf(actor->key, sizeof actor->key, "key-%llu", keys++);
+        snprintf(actor->key, sizeof(actor->key), "key-%llu", keys++);
         TB_TRY(act_call(actor));
         keep_wait(tb_loop_us() - began_us);
         actor->number++;
@@ -84,7 +84,7 @@ static void measure(const char *name, struct tb_store_options options, size_t n,
         if (actors[i].err != NULL)
             printf("actor %zu: %s\n", i, actors[i].err->code);
     struct tb_store_stats stats = tb_store_stats(stage.store);
-    qsort(waits_us, waits_n, sizeof *waits_us, by_size);
+    qsort(waits_us, waits_n, sizeof(*waits_us), by_size);
     printf("%-44s %8.0f /s   p50 %7.2f ms   p99 %7.2f ms", name, (double)waits_n / took_s,
            (double)waits_us[waits_n / 2] / 1000, (double)waits_us[waits_n * 99 / 100] / 1000);
     if (stats.batches > 0)

@@ -30,7 +30,7 @@ static void become_postgres(void)
 static pid_t spawn(const struct pg *pg, char *const argv[])
 {
     char log[96];
-    snprintf(log, sizeof log, "%s/log", pg->dir);
+    snprintf(log, sizeof(log), "%s/log", pg->dir);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child > 0)
@@ -64,8 +64,8 @@ static bool answers(const struct pg *pg)
 static void launch(struct pg *pg)
 {
     char data[80], sockets[96];
-    snprintf(data, sizeof data, "%s/data", pg->dir);
-    snprintf(sockets, sizeof sockets, "unix_socket_directories=%s", pg->dir);
+    snprintf(data, sizeof(data), "%s/data", pg->dir);
+    snprintf(sockets, sizeof(sockets), "unix_socket_directories=%s", pg->dir);
     char *argv[] = {BIN "postgres", "-D", data, "-c", sockets, "-c", "listen_addresses=", NULL};
     pg->pid = spawn(pg, argv);
 }
@@ -88,20 +88,20 @@ void pg_start(struct pg *pg)
 void pg_make(struct pg *pg, bool durable)
 {
     char data[80], conf[96];
-    memset(pg, 0, sizeof *pg);
-    snprintf(pg->dir, sizeof pg->dir, "/tmp/tb-pg-XXXXXX");
+    memset(pg, 0, sizeof(*pg));
+    snprintf(pg->dir, sizeof(pg->dir), "/tmp/tb-pg-XXXXXX");
     assert_non_null(mkdtemp(pg->dir));
     const struct passwd *user = getpwnam("postgres");
     if (geteuid() == 0 && user != NULL)
         assert_int_equal(chown(pg->dir, user->pw_uid, user->pw_gid), 0);
-    snprintf(data, sizeof data, "%s/data", pg->dir);
-    snprintf(pg->dsn, sizeof pg->dsn, "host=%s user=tongbao dbname=postgres connect_timeout=2",
+    snprintf(data, sizeof(data), "%s/data", pg->dir);
+    snprintf(pg->dsn, sizeof(pg->dsn), "host=%s user=tongbao dbname=postgres connect_timeout=2",
              pg->dir);
     char *argv[] = {BIN "initdb", "-D", data, "-U",   "tongbao",           "-A",
                     "trust",      "-N", "-E", "UTF8", "--no-instructions", "--locale=C",
                     "-k",         NULL};
     run(pg, argv);
-    snprintf(conf, sizeof conf, "%s/postgresql.conf", data);
+    snprintf(conf, sizeof(conf), "%s/postgresql.conf", data);
     FILE *file = fopen(conf, "a");
     assert_non_null(file);
     fprintf(file, "max_connections=60\nshared_buffers=64MB\ndeadlock_timeout=100ms\n");
@@ -119,11 +119,11 @@ static size_t children_of(pid_t pid, pid_t *out, size_t most)
     assert_non_null(proc);
     for (struct dirent *entry; (entry = readdir(proc)) != NULL && n < most;) {
         char path[300], line[512] = "";
-        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
         FILE *file = fopen(path, "r");
         if (file == NULL)
             continue;
-        char *end = fgets(line, sizeof line, file) == NULL ? NULL : strrchr(line, ')');
+        char *end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
         fclose(file);
         int parent = 0;
         if (end != NULL && sscanf(end + 1, " %*c %d", &parent) == 1 && parent == pid)

@@ -34,7 +34,7 @@ struct proxy {
 static struct sockaddr_un address_in(const char *dir)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.5432", dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", dir);
     return address;
 }
 
@@ -50,7 +50,7 @@ static void accept_one(struct proxy *proxy)
     int client = accept(proxy->listener, NULL, NULL);
     struct sockaddr_un address = address_in(proxy->upstream);
     int server = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (client < 0 || connect(server, (struct sockaddr *)&address, sizeof address) != 0) {
+    if (client < 0 || connect(server, (struct sockaddr *)&address, sizeof(address)) != 0) {
         close(client);
         close(server);
         return;
@@ -124,15 +124,15 @@ static void *serve(void *arg)
 
 struct proxy *proxy_new(const struct pg *pg)
 {
-    struct proxy *proxy = test_calloc(1, sizeof *proxy);
+    struct proxy *proxy = test_calloc(1, sizeof(*proxy));
     proxy->buffer = test_calloc(1, BUFFER);
-    snprintf(proxy->dir, sizeof proxy->dir, "/tmp/tb-proxy-XXXXXX");
+    snprintf(proxy->dir, sizeof(proxy->dir), "/tmp/tb-proxy-XXXXXX");
     assert_non_null(mkdtemp(proxy->dir));
-    snprintf(proxy->upstream, sizeof proxy->upstream, "%s", pg->dir);
-    snprintf(proxy->dsn, sizeof proxy->dsn, "host=%s user=tongbao dbname=postgres", proxy->dir);
+    snprintf(proxy->upstream, sizeof(proxy->upstream), "%s", pg->dir);
+    snprintf(proxy->dsn, sizeof(proxy->dsn), "host=%s user=tongbao dbname=postgres", proxy->dir);
     struct sockaddr_un address = address_in(proxy->dir);
     proxy->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(proxy->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(bind(proxy->listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(proxy->listener, 64), 0);
     pthread_mutex_init(&proxy->lock, NULL);
     assert_int_equal(pthread_create(&proxy->thread, NULL, serve, proxy), 0);
@@ -162,7 +162,7 @@ const char *proxy_dsn(const struct proxy *proxy)
 void proxy_lose_answer(struct proxy *proxy, const char *text, int times)
 {
     pthread_mutex_lock(&proxy->lock);
-    snprintf(proxy->text, sizeof proxy->text, "%s", text);
+    snprintf(proxy->text, sizeof(proxy->text), "%s", text);
     proxy->times = times;
     pthread_mutex_unlock(&proxy->lock);
 }

@@ -75,7 +75,7 @@ const char *stage_sleep_sql(int64_t ms)
     static char texts[4][48];
     static unsigned n;
     char *text = texts[n++ % 4];
-    snprintf(text, sizeof texts[0], "select pg_sleep(%.3f)", (double)ms / 1000);
+    snprintf(text, sizeof(texts[0]), "select pg_sleep(%.3f)", (double)ms / 1000);
     return text;
 }
 
@@ -88,7 +88,7 @@ void stage_idle(struct stage *stage, int64_t ms)
 
 static void keep(struct actor *actor, struct tb_str text)
 {
-    snprintf(actor->cell, sizeof actor->cell, "%.*s", (int)text.n, text.at == NULL ? "" : text.at);
+    snprintf(actor->cell, sizeof(actor->cell), "%.*s", (int)text.n, text.at == NULL ? "" : text.at);
 }
 
 tb_err act_query(struct actor *actor)

@@ -85,9 +85,9 @@ static struct actor actors[MANY];
 static struct actor *cast(size_t i, const char *key, const char *what, long v)
 {
     struct actor *actor = &actors[i];
-    memset(actor, 0, sizeof *actor);
-    snprintf(actor->key, sizeof actor->key, "%s", key);
-    snprintf(actor->body, sizeof actor->body, "{\"v\":%ld,\"do\":\"%s\"}", v, what);
+    memset(actor, 0, sizeof(*actor));
+    snprintf(actor->key, sizeof(actor->key), "%s", key);
+    snprintf(actor->body, sizeof(actor->body), "{\"v\":%ld,\"do\":\"%s\"}", v, what);
     return actor;
 }
 
@@ -133,14 +133,14 @@ static void gathers_what_comes_while_connections_are_busy(void **state)
     until_sent(1);
     for (size_t i = 1; i <= 100; i++) {
         char key[16];
-        snprintf(key, sizeof key, "g%zu", i);
+        snprintf(key, sizeof(key), "g%zu", i);
         stage_start(&stage, cast(i, key, "", (long)i), act_call, ENOUGH_MS);
     }
     assert_int_equal(tb_store_stats(stage.store).calls_queued, 100);
     stage_wait(&stage, actors, 101);
     for (size_t i = 1; i <= 100; i++) {
         char expected[16];
-        snprintf(expected, sizeof expected, "{\"v\":%zu}", i);
+        snprintf(expected, sizeof(expected), "{\"v\":%zu}", i);
         assert_null(actors[i].err);
         assert_string_equal(actors[i].cell, expected);
     }
@@ -199,7 +199,7 @@ static void lets_a_poison_call_fail_alone_among_a_hundred(void **state)
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1, .batch_size = 128});
     for (size_t i = 0; i < 100; i++) {
         char key[16];
-        snprintf(key, sizeof key, "p%zu", i);
+        snprintf(key, sizeof(key), "p%zu", i);
         stage_start(&stage, cast(i, key, i == 57 ? "raise" : "", (long)i), act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 100);
@@ -355,7 +355,7 @@ static void resolves_a_whole_batch_whose_answer_is_lost_twice(void **state)
     proxy_lose_answer(proxy, "\"w7\"", 2);
     for (size_t i = 0; i < 20; i++) {
         char key[16];
-        snprintf(key, sizeof key, "w%zu", i);
+        snprintf(key, sizeof(key), "w%zu", i);
         stage_start(&stage, cast(i, key, "", (long)i), act_call, ENOUGH_MS);
     }
     stage_wait(&stage, actors, 20);

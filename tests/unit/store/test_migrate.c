@@ -72,7 +72,7 @@ static void note(const struct tb_migration_step *step, void *arg)
 {
     (void)arg;
     size_t n = strlen(steps);
-    snprintf(steps + n, sizeof steps - n, "%s%u%s ", step->set, step->number,
+    snprintf(steps + n, sizeof(steps) - n, "%s%u%s ", step->set, step->number,
              step->applied ? "+" : "=");
 }
 
@@ -94,7 +94,7 @@ static char words[512];
 static tb_err keep_words(struct actor *actor, tb_err err)
 {
     struct tb_str detail = actor->run.problem.detail;
-    snprintf(words, sizeof words, "%.*s", (int)detail.n, detail.at == NULL ? "" : detail.at);
+    snprintf(words, sizeof(words), "%.*s", (int)detail.n, detail.at == NULL ? "" : detail.at);
     return err;
 }
 
@@ -217,7 +217,7 @@ static void lets_others_wait_who_migrate_at_the_same_time(void **state)
     (void)state;
     static struct actor actors[3];
     const struct tb_migration_set set = {"a", three};
-    memset(actors, 0, sizeof actors);
+    memset(actors, 0, sizeof(actors));
     sets = &set;
     sets_n = 1;
     for (size_t i = 0; i < 3; i++)

@@ -66,7 +66,7 @@ static tb_err ask_rows(struct actor *actor)
     assert_int_equal(rows->n, actor->number);
     for (size_t i = 0; i < rows->n; i++) {
         char expected[24];
-        snprintf(expected, sizeof expected, "%zu", i + 1);
+        snprintf(expected, sizeof(expected), "%zu", i + 1);
         assert_string_equal(tb_cell(rows, i, 0).at, expected);
     }
     return NULL;
@@ -101,7 +101,7 @@ static void keeps_other_statements_when_one_fails(void **state)
     (void)state;
     enum { MANY = 60 };
     static struct actor actors[MANY];
-    memset(actors, 0, sizeof actors);
+    memset(actors, 0, sizeof(actors));
     stage_open(&stage, (struct tb_store_options){.connections = 1});
     for (int i = 0; i < MANY; i++) {
         actors[i].number = i % 5 - 2; /* every fifth divides by zero */
@@ -116,7 +116,7 @@ static void keeps_other_statements_when_one_fails(void **state)
             assert_true(tb_is(actors[i].err, TB_E_INTERNAL));
             continue;
         }
-        snprintf(expected, sizeof expected, "%d", 60 / (i % 5 - 2));
+        snprintf(expected, sizeof(expected), "%d", 60 / (i % 5 - 2));
         assert_null(actors[i].err);
         assert_string_equal(actors[i].cell, expected);
     }
@@ -201,7 +201,7 @@ enum { OCCUPY = 16 }; /* TB_PIPELINE_MAX: as many as one connection takes */
 /* Fill the only connection with statements of which the first takes `seconds`. */
 static void occupy(struct actor *actors, const char *sql)
 {
-    memset(actors, 0, OCCUPY * sizeof *actors);
+    memset(actors, 0, OCCUPY * sizeof(*actors));
     for (int i = 0; i < OCCUPY; i++) {
         actors[i].sql = i == 0 ? sql : "select 1";
         stage_start(&stage, &actors[i], act_query, ENOUGH_MS);
@@ -212,7 +212,7 @@ static void refuses_beyond_the_queue(void **state)
 {
     (void)state;
     static struct actor busy[OCCUPY], waiting[10], surplus;
-    memset(waiting, 0, sizeof waiting);
+    memset(waiting, 0, sizeof(waiting));
     stage_open(&stage, (struct tb_store_options){.connections = 1, .queue = 10});
     occupy(busy, stage_sleep_sql(stretched_ms(200)));
     for (int i = 0; i < 10; i++) {
@@ -263,7 +263,7 @@ static void says_so_at_once_while_the_server_is_away_and_recovers(void **state)
     (void)state;
     static struct actor in_flight[3];
     struct actor actor = {.sql = "select 1"};
-    memset(in_flight, 0, sizeof in_flight);
+    memset(in_flight, 0, sizeof(in_flight));
     stage_open(&stage, (struct tb_store_options){0});
     for (int i = 0; i < 3; i++) {
         in_flight[i].sql = "select pg_sleep(30)";
@@ -327,7 +327,7 @@ static void finds_the_server_among_several_addresses(void **state)
     (void)state;
     char dsn[256];
     struct actor actor = {.sql = "select 1"};
-    snprintf(dsn, sizeof dsn, "host=/nowhere,/tmp,%s user=tongbao dbname=postgres", stage.pg.dir);
+    snprintf(dsn, sizeof(dsn), "host=/nowhere,/tmp,%s user=tongbao dbname=postgres", stage.pg.dir);
     stage_open(&stage, (struct tb_store_options){.dsn = dsn});
     assert_null(stage_do(&stage, &actor, act_query, ENOUGH_MS));
     stage_close(&stage);

@@ -111,7 +111,7 @@ static void waits_in_line_for_a_connection_and_leaves_one_to_reads(void **state)
     enum { MANY = 4 };
     static struct actor actors[MANY];
     struct actor read = {.sql = "select 1"};
-    memset(actors, 0, sizeof actors);
+    memset(actors, 0, sizeof(actors));
     stage_open(&stage, (struct tb_store_options){.connections = 3});
     for (int i = 0; i < MANY; i++)
         stage_start(&stage, &actors[i], hold_a_while, ENOUGH_MS);
@@ -152,7 +152,7 @@ static void refuses_to_wait_longer_than_the_bound(void **state)
 {
     (void)state;
     static struct actor actors[2];
-    memset(actors, 0, sizeof actors);
+    memset(actors, 0, sizeof(actors));
     stage_open(&stage, (struct tb_store_options){.connections = 1, .wait_ms = 50});
     stage_start(&stage, &actors[0], hold_a_while, ENOUGH_MS);
     stage_start(&stage, &actors[1], hold_a_while, ENOUGH_MS);
@@ -261,7 +261,7 @@ static void runs_the_loser_of_a_deadlock_again(void **state)
 {
     (void)state;
     static struct actor actors[2];
-    memset(actors, 0, sizeof actors);
+    memset(actors, 0, sizeof(actors));
     stage_open(&stage, (struct tb_store_options){0});
     for (int i = 0; i < 2; i++) {
         actors[i].book = i + 1;
