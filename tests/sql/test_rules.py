@@ -2,8 +2,8 @@
 import psycopg2
 
 BOOKED = "('tb', 'bank', 'event', 'script', 'e_payment')"
-SCHEMAS = "('tb', 'bank', 'oauth', 'event', 'script', 'e_payment')"    # those of oauth belong to apps and users, in whatever book
-SHARED = ("tb.job", "bank.currency", "bank.world", "bank.partner", "bank.app", "bank.app_limit", "bank.entitlement", "bank.stop", "bank.quota", "e_payment.state", "script.counter", "bank.source_kind")
+SCHEMAS = "('tb', 'bank', 'oauth', 'consent', 'directory', 'event', 'script', 'e_payment')"    # those of oauth belong to apps and users, in whatever book
+SHARED = ("tb.job", "tb.audit_entry", "bank.currency", "bank.world", "bank.partner", "bank.app", "bank.app_limit", "bank.entitlement", "bank.stop", "bank.quota", "e_payment.state", "script.counter", "bank.source_kind")
 
 
 def test_plpgsql_check_finds_nothing(books):
