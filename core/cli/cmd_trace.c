@@ -8,7 +8,7 @@
 #include "cli/print.h"
 #include "gateway/stage/pipeline.h"
 #include "gateway/trace_ring.h"
-#include "process/seat.h"
+#include "process/process.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>

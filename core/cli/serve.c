@@ -63,7 +63,7 @@ static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t
     }
     unsigned workers = config->workers == 0 ? cores() : (unsigned)config->workers;
     *out = (struct tb_plan){
-        .count = {[TB_SEAT_WORKER] = workers, [TB_SEAT_CLERK] = 1},
+        .count = {[TB_PROCESS_WORKER] = workers, [TB_PROCESS_CLERK] = 1},
         .listen = {address(config, config->listen_port)},
         .listen_n = 1,
         .start_ms = config->start_timeout_ms,
@@ -92,7 +92,7 @@ static void forget(struct tb_plan *p)
 static int check(const struct tb_cli *cli)
 {
     struct tb_plan p;
-    char why[TB_SEAT_WHY_BYTES];
+    char why[TB_PROCESS_WHY_BYTES];
     if (!plan(cli->config_path, &p, why, sizeof(why)))
         return tb_cli_fail(cli, TB_EXIT_FOUND, "%s", why);
     forget(&p);
@@ -114,7 +114,7 @@ static int serve(struct tb_cli *cli)
         .argv = argv,
         .plan = plan,
         .forget = forget,
-        .main = {[TB_SEAT_WORKER] = tb_worker_main, [TB_SEAT_CLERK] = tb_clerk_main},
+        .main = {[TB_PROCESS_WORKER] = tb_worker_main, [TB_PROCESS_CLERK] = tb_clerk_main},
     };
     tb_tls_ticket_seed(); /* before any fork: a client may resume with whichever worker it meets */
     return tb_master_run(&setup);

@@ -47,9 +47,9 @@ static enum tb_lang lang_of(struct tb_req *req)
 static tb_err page_of_none(struct tb_req *req, enum tb_lang lang)
 {
     struct tb_html html;
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_ERROR_TITLE)};
+    struct tb_page_head head = {.title = tb_msg_in(lang, TB_MSG_ERROR_TITLE)};
     tb_page_begin(req, &html, lang, &head);
-    tb_html(&html, "<p>$</p>\n", tb_word(&html, TB_W_ERROR_NOT_FOUND));
+    tb_html(&html, "<p>$</p>\n", tb_msg(&html, TB_MSG_ERROR_NOT_FOUND));
     return tb_page_reply(req, 404, &html, TB_STR_NONE);
 }
 
@@ -64,13 +64,14 @@ static tb_err page_of(struct tb_req *req, enum tb_lang lang, tb_err err, const c
     };
     snprintf(status, sizeof(status), "%d", (int)err->status);
     tb_page_begin(req, &html, lang, &head);
-    tb_html(&html,
-            "<dl>\n<dt>$</dt>\n<dd><code>$</code></dd>\n<dt>$</dt>\n<dd>$</dd>\n<dt>$</dt>\n"
-            "<dd>$</dd>\n<dt>$</dt>\n<dd>$</dd>\n</dl>\n",
-            tb_word(&html, TB_W_PROBLEM_CODE), tb_str(err->code),
-            tb_word(&html, TB_W_PROBLEM_STATUS), tb_str(status),
-            tb_word(&html, TB_W_PROBLEM_REMEDY), tb_str(remedy), tb_word(&html, TB_W_PROBLEM_RETRY),
-            tb_word(&html, err->retryable ? TB_W_PROBLEM_RETRYABLE : TB_W_PROBLEM_NOT_RETRYABLE));
+    tb_html(
+        &html,
+        "<dl>\n<dt>$</dt>\n<dd><code>$</code></dd>\n<dt>$</dt>\n<dd>$</dd>\n<dt>$</dt>\n"
+        "<dd>$</dd>\n<dt>$</dt>\n<dd>$</dd>\n</dl>\n",
+        tb_msg(&html, TB_MSG_PROBLEM_CODE), tb_str(err->code), tb_msg(&html, TB_MSG_PROBLEM_STATUS),
+        tb_str(status), tb_msg(&html, TB_MSG_PROBLEM_REMEDY), tb_str(remedy),
+        tb_msg(&html, TB_MSG_PROBLEM_RETRY),
+        tb_msg(&html, err->retryable ? TB_MSG_PROBLEM_RETRYABLE : TB_MSG_PROBLEM_NOT_RETRYABLE));
     return tb_page_reply(req, 200, &html, TB_STR_NONE);
 }
 

@@ -20,7 +20,7 @@ enum {
 struct tb_scripts {
     struct tb_scripts_parts parts;
     struct tb_script_limits limits;
-    struct tb_states *states;
+    struct tb_vm_pool *states;
     struct tb_script_row **buckets;
     size_t buckets_n, rows_n; /* buckets: a power of two */
     int64_t generation;       /* the last that was read */
@@ -44,8 +44,8 @@ struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
     struct tb_scripts *scripts = tb_mem(sizeof(*scripts));
     scripts->parts = *parts;
     scripts->limits = tb_script_limits_of(parts->config);
-    scripts->states = tb_states_new(&scripts->limits, (size_t)parts->config->script_states,
-                                    (size_t)parts->config->script_states_bytes);
+    scripts->states = tb_vm_pool_new(&scripts->limits, (size_t)parts->config->script_states,
+                                     (size_t)parts->config->script_states_bytes);
     scripts->buckets_n = FIRST_BUCKETS;
     scripts->buckets = tb_mem_array(FIRST_BUCKETS, sizeof(*scripts->buckets));
     return scripts;
@@ -211,7 +211,7 @@ static struct tb_script *make(struct tb_scripts *scripts, struct tb_script_row *
                               size_t why_bytes, int64_t now_ms)
 {
     int64_t began_ns = tb_thread_ns();
-    struct tb_script *script = tb_states_add(scripts->states, version, text, why, why_bytes);
+    struct tb_script *script = tb_vm_pool_add(scripts->states, version, text, why, why_bytes);
     int64_t held_ns = tb_thread_ns() - began_ns - TB_SCRIPT_SHORT_US * 1000;
     tb_script_held(row, held_ns, scripts->parts.config->script_long_ms, now_ms);
     return script;
@@ -226,7 +226,7 @@ tb_err TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_scripts *script
     memcpy(name, row->id, TB_SCRIPT_ID_BYTES);
     memcpy(name + TB_SCRIPT_ID_BYTES, &version, sizeof(version));
     const struct tb_str key = {name, sizeof(name)};
-    *out = tb_states_find(scripts->states, key);
+    *out = tb_vm_pool_find(scripts->states, key);
     if (*out != NULL)
         return NULL;
     const struct tb_param params[] = {TB_INT(row->book), TB_TEXT(tb_str(row->id)), TB_INT(version)};
@@ -241,12 +241,12 @@ tb_err TB_SUSPENDS tb_scripts_hold(struct tb_req *req, struct tb_scripts *script
 
 void tb_scripts_release(struct tb_scripts *scripts, struct tb_script *script)
 {
-    tb_states_release(scripts->states, script);
+    tb_vm_pool_release(scripts->states, script);
 }
 
-struct tb_states_stats tb_scripts_stats(const struct tb_scripts *scripts)
+struct tb_vm_pool_stats tb_scripts_stats(const struct tb_scripts *scripts)
 {
-    return tb_states_stats(scripts->states);
+    return tb_vm_pool_stats(scripts->states);
 }
 
 /* ---- memory of answers that are shaped ---- */

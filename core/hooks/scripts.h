@@ -16,7 +16,7 @@
 #include "gateway/exchange.h"
 #include "hooks/hooks.h"
 #include "hooks/script_breaker.h"
-#include "lua/states.h"
+#include "lua/vm_pool.h"
 
 struct tb_metrics;
 struct tb_store;
@@ -150,6 +150,6 @@ const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *
  *  NULL when memory ran out. Waits: no. */
 json_t *tb_script_request(struct tb_exchange *x);
 
-struct tb_states_stats tb_scripts_stats(const struct tb_scripts *scripts);
+struct tb_vm_pool_stats tb_scripts_stats(const struct tb_scripts *scripts);
 
 #endif

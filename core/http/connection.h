@@ -30,7 +30,7 @@ struct listener {
     struct tb_server *server;
     struct tb_watch watch;
     int fd;
-    enum tb_door door;
+    enum tb_listener_kind door;
 };
 
 /** Accepting and leaving. */
@@ -54,8 +54,8 @@ struct tb_server {
     void *owner;
     h2o_globalconf_t global;
     h2o_context_t context;
-    h2o_accept_ctx_t accept[TB_DOOR_PLAIN + 1]; /**< by kind of door */
-    struct tb_tls *tls[TB_DOOR_PLAIN];          /**< the same, where there is a certificate */
+    h2o_accept_ctx_t accept[TB_LISTENER_PLAIN + 1]; /**< by kind of door */
+    struct tb_tls *tls[TB_LISTENER_PLAIN];          /**< the same, where there is a certificate */
     h2o_iovec_t *hosts;
     size_t hosts_n;
     struct tb_str problem_base;
@@ -86,6 +86,6 @@ struct farewell {
 void tb_server_on_farewell(h2o_logger_t *self, h2o_req_t *req);
 
 /** The accept side, listener.c. */
-void tb_doors_close(struct tb_server *server);
+void tb_listeners_close(struct tb_server *server);
 
 #endif

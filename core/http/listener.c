@@ -94,7 +94,7 @@ static void admit(struct listener *listener, int fd, const struct sockaddr_stora
     h2o_socket_t *socket = h2o_evloop_socket_create(server->context.loop, fd,
                                                     H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     struct connection *conn = connection_new(server, socket, fd);
-    conn->tls = listener->door != TB_DOOR_PLAIN;
+    conn->tls = listener->door != TB_LISTENER_PLAIN;
     write_peer(conn->peer, address);
     if (!tb_guard_accept(socket)) {
         server->stats.refused++;
@@ -150,9 +150,9 @@ static void on_listener(struct tb_watch *watch, bool readable, bool writable)
     }
 }
 
-void tb_server_listen(struct tb_server *server, int fd, enum tb_door door)
+void tb_server_listen(struct tb_server *server, int fd, enum tb_listener_kind door)
 {
-    TB_ASSERT(door == TB_DOOR_PLAIN || server->tls[door] != NULL);
+    TB_ASSERT(door == TB_LISTENER_PLAIN || server->tls[door] != NULL);
     struct listener *listener = tb_mem(sizeof(*listener));
     listener->server = server;
     listener->fd = fd;
@@ -217,7 +217,7 @@ void tb_server_drain(struct tb_server *server, int64_t grace_ms, void (*drained)
     tb_timer_start(server->loop, &doors->sweep, 0);
 }
 
-void tb_doors_close(struct tb_server *server)
+void tb_listeners_close(struct tb_server *server)
 {
     TB_ASSERT(server->doors.connections == NULL);
     tb_timer_stop(server->loop, &server->doors.rest);

@@ -66,12 +66,12 @@ static bool open_tls(struct tb_server *server, const struct tb_http_setup *setup
 {
     if (setup->certificate == NULL)
         return true;
-    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN; door++) {
+    for (enum tb_listener_kind door = TB_LISTENER_TLS; door < TB_LISTENER_PLAIN; door++) {
         const struct tb_tls_files files = {
             .certificate = setup->certificate,
             .key = setup->key,
-            .client_ca = door == TB_DOOR_MTLS ? setup->client_ca : NULL,
-            .ask_for_certificate = door == TB_DOOR_MTLS,
+            .client_ca = door == TB_LISTENER_MTLS ? setup->client_ca : NULL,
+            .ask_for_certificate = door == TB_LISTENER_MTLS,
         };
         server->tls[door] = tb_tls_new(&files, out_why);
         if (server->tls[door] == NULL)
@@ -82,16 +82,16 @@ static bool open_tls(struct tb_server *server, const struct tb_http_setup *setup
 
 static void close_tls(struct tb_server *server)
 {
-    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN; door++)
+    for (enum tb_listener_kind door = TB_LISTENER_TLS; door < TB_LISTENER_PLAIN; door++)
         tb_tls_free(server->tls[door]);
 }
 
 static void open_doors(struct tb_server *server)
 {
-    for (enum tb_door door = TB_DOOR_TLS; door <= TB_DOOR_PLAIN; door++) {
+    for (enum tb_listener_kind door = TB_LISTENER_TLS; door <= TB_LISTENER_PLAIN; door++) {
         server->accept[door] = (h2o_accept_ctx_t){.ctx = &server->context,
                                                   .hosts = server->global.hosts};
-        if (door != TB_DOOR_PLAIN && server->tls[door] != NULL)
+        if (door != TB_LISTENER_PLAIN && server->tls[door] != NULL)
             server->accept[door].ssl_ctx = tb_tls_context(server->tls[door]);
     }
 }
@@ -134,7 +134,7 @@ void tb_server_free(struct tb_server *server)
 {
     if (server == NULL)
         return;
-    tb_doors_close(server);
+    tb_listeners_close(server);
     tb_guard_stop();
     h2o_context_dispose(&server->context);
     h2o_config_dispose(&server->global);
@@ -149,8 +149,8 @@ void tb_server_free(struct tb_server *server)
 bool tb_server_reload_tls(struct tb_server *server, const char **out_why)
 {
     *out_why = "no TLS is configured";
-    bool reloaded = server->tls[TB_DOOR_TLS] != NULL;
-    for (enum tb_door door = TB_DOOR_TLS; door < TB_DOOR_PLAIN && reloaded; door++)
+    bool reloaded = server->tls[TB_LISTENER_TLS] != NULL;
+    for (enum tb_listener_kind door = TB_LISTENER_TLS; door < TB_LISTENER_PLAIN && reloaded; door++)
         reloaded = tb_tls_reload(server->tls[door], out_why);
     return reloaded;
 }

@@ -101,15 +101,15 @@ struct tb_server *tb_server_new(struct tb_loop *loop, const struct tb_config *co
                                 struct tb_guard_counters *counters, const char **out_why);
 
 /** How a listener receives its clients. Sessions of one kind cannot be resumed at another. */
-enum tb_door {
-    TB_DOOR_TLS,   /**< asks no client for a certificate */
-    TB_DOOR_MTLS,  /**< asks each for one, which it may decline and which need not be verified */
-    TB_DOOR_PLAIN, /**< HTTP/1.1 without TLS, for a loopback listener only */
+enum tb_listener_kind {
+    TB_LISTENER_TLS,  /**< asks no client for a certificate */
+    TB_LISTENER_MTLS, /**< asks each for one, which it may decline and which need not be verified */
+    TB_LISTENER_PLAIN, /**< HTTP/1.1 without TLS, for a loopback listener only */
 };
 
 /** Begin to accept on a listening, non-blocking socket (borrowed). Connections of all workers share
  * it. */
-void tb_server_listen(struct tb_server *server, int fd, enum tb_door door);
+void tb_server_listen(struct tb_server *server, int fd, enum tb_listener_kind door);
 
 /** Stop accepting, send GOAWAY / `connection: close`, and call `drained` once the last connection
  * is closed or the grace time is over; what is open then has been cut. */

@@ -24,7 +24,7 @@ struct tb_oauth_parts {
     struct tb_loop *loop;
     const struct tb_config *config;
     struct tb_store *store;
-    struct tb_client *outbound;        /**< for clients' jwks_uri and notifications */
+    struct tb_http_client *outbound;   /**< for clients' jwks_uri and notifications */
     struct tb_keystore *token_keys;    /**< sign access tokens, which the bank's own edge reads */
     struct tb_keystore *response_keys; /**< sign what clients read: id tokens, JARM, and the like */
     struct tb_token_checker *tokens;   /**< mints and checks access tokens */

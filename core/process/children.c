@@ -54,14 +54,14 @@ size_t tb_children_n(const struct tb_master *m)
 /* ---- starting ---- */
 
 /** In the new process: leave behind what is the master's, and become the seat. */
-static _Noreturn void become(struct tb_master *m, struct tb_seat *seat, pid_t master,
+static _Noreturn void become(struct tb_master *m, struct tb_process *seat, pid_t master,
                              enum tb_log_level log_level)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != master)
         _exit(0);
     static char name[16];
-    snprintf(name, sizeof(name), "tb-%s/%u", tb_seat_kind_name(seat->kind), seat->index);
+    snprintf(name, sizeof(name), "tb-%s/%u", tb_process_kind_name(seat->kind), seat->index);
     prctl(PR_SET_NAME, name);
     tb_log_start(STDERR_FILENO, log_level, name + 3);
 
@@ -69,7 +69,7 @@ static _Noreturn void become(struct tb_master *m, struct tb_seat *seat, pid_t ma
     close(m->pid_file);
     for (struct tb_child *c = tb_child_next(m, NULL); c != NULL; c = tb_child_next(m, c))
         close(c->control);
-    if (seat->kind != TB_SEAT_WORKER) {
+    if (seat->kind != TB_PROCESS_WORKER) {
         for (size_t i = 0; i < m->listeners_n; i++)
             close(m->listeners[i].fd);
     }
@@ -88,14 +88,15 @@ static _Noreturn void become(struct tb_master *m, struct tb_seat *seat, pid_t ma
     exit(m->setup->main[seat->kind](seat));
 }
 
-static void fill_seat(const struct tb_master *m, const struct tb_plan *plan, struct tb_seat *seat)
+static void fill_seat(const struct tb_master *m, const struct tb_plan *plan,
+                      struct tb_process *seat)
 {
     seat->count = plan->count[seat->kind];
     seat->config = plan->config;
     seat->config_path = m->setup->config_path;
     seat->run_dir = m->run_dir;
     seat->grace_ms = plan->grace_ms;
-    if (seat->kind == TB_SEAT_WORKER) {
+    if (seat->kind == TB_PROCESS_WORKER) {
         for (size_t i = 0; i < m->listeners_n; i++) {
             for (size_t j = 0; j < plan->listen_n; j++) {
                 if (strcmp(m->listeners[i].address, plan->listen[j]) == 0)
@@ -109,7 +110,7 @@ static void fill_seat(const struct tb_master *m, const struct tb_plan *plan, str
 }
 
 bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t generation,
-                    enum tb_seat_kind kind, unsigned index)
+                    enum tb_process_kind kind, unsigned index)
 {
     size_t place = 0;
     while (place < TB_CHILDREN_MAX && m->children[place].pid != 0)
@@ -125,8 +126,8 @@ bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t ge
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        static struct tb_seat seat; /* lives as long as the process */
-        seat = (struct tb_seat){.kind = kind, .index = index, .generation = generation};
+        static struct tb_process seat; /* lives as long as the process */
+        seat = (struct tb_process){.kind = kind, .index = index, .generation = generation};
         seat.control = pair[1];
         seat.slot = slot;
         seat.replaces = generation == m->generation;
@@ -178,7 +179,7 @@ static void schedule(struct tb_master *m, const struct tb_child *c, const char *
             wait = BACKOFF_MAX_MS;
     }
     post->due_ms = m->now_ms + wait;
-    tb_log_with(TB_LOG_ERROR, "process_replaced", TB_F_CSTR("kind", tb_seat_kind_name(c->kind)),
+    tb_log_with(TB_LOG_ERROR, "process_replaced", TB_F_CSTR("kind", tb_process_kind_name(c->kind)),
                 TB_F_INT("index", c->index), TB_F_INT("pid", c->pid), TB_F_CSTR("why", why),
                 TB_F_INT("fast_deaths", post->fast_deaths), TB_F_INT("wait_ms", wait));
 }
@@ -187,7 +188,7 @@ static void ended(struct tb_master *m, struct tb_child *c, int status)
 {
     tb_child_hear(m, c);
     close(c->control);
-    char why[TB_SEAT_WHY_BYTES];
+    char why[TB_PROCESS_WHY_BYTES];
     describe_end(c, status, why, sizeof(why));
     if (WIFSIGNALED(status) || m->slots[c - m->children].crash.stage != TB_CRASH_NONE)
         tb_record_crash(m, c, status);
@@ -267,7 +268,7 @@ static void end_patience(struct tb_child *c)
 {
     if (c->state == TB_CHILD_STARTING && c->why[0] == '\0')
         snprintf(c->why, sizeof(c->why), "%s %u did not become ready in time",
-                 tb_seat_kind_name(c->kind), c->index);
+                 tb_process_kind_name(c->kind), c->index);
     kill(c->pid, SIGKILL);
     c->kill_ms = 0;
 }
@@ -282,7 +283,7 @@ void tb_children_tick(struct tb_master *m)
         watch_beats(m);
     if (m->stopping || !m->planned)
         return;
-    for (enum tb_seat_kind kind = 0; kind < TB_SEAT_KINDS; kind++) {
+    for (enum tb_process_kind kind = 0; kind < TB_PROCESS_KINDS; kind++) {
         for (unsigned i = 0; i < m->plan.count[kind]; i++) {
             struct tb_post *post = &m->posts[kind][i];
             if (post->due_ms == 0 || m->now_ms < post->due_ms)
@@ -301,7 +302,7 @@ int64_t tb_children_due(const struct tb_master *m)
         if (c->pid != 0 && c->kill_ms != 0 && c->kill_ms < due)
             due = c->kill_ms;
     }
-    for (enum tb_seat_kind kind = 0; kind < TB_SEAT_KINDS; kind++) {
+    for (enum tb_process_kind kind = 0; kind < TB_PROCESS_KINDS; kind++) {
         for (unsigned i = 0; i < m->plan.count[kind]; i++) {
             int64_t post = m->posts[kind][i].due_ms;
             if (post != 0 && post < due)

@@ -55,7 +55,7 @@ static void heard_ready(struct tb_master *m, struct tb_child *c)
 
 void tb_child_hear(struct tb_master *m, struct tb_child *c)
 {
-    char message[TB_SEAT_WHY_BYTES];
+    char message[TB_PROCESS_WHY_BYTES];
     ssize_t n;
     while ((n = recv(c->control, message, sizeof(message) - 1, MSG_DONTWAIT)) > 0) {
         message[n] = '\0';

@@ -39,7 +39,7 @@ static void refuse(struct tb_master *m, const char *why)
 static bool plan_fits(const struct tb_plan *plan, char *why, size_t why_bytes)
 {
     unsigned total = 0;
-    for (enum tb_seat_kind kind = 0; kind < TB_SEAT_KINDS; kind++)
+    for (enum tb_process_kind kind = 0; kind < TB_PROCESS_KINDS; kind++)
         total += plan->count[kind];
     if (total == 0 || total > TB_POSTS_MAX) {
         snprintf(why, why_bytes, "%u processes asked for; between 1 and %d can be run", total,
@@ -51,7 +51,7 @@ static bool plan_fits(const struct tb_plan *plan, char *why, size_t why_bytes)
 
 static void begin(struct tb_master *m)
 {
-    char why[TB_SEAT_WHY_BYTES] = "";
+    char why[TB_PROCESS_WHY_BYTES] = "";
     m->reload_wanted = false;
     m->numbered++;
     memset(&m->next_plan, 0, sizeof(m->next_plan));
@@ -67,7 +67,7 @@ static void begin(struct tb_master *m)
         return;
     }
     m->incoming = m->numbered;
-    for (enum tb_seat_kind kind = 0; kind < TB_SEAT_KINDS; kind++) {
+    for (enum tb_process_kind kind = 0; kind < TB_PROCESS_KINDS; kind++) {
         for (unsigned i = 0; i < m->next_plan.count[kind]; i++) {
             if (!tb_child_start(m, &m->next_plan, m->incoming, kind, i)) {
                 tb_generation_give_up(m, "no room or no memory for another process");
@@ -102,7 +102,7 @@ static unsigned count_at(struct tb_master *m, uint32_t generation, enum tb_child
 static unsigned wanted(const struct tb_plan *plan)
 {
     unsigned n = 0;
-    for (enum tb_seat_kind kind = 0; kind < TB_SEAT_KINDS; kind++)
+    for (enum tb_process_kind kind = 0; kind < TB_PROCESS_KINDS; kind++)
         n += plan->count[kind];
     return n;
 }
@@ -297,7 +297,7 @@ int tb_master_run(const struct tb_master_setup *setup)
     m->binary[n > 0 ? n : 0] = '\0';
     open_signals(m);
     raise_limits();
-    char why[TB_SEAT_WHY_BYTES];
+    char why[TB_PROCESS_WHY_BYTES];
     if (!prepare(m, why, sizeof(why))) {
         fprintf(stderr, "tongbao: cannot start: %s\n", why);
         tb_mem_free(m);

@@ -12,7 +12,7 @@
 #ifndef TB_PROCESS_MASTER_H
 #define TB_PROCESS_MASTER_H
 
-#include "process/seat.h"
+#include "process/process.h"
 #include <tongbao/req.h>
 
 /** A region of shared memory the processes want. */
@@ -25,7 +25,7 @@ struct tb_region_want {
 
 /** What one generation is made of. */
 struct tb_plan {
-    unsigned count[TB_SEAT_KINDS];
+    unsigned count[TB_PROCESS_KINDS];
     const char *listen[TB_LISTENERS_MAX]; /**< "host:port", "[v6]:port" */
     size_t listen_n;
     struct tb_region_want regions[TB_REGIONS_MAX];
@@ -45,7 +45,7 @@ struct tb_master_setup {
     bool (*plan)(const char *config_path, struct tb_plan *out_plan, char *why, size_t why_bytes);
     /** The plan is no longer used. */
     void (*forget)(struct tb_plan *plan);
-    int (*main[TB_SEAT_KINDS])(struct tb_seat *seat);
+    int (*main[TB_PROCESS_KINDS])(struct tb_process *seat);
 };
 
 /** The shared memory the workers want; in worker.c.

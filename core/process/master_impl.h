@@ -25,7 +25,7 @@ enum tb_child_state {
 struct tb_child {
     pid_t pid; /**< 0: unused */
     int control;
-    enum tb_seat_kind kind;
+    enum tb_process_kind kind;
     unsigned index;
     uint32_t generation;
     enum tb_child_state state;
@@ -34,7 +34,7 @@ struct tb_child {
     uint64_t beats;  /**< last seen, at beat_ms */
     int64_t beat_ms;
     bool unwatched; /**< its beats are not looked at: it was hung, or writes them elsewhere */
-    char why[TB_SEAT_WHY_BYTES]; /**< its refusal */
+    char why[TB_PROCESS_WHY_BYTES]; /**< its refusal */
 };
 
 /** A place of the current generation that must be filled. */
@@ -48,7 +48,7 @@ struct tb_reload {
     int64_t at_ms; /**< wall clock; 0: there was none */
     uint32_t generation;
     bool ok;
-    char why[TB_SEAT_WHY_BYTES];
+    char why[TB_PROCESS_WHY_BYTES];
 };
 
 struct tb_master {
@@ -80,7 +80,7 @@ struct tb_master {
     struct tb_slot *slots; /**< TB_CHILDREN_MAX, in shared memory */
     struct tb_quarantine *quarantine;
     struct tb_child children[TB_CHILDREN_MAX]; /**< the slot has the same place */
-    struct tb_post posts[TB_SEAT_KINDS][TB_POSTS_MAX];
+    struct tb_post posts[TB_PROCESS_KINDS][TB_POSTS_MAX];
     int64_t watched_ms; /**< when the beats were last looked at */
     bool status_stale;
 };
@@ -89,7 +89,7 @@ struct tb_master {
 
 /** Fork a process for a place in a generation. False when there is no room or no memory. */
 bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t generation,
-                    enum tb_seat_kind kind, unsigned index);
+                    enum tb_process_kind kind, unsigned index);
 
 /** Note every process that has ended. */
 void tb_children_reap(struct tb_master *m);

@@ -21,7 +21,7 @@ enum { CRASH_FILES_MAX = 100 };
 void tb_child_log(enum tb_log_level level, const char *event, const struct tb_child *c,
                   const char *why)
 {
-    const struct tb_field fields[] = {TB_F_CSTR("kind", tb_seat_kind_name(c->kind)),
+    const struct tb_field fields[] = {TB_F_CSTR("kind", tb_process_kind_name(c->kind)),
                                       TB_F_INT("index", c->index), TB_F_INT("pid", c->pid),
                                       TB_F_INT("generation", c->generation), TB_F_CSTR("why", why)};
     tb_log_fields(level, event, fields, why == NULL ? 4 : 5);
@@ -88,7 +88,7 @@ static json_t *processes_json(struct tb_master *m)
     json_t *list = json_array();
     for (struct tb_child *c = tb_child_next(m, NULL); c != NULL; c = tb_child_next(m, c))
         json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:i, s:s}", "kind",
-                                              tb_seat_kind_name(c->kind), "index", (int)c->index,
+                                              tb_process_kind_name(c->kind), "index", (int)c->index,
                                               "pid", (int)c->pid, "generation", (int)c->generation,
                                               "state", tb_child_state_name(c->state)));
     return list;
@@ -221,7 +221,7 @@ void tb_record_crash(struct tb_master *m, const struct tb_child *c, int status)
     if (recorded)
         snprintf(pc, sizeof(pc), "%s+0x%llx", crash.object, (unsigned long long)crash.offset);
     const struct tb_serving *s = &crash.serving;
-    tb_log_with(TB_LOG_ERROR, "crash", TB_F_CSTR("kind", tb_seat_kind_name(c->kind)),
+    tb_log_with(TB_LOG_ERROR, "crash", TB_F_CSTR("kind", tb_process_kind_name(c->kind)),
                 TB_F_INT("index", c->index), TB_F_INT("pid", c->pid),
                 TB_F_CSTR("signal", signal_name(signal)), TB_F_CSTR("address", address),
                 TB_F_CSTR("where", pc), TB_F_BOOL("stack_overflow", crash.stack_overflow),
@@ -229,9 +229,9 @@ void tb_record_crash(struct tb_master *m, const struct tb_child *c, int status)
                 TB_F_CSTR("partner", s->partner), TB_F_BOOL("quarantined", quarantined));
     write_crash_file(m, c->pid,
                      json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:o, s:i, s:b}",
-                               "at", at, "kind", tb_seat_kind_name(c->kind), "index", (int)c->index,
-                               "pid", (int)c->pid, "generation", (int)c->generation, "signal",
-                               signal_name(signal), "address", address, "where", pc,
+                               "at", at, "kind", tb_process_kind_name(c->kind), "index",
+                               (int)c->index, "pid", (int)c->pid, "generation", (int)c->generation,
+                               "signal", signal_name(signal), "address", address, "where", pc,
                                "stack_overflow", (int)crash.stack_overflow, "helper_thread",
                                (int)crash.off_loop, "request", request_json(s), "crashes",
                                (int)crashes, "quarantined", (int)quarantined));

@@ -198,12 +198,12 @@ static bool inherit_children(struct tb_master *m, const json_t *list)
         if (json_unpack(item, "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "place", &place, "pid",
                         &pid, "control", &control, "kind", &kind, "index", &index, "generation",
                         &generation, "state", &state, "kill_ms", &kill_ms) < 0 ||
-            place < 0 || place >= TB_CHILDREN_MAX || kind < 0 || kind >= TB_SEAT_KINDS ||
+            place < 0 || place >= TB_CHILDREN_MAX || kind < 0 || kind >= TB_PROCESS_KINDS ||
             index < 0 || index >= TB_POSTS_MAX || state < 0 || state > TB_CHILD_DRAINING)
             return false;
         m->children[place] = (struct tb_child){.pid = pid,
                                                .control = control,
-                                               .kind = (enum tb_seat_kind)kind,
+                                               .kind = (enum tb_process_kind)kind,
                                                .index = (unsigned)index,
                                                .generation = (uint32_t)generation,
                                                .state = (enum tb_child_state)state,

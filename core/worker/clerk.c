@@ -76,7 +76,7 @@ static const struct task {
 };
 
 struct clerk {
-    struct tb_seat *seat;
+    struct tb_process *seat;
     struct tb_loop *loop;
     struct tb_registry *registry;
     struct tb_store *store;
@@ -154,7 +154,7 @@ static void end_if_drained(void *owner)
 {
     struct clerk *clerk = owner;
     if (clerk->draining && !clerk->working && tb_jobs_running(clerk->jobs) == 0)
-        tb_seat_drained(clerk->seat);
+        tb_process_drained(clerk->seat);
 }
 
 /* What of the quotas is used is read once, a page at a time, and then added to every turn. */
@@ -234,7 +234,7 @@ static void drain(void *owner, int64_t grace_ms)
 static void make_jobs(struct clerk *clerk)
 {
     size_t bytes;
-    void *memory = tb_seat_region(clerk->seat, "metrics", &bytes);
+    void *memory = tb_process_region(clerk->seat, "metrics", &bytes);
     const struct tb_jobs_parts parts = {
         .loop = clerk->loop,
         .store = clerk->store,
@@ -250,7 +250,7 @@ static void make_jobs(struct clerk *clerk)
 static void make_quotas(struct clerk *clerk)
 {
     size_t bytes;
-    void *memory = tb_seat_region(clerk->seat, "limits", &bytes);
+    void *memory = tb_process_region(clerk->seat, "limits", &bytes);
     tb_err err = NULL;
     clerk->limiter = tb_limiter_open(memory, bytes);
     while (!clerk->quotas.done && err == NULL)
@@ -259,9 +259,9 @@ static void make_quotas(struct clerk *clerk)
         tb_log_with(TB_LOG_WARN, "starting_without_quotas", TB_F_CSTR("error", err->code));
 }
 
-int tb_clerk_main(struct tb_seat *seat)
+int tb_clerk_main(struct tb_process *seat)
 {
-    static const struct tb_seat_calls calls = {.go = go, .drain = drain};
+    static const struct tb_process_calls calls = {.go = go, .drain = drain};
     static struct clerk clerk;
     char why[TB_WHY_BYTES];
     clerk.seat = seat;
@@ -269,12 +269,12 @@ int tb_clerk_main(struct tb_seat *seat)
     tb_crash_install(&seat->slot->crash, NULL);
     clerk.registry = tb_parts_registry(seat->config, why, sizeof(why));
     if (clerk.registry == NULL)
-        return tb_seat_refuse(seat, "%s", why);
+        return tb_process_refuse(seat, "%s", why);
     clerk.store = tb_parts_store(clerk.loop, seat->config, clerk.registry, "tongbao clerk");
     make_jobs(&clerk);
     make_quotas(&clerk);
-    tb_seat_attach(seat, clerk.loop, &calls, &clerk);
-    tb_seat_ready(seat);
+    tb_process_attach(seat, clerk.loop, &calls, &clerk);
+    tb_process_ready(seat);
     tb_loop_run(clerk.loop);
     tb_registry_stop(clerk.registry);
     return 0;

@@ -40,7 +40,7 @@ enum {
 };
 
 struct worker {
-    struct tb_seat *seat;
+    struct tb_process *seat;
     const struct tb_config *config;
     struct tb_loop *loop;
     struct tb_registry *registry;
@@ -48,7 +48,7 @@ struct worker {
     struct tb_secret secret;
     struct tb_keystore *keystore;      /* of access tokens */
     struct tb_keystore *response_keys; /* of what clients verify */
-    struct tb_client *outbound;
+    struct tb_http_client *outbound;
     struct tb_revocations revocations;
     int64_t refresh_ms, keys_ms; /* when revocations and keys are read next; loop clock */
     int64_t scripts_ms;          /* and partners' scripts */
@@ -161,7 +161,7 @@ static bool make_limits(struct worker *w)
         {"daily", w->config->rate_daily, 0, TB_LIMIT_APP, TB_LIMIT_DAY},
     };
     size_t bytes, operations_n;
-    void *memory = tb_seat_region(w->seat, "limits", &bytes);
+    void *memory = tb_process_region(w->seat, "limits", &bytes);
     w->limiter = tb_limiter_open(memory, bytes);
     struct tb_operation *const *operations = tb_registry_operations(w->registry, &operations_n);
     w->apps = tb_apps_new(&w->standard, operations, operations_n);
@@ -175,7 +175,7 @@ static bool make_keys(struct worker *w)
         return false;
     w->keystore = tb_keystore_new(&w->secret);
     w->response_keys = tb_keystore_new(&w->secret);
-    w->revocations.set = tb_seat_region(w->seat, "revoked", NULL);
+    w->revocations.set = tb_process_region(w->seat, "revoked", NULL);
     struct tb_token_rules rules = tb_parts_token_rules(w->config, w->keystore, w->revocations.set);
     w->tokens = tb_token_checker_new(&rules);
     /* A key of its own for each purpose, so that no code of one can pass for another's. */
@@ -190,7 +190,7 @@ static bool make_keys(struct worker *w)
 
 static void open_oauth(struct worker *w)
 {
-    w->outbound = tb_client_new(w->loop);
+    w->outbound = tb_http_client_new(w->loop);
     const struct tb_oauth_parts parts = {
         .loop = w->loop,
         .config = w->config,
@@ -199,7 +199,7 @@ static void open_oauth(struct worker *w)
         .token_keys = w->keystore,
         .response_keys = w->response_keys,
         .tokens = w->tokens,
-        .proofs = tb_seat_region(w->seat, "proofs", NULL),
+        .proofs = tb_process_region(w->seat, "proofs", NULL),
         .revocations = &w->revocations,
         .master = w->secret,
     };
@@ -224,7 +224,7 @@ static void number_operations(struct worker *w)
 static void open_metrics(struct worker *w)
 {
     size_t bytes;
-    void *memory = tb_seat_region(w->seat, "metrics", &bytes);
+    void *memory = tb_process_region(w->seat, "metrics", &bytes);
     w->metrics = tb_metrics_open(memory, bytes);
 }
 
@@ -245,7 +245,7 @@ static bool make_scripts(struct worker *w)
 static void make_gateway(struct worker *w)
 {
     size_t bytes, operations_n;
-    struct tb_trace_ring *rings = tb_seat_region(w->seat, "traces", &bytes);
+    struct tb_trace_ring *rings = tb_process_region(w->seat, "traces", &bytes);
     size_t rings_n = bytes / sizeof(struct tb_trace_ring);
     w->traces = tb_traces_open(rings, rings_n);
     w->access_log = tb_sink_new(STDERR_FILENO, ACCESS_HOLD_BYTES);
@@ -262,7 +262,7 @@ static void make_gateway(struct worker *w)
         .limiter = w->limiter,
         .scripts = w->scripts,
         .metrics = w->metrics,
-        .guard = tb_seat_region(w->seat, "guard", NULL),
+        .guard = tb_process_region(w->seat, "guard", NULL),
         .access_log = w->access_log,
         .router = tb_registry_router(w->registry),
         .operations = tb_registry_operations(w->registry, &operations_n),
@@ -293,7 +293,7 @@ static bool make_server(struct worker *w)
 {
     const char *sentence = NULL;
     w->server = tb_server_new(w->loop, w->config, tb_gateway_calls(), w->gateway,
-                              tb_seat_region(w->seat, "guard", NULL), &sentence);
+                              tb_process_region(w->seat, "guard", NULL), &sentence);
     if (w->server == NULL)
         snprintf(w->why, sizeof(w->why), "%s", sentence);
     return w->server != NULL;
@@ -411,7 +411,7 @@ static void publish_counts(struct worker *w)
     tb_count_to(m, TB_M_STORE_IN_DOUBT, store.in_doubt);
     tb_count_to(m, TB_M_STORE_OVERLOADS, store.overloads);
     tb_count_to(m, TB_M_STORE_LOSSES, store.losses);
-    struct tb_states_stats scripts = tb_scripts_stats(w->scripts);
+    struct tb_vm_pool_stats scripts = tb_scripts_stats(w->scripts);
     tb_gauge(m, TB_M_SCRIPT_STATES, scripts.states);
     tb_gauge(m, TB_M_SCRIPT_BYTES, scripts.bytes);
     tb_count_to(m, TB_M_SCRIPT_MADE, scripts.made);
@@ -439,7 +439,7 @@ static void go(void *owner)
     for (size_t i = 0; i < w->seat->listeners_n; i++) {
         const struct tb_listener *at = &w->seat->listeners[i];
         bool asks = w->config->listen_mtls_port != 0 && strcmp(at->address, mtls) == 0;
-        tb_server_listen(w->server, at->fd, asks ? TB_DOOR_MTLS : TB_DOOR_TLS);
+        tb_server_listen(w->server, at->fd, asks ? TB_LISTENER_MTLS : TB_LISTENER_TLS);
     }
 }
 
@@ -448,7 +448,7 @@ static void drained(void *owner)
     struct tb_gateway *gateway = owner;
     struct worker *w = tb_gateway_parts(gateway)->owner;
     tb_sink_flush(w->access_log);
-    tb_seat_drained(w->seat);
+    tb_process_drained(w->seat);
 }
 
 static void drain(void *owner, int64_t grace_ms)
@@ -457,9 +457,9 @@ static void drain(void *owner, int64_t grace_ms)
     tb_server_drain(w->server, grace_ms, drained);
 }
 
-int tb_worker_main(struct tb_seat *seat)
+int tb_worker_main(struct tb_process *seat)
 {
-    static const struct tb_seat_calls calls = {.go = go, .drain = drain};
+    static const struct tb_process_calls calls = {.go = go, .drain = drain};
     static struct worker w; /* one in a process; the signal handler may look at it */
     w.seat = seat;
     w.config = seat->config;
@@ -470,27 +470,27 @@ int tb_worker_main(struct tb_seat *seat)
     w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
     if (w.registry == NULL || !tb_details_open(w.config->schemas_directory, w.why, sizeof(w.why)) ||
         !make_limits(&w) || !make_keys(&w))
-        return tb_seat_refuse(seat, "%s", w.why);
+        return tb_process_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);
     open_metrics(&w);
     if (!make_scripts(&w))
-        return tb_seat_refuse(seat, "%s", w.why);
+        return tb_process_refuse(seat, "%s", w.why);
     make_gateway(&w);
     if (!make_server(&w))
-        return tb_seat_refuse(seat, "%s", w.why);
+        return tb_process_refuse(seat, "%s", w.why);
     tb_err err;
     do /* a token that was revoked must not count with the first request */
         err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
     while (err == NULL && (w.revocations.behind || w.scripts_behind));
     if (tb_is(err, TB_E_CONFLICT))
-        return tb_seat_refuse(seat, "%s", w.why);
+        return tb_process_refuse(seat, "%s", w.why);
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
-    tb_seat_attach(seat, w.loop, &calls, &w);
+    tb_process_attach(seat, w.loop, &calls, &w);
     w.upkeep.fired = upkeep;
     tb_timer_start(w.loop, &w.upkeep, UPKEEP_MS);
-    tb_seat_ready(seat);
+    tb_process_ready(seat);
     tb_loop_run(w.loop);
     tb_registry_stop(w.registry);
     return 0;

@@ -53,12 +53,12 @@ def cluster():
         shutil.rmtree(home)
 
 
-def stem(n):
+def id_suffix(n):
     return f"{n:026d}"
 
 
 def acc(n):
-    return "acc_" + stem(n)
+    return "acc_" + id_suffix(n)
 
 
 class Books:
@@ -106,7 +106,7 @@ class Books:
 
     def new_id(self):
         self.ids += 1
-        return stem(self.ids)
+        return id_suffix(self.ids)
 
     def post(self, *instructions, db=None):
         """Instructions with the members that matter; the others get what a plain transfer has."""

@@ -1,7 +1,7 @@
 """A hand on consents: a company with users, apps of two partners, and what the authorization server does with them."""
 import json
 
-from conftest import APP, NOW, PARTNER, acc, stem
+from conftest import APP, NOW, PARTNER, acc, id_suffix
 
 OTHER = "ptr_" + "b" * 26
 OTHER_APP = "app_" + "b" * 26
@@ -51,7 +51,7 @@ class Consents:
 
     def open(self, detail=None, user=WEI, valid_to=None, wall=NOW, partner=PARTNER, app=APP, scope="e-payment:write"):
         self.n += 1
-        id = "cns_" + stem(self.n)
+        id = "cns_" + id_suffix(self.n)
         self.books.query("select consent.open(1, %s, %s, %s, 'pty_1', %s, %s, %s, %s, %s)", id, partner, app, user,
                          json.dumps([detail] if detail else []), scope, valid_to, wall)
         return id
@@ -73,7 +73,7 @@ class Consents:
 
     def grant(self, id):
         self.n += 1
-        grant = "grn_" + stem(self.n)
+        grant = "grn_" + id_suffix(self.n)
         self.books.query("select oauth.open_grant(%s, 1, %s, %s, %s, 's', null, %s, null, null, null, null, %s)", grant, APP,
                          PARTNER, WEI, id, NOW)
         self.books.one("select oauth.put_refresh(%s, %s, %s, %s)", "r" * 17 + grant[-26:], grant, APP, NOW)
@@ -91,7 +91,7 @@ class Consents:
 
     def use(self, id, account=None, when=NOW, types="account_information", app=APP, operation="GET /a", details=None, db=None):
         self.n += 1
-        return self.books.one("select consent.use(1, %s, %s, %s, %s, %s, %s, %s, 'req', %s)", id, details, app, "rct_" + stem(self.n), operation,
+        return self.books.one("select consent.use(1, %s, %s, %s, %s, %s, %s, %s, 'req', %s)", id, details, app, "rct_" + id_suffix(self.n), operation,
                               types, acc(account) if account else None, when, db=db)
 
     def call(self, id, amount=300, creditor=2, debtor=1, when=NOW, key=None, reference=None, **more):

@@ -3,7 +3,7 @@ would have stopped it, and exactly the invariants named that the damage breaks."
 import re
 
 import pytest
-from conftest import NOW, PARTNER, acc, stem
+from conftest import NOW, PARTNER, acc, id_suffix
 from consents import Consents, mandate, payment, reading
 from script_damage import DAMAGE as SCRIPT_DAMAGE
 
@@ -61,7 +61,7 @@ def agreed(books):
     books.query("insert into bank.account_access values (1, true, %s, %s, %s), (1, true, %s, %s, %s)", NOW, PARTNER, acc(1), NOW, PARTNER, acc(4))
     calls = [books.call(books.payment(1, n, 100)) for n in (2, 4, 3)]
     books.pay(*calls)
-    books.agreement = "agr_" + stem(1)
+    books.agreement = "agr_" + id_suffix(1)
     books.query("insert into bank.agreement values (60, 90, %s, 'infinity', null, 1, 365, %s, %s, 'refund', %s, 'Whole', null,"
                 " 'bank test', null)", NOW, books.agreement, acc(2), PARTNER)
     books.given = c.given(mandate(), accounts=(3,))

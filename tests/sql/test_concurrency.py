@@ -4,7 +4,7 @@ import random
 import threading
 
 import pytest
-from conftest import NOW, acc, stem
+from conftest import NOW, acc, id_suffix
 
 SEEDS = (20261123, 7, 4711, 42)
 
@@ -77,7 +77,7 @@ def test_batches_over_the_same_accounts_and_keys_in_opposite_order_never_deadloc
             dice.shuffle(order)
             if i % 2:
                 order.reverse()
-            calls = [{**books.call(books.payment(a, b, 1, f"R{r}-{a}"), f"k{r}-{a}"), "id": "pay_" + stem(10**9 + i * 10**6 + r * 100 + a)}
+            calls = [{**books.call(books.payment(a, b, 1, f"R{r}-{a}"), f"k{r}-{a}"), "id": "pay_" + id_suffix(10**9 + i * 10**6 + r * 100 + a)}
                      for a, b in zip(order, order[1:] + order[:1])]
             books.pay(*calls, db=db)
         db.close()
@@ -148,7 +148,7 @@ def test_sealing_beside_payments_loses_none(books):
             try:
                 for _ in range(40):
                     books.post(*[{"debit": 1 + (i + k) % 10, "credit": 1 + (i + k + 1) % 10, "amount": 1,
-                                  "id": "xfr_" + stem(random.getrandbits(80))} for k in range(5)], db=db)
+                                  "id": "xfr_" + id_suffix(random.getrandbits(80))} for k in range(5)], db=db)
             finally:
                 done.append(i)
         db.close()
@@ -288,7 +288,7 @@ def test_random_batches_end_as_the_model_says(books, seed):
             if left == 0:
                 chain, left = (serial, dice.randrange(2, 5)) if dice.random() < 0.15 else (None, 1)
             left -= 1
-            i = {"verb": dice.choice(("transfer",) * 6 + ("hold", "hold", "post", "void")), "id": "xfr_" + stem(10**6 + serial),
+            i = {"verb": dice.choice(("transfer",) * 6 + ("hold", "hold", "post", "void")), "id": "xfr_" + id_suffix(10**6 + serial),
                  "debit": acc(dice.randrange(1, 10)), "credit": acc(dice.randrange(1, 9)), "amount": dice.randrange(0, 90),
                  "limited": dice.random() < 0.5, "chain": chain, "hold": None, "release_remainder": dice.random() < 0.3}
             if i["verb"] == "transfer":

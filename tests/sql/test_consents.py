@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from conftest import APP, NOW, PARTNER, ROOT, acc, stem
+from conftest import APP, NOW, PARTNER, ROOT, acc, id_suffix
 from consents import BO, LAN, OTHER, OTHER_APP, STRANGER, WEI, Consents, at, mandate, money, payment, reading
 
 
@@ -87,11 +87,11 @@ def test_a_choice_of_accounts_that_cannot_be_is_refused_and_changes_nothing(c, d
 
 def test_nobody_but_the_user_who_was_asked_decides_first(c):
     id = c.open(payment(debtor=1))
-    for user in (LAN, STRANGER, "usr_" + stem(9)):
+    for user in (LAN, STRANGER, "usr_" + id_suffix(9)):
         assert c.decide(id, user)["refusal"] == "unknown_consent"
     c.books.query("update oauth.user_account set state = 'locked' where id = %s", WEI)
     assert c.decide(id)["refusal"] == "unknown_consent"
-    assert c.decide("cns_" + stem(99))["refusal"] == "unknown_consent"
+    assert c.decide("cns_" + id_suffix(99))["refusal"] == "unknown_consent"
 
 
 def test_a_decision_is_taken_once(c):
@@ -274,7 +274,7 @@ def test_a_use_needs_the_app_the_type_and_the_account(c):
     assert c.use(id, 1, app=OTHER_APP) == "consent_revoked"
     assert c.use(id, 1, types="payment|mandate") == "consent_mismatch"
     assert c.use(id, 3) == "not_found"
-    assert c.use("cns_" + stem(99), 1) == "consent_revoked"
+    assert c.use("cns_" + id_suffix(99), 1) == "consent_revoked"
     assert len(c.receipts(id)) == 2
 
 

@@ -1,13 +1,13 @@
 """bank.post(): what each instruction does, what it is refused for, chains, holds, ids that come again."""
 import pytest
-from conftest import NOW, acc, stem
+from conftest import NOW, acc, id_suffix
 
 MAX = 2**62 - 1
 LATER = "2026-11-23T09:00:00.000Z"
 
 
 def x(n):
-    return "xfr_" + stem(900 + n)
+    return "xfr_" + id_suffix(900 + n)
 
 
 def move(debit, credit, amount, **more):

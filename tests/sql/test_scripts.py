@@ -4,7 +4,7 @@ import json
 
 import psycopg2
 import pytest
-from conftest import NOW, PARTNER, stem
+from conftest import NOW, PARTNER, id_suffix
 from script_damage import DAMAGE
 from test_concurrency import together
 
@@ -220,7 +220,7 @@ def test_reviews_at_once_give_one_verdict(s):
     def work(i, gate):
         db = s.books.connect()
         gate.wait()
-        answer = s.review(made, app="app_" + stem(i), verdict=("approve", "reject")[i % 2], db=db)
+        answer = s.review(made, app="app_" + id_suffix(i), verdict=("approve", "reject")[i % 2], db=db)
         db.close()
         return answer["status"]
 

@@ -77,9 +77,9 @@ begin atomic
      where s.book = take.book and s.id = take.id and s.partner = take.partner for update;
 end;
 
--- A text that was compiled. The first makes the script itself, with `stem` in its id. A script has at most 1000 versions, which
+-- A text that was compiled. The first makes the script itself, with `id_suffix` in its id. A script has at most 1000 versions, which
 -- bounds what texts can fill.
-create function script.push_version(book int, n int, partner text, stem text, source text, author text, note text, who text,
+create function script.push_version(book int, n int, partner text, id_suffix text, source text, author text, note text, who text,
                                     at timestamptz) returns tb.answer
 language plpgsql volatile security invoker
 set search_path = pg_catalog
@@ -91,7 +91,7 @@ declare
 begin
     select s.id into script_id from script.script s where s.book = push_version.book and s.partner = push_version.partner;
     if script_id is null then
-        script_id := 'scr_' || push_version.stem;
+        script_id := 'scr_' || push_version.id_suffix;
         insert into script.script (generation, book, created_at, id, partner)
         values (0, push_version.book, push_version.at, script_id, push_version.partner);
     end if;
@@ -279,7 +279,7 @@ declare
 begin
     perform script.lock(push.book, array(select x.partner from unnest(calls) x));
     foreach c in array calls loop
-        return next script.push_version(push.book, c.n, c.partner, c.stem, c.body->>'source', 'client:' || c.app,
+        return next script.push_version(push.book, c.n, c.partner, c.id_suffix, c.body->>'source', 'client:' || c.app,
                                         c.body->>'note', 'client:' || c.app, script.wall(push.book, c.now));
     end loop;
 end

@@ -20,7 +20,7 @@ enum {
     ANSWER_HEADER_BYTES = 16 * 1024,
 };
 
-struct tb_client {
+struct tb_http_client {
     struct tb_loop *loop;
     CURLM *multi;
     struct tb_timer timer;
@@ -30,7 +30,7 @@ struct tb_client {
 /** A socket of libcurl's. */
 struct line {
     struct tb_watch watch;
-    struct tb_client *client;
+    struct tb_http_client *client;
     curl_socket_t fd;
 };
 
@@ -49,7 +49,7 @@ struct place {
  */
 struct call {
     struct tb_req *req;
-    struct tb_client *client;
+    struct tb_http_client *client;
     const struct tb_outgoing *out;
     CURLU *url;
     CURL *easy;
@@ -66,7 +66,7 @@ struct call {
 
 /* ---- libcurl on the loop ---- */
 
-static void finish_calls(struct tb_client *client)
+static void finish_calls(struct tb_http_client *client)
 {
     int left;
     for (CURLMsg *msg; (msg = curl_multi_info_read(client->multi, &left)) != NULL;) {
@@ -79,7 +79,7 @@ static void finish_calls(struct tb_client *client)
     }
 }
 
-static void act(struct tb_client *client, curl_socket_t fd, int events)
+static void act(struct tb_http_client *client, curl_socket_t fd, int events)
 {
     int running;
     curl_multi_socket_action(client->multi, fd, events, &running);
@@ -95,13 +95,13 @@ static void line_ready(struct tb_watch *watch, bool readable, bool writable)
 
 static void timer_fired(struct tb_timer *timer)
 {
-    struct tb_client *client = TB_CONTAINER(struct tb_client, timer, timer);
+    struct tb_http_client *client = TB_CONTAINER(struct tb_http_client, timer, timer);
     act(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_user)
 {
-    struct tb_client *client = user;
+    struct tb_http_client *client = user;
     struct line *line = socket_user;
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
@@ -125,7 +125,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
 
 static int on_timer(CURLM *multi, long timeout_ms, void *user)
 {
-    struct tb_client *client = user;
+    struct tb_http_client *client = user;
     (void)multi;
     tb_timer_stop(client->loop, &client->timer);
     if (timeout_ms >= 0)
@@ -133,10 +133,10 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
     return 0;
 }
 
-struct tb_client *tb_client_new(struct tb_loop *loop)
+struct tb_http_client *tb_http_client_new(struct tb_loop *loop)
 {
     TB_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-    struct tb_client *client = tb_mem(sizeof(*client));
+    struct tb_http_client *client = tb_mem(sizeof(*client));
     client->loop = loop;
     client->timer.fired = timer_fired;
     client->multi = curl_multi_init();
@@ -149,7 +149,7 @@ struct tb_client *tb_client_new(struct tb_loop *loop)
     return client;
 }
 
-void tb_client_free(struct tb_client *client)
+void tb_http_client_free(struct tb_http_client *client)
 {
     if (client == NULL)
         return;
@@ -162,7 +162,7 @@ void tb_client_free(struct tb_client *client)
 
 /* ---- where to ---- */
 
-static bool port_allowed(const struct tb_reach *reach, uint16_t port)
+static bool port_allowed(const struct tb_egress *reach, uint16_t port)
 {
     if (reach->ports == NULL)
         return port == 443;
@@ -471,8 +471,8 @@ static tb_err TB_SUSPENDS exchange(struct call *call, struct place *place, struc
     return judge(call, place, reply);
 }
 
-tb_err tb_client_call(struct tb_req *req, struct tb_client *client, const struct tb_outgoing *out,
-                      struct tb_reply *out_reply)
+tb_err tb_http_client_call(struct tb_req *req, struct tb_http_client *client,
+                           const struct tb_outgoing *out, struct tb_reply *out_reply)
 {
     struct tb_arena *arena = tb_run_of(req)->arena;
     struct place place = {.host = NULL};

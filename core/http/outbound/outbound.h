@@ -9,10 +9,10 @@
 #include "http/server.h"
 #include <tongbao/req.h>
 
-struct tb_client;
+struct tb_http_client;
 
 /** What a call may reach. */
-struct tb_reach {
+struct tb_egress {
     bool private_addresses; /**< loopback, private, link-local…: only for the bank's own systems */
     bool plain_http;        /**< allow http:// */
     const uint16_t *ports;  /**< allowed ports, ends with 0; NULL: 443 only */
@@ -26,7 +26,7 @@ struct tb_outgoing {
     struct tb_str body;  /**< absent: none is sent */
     int64_t timeout_ms;  /**< of the whole exchange; at most what the run's deadline leaves */
     size_t answer_bytes; /**< most the answer's body may have */
-    struct tb_reach reach;
+    struct tb_egress reach;
     const char *client_certificate, *client_key, *ca; /**< PEM files; NULL: none, none, system's */
 };
 
@@ -37,10 +37,10 @@ struct tb_reply {
     size_t headers_n;
 };
 
-struct tb_client *tb_client_new(struct tb_loop *loop);
+struct tb_http_client *tb_http_client_new(struct tb_loop *loop);
 
 /** No call may be under way. */
-void tb_client_free(struct tb_client *client);
+void tb_http_client_free(struct tb_http_client *client);
 
 /** Do the exchange. Redirects are not followed, proxies of the environment not used. The name is
  *  resolved once, every address checked, and the connection made to a checked address; connections
@@ -48,8 +48,9 @@ void tb_client_free(struct tb_client *client);
  *  @return NULL with an answer of any status; TB_E_UPSTREAM (refused, broken, too large, not
  * allowed: `detail` says which); TB_E_DEADLINE; TB_E_CANCELLED; TB_E_OVERLOAD Waits: yes. Memory:
  * *out_reply in the request's arena; what `out` points to must live until the return. */
-tb_err TB_NODISCARD TB_SUSPENDS tb_client_call(struct tb_req *req, struct tb_client *client,
-                                               const struct tb_outgoing *out,
-                                               struct tb_reply *out_reply);
+tb_err TB_NODISCARD TB_SUSPENDS tb_http_client_call(struct tb_req *req,
+                                                    struct tb_http_client *client,
+                                                    const struct tb_outgoing *out,
+                                                    struct tb_reply *out_reply);
 
 #endif

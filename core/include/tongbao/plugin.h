@@ -86,7 +86,7 @@ struct tb_edge {
 };
 
 /** The life of a resource. `states` ends with NULL; the first is where it begins. */
-struct tb_states {
+struct tb_vm_pool {
     const char *resource;
     const char *const *states;
     const char *const *terminal; /**< ends with NULL */
@@ -149,7 +149,7 @@ struct tb_plugin {
 
     const struct tb_route *routes;
     size_t routes_n;
-    const struct tb_states *states;
+    const struct tb_vm_pool *states;
     size_t states_n;
     const struct tb_config_key *config;
     size_t config_n;

@@ -3,7 +3,7 @@
 -- Opens accounts and funds them, a thousand at a time. `accounts` is an array of {id, party, currency, name} and, as
 -- wanted, floor (null: none; absent: 0), ceiling, limit_each, limit_day, and opening {from, amount}: money that comes by
 -- transfer from another account of the book, so a world's books sum to zero from the first day. An account's opening
--- transfer has its stem. With a partner given, that partner may read and debit them. Returns how many were opened.
+-- transfer has its id_suffix. With a partner given, that partner may read and debit them. Returns how many were opened.
 create function bank.open_accounts(book int, accounts jsonb, partner text, now timestamptz) returns int
 language plpgsql volatile security invoker
 set search_path = pg_catalog

@@ -270,7 +270,7 @@ begin
         end if;
         a := row((c.body->'maximum_individual_amount'->'amount')::bigint, (c.body->'periodic_limit'->'amount'->'amount')::bigint,
                  c.now, coalesce((c.body->>'valid_to')::timestamptz, 'infinity'), null, agree.book,
-                 coalesce((c.body->'days')::int, 365), 'agr_' || c.stem, c.path->>'account_id', c.body->>'kind',
+                 coalesce((c.body->'days')::int, 365), 'agr_' || c.id_suffix, c.path->>'account_id', c.body->>'kind',
                  c.body->>'partner', coalesce(c.body->'periodic_limit'->>'period_type', 'Whole'), c.body->>'document',
                  'partner ' || c.partner, null)::bank.agreement;
         if a.partner = c.partner then

@@ -13,7 +13,7 @@
 #include "oauth/client/jwks.h"
 #include "oauth/client/origin.h"
 #include "oauth/errors.h"
-#include "oauth/once.h"
+#include "oauth/jti_replay.h"
 #include "oauth/scope.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
@@ -153,7 +153,7 @@ static tb_err TB_SUSPENDS use_up(struct tb_req *req, const struct tb_oauth_clien
                                  const struct tb_jose *assertion, const char **out_why)
 {
     bool first;
-    TB_TRY(tb_once(req, client->id, TB_ONCE_ASSERTION, assertion->claims, &first));
+    TB_TRY(tb_jti_purpose(req, client->id, TB_JTI_OF_ASSERTION, assertion->claims, &first));
     if (!first)
         *out_why = "an assertion that was used before";
     return NULL;

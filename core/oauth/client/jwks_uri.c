@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "oauth/client/jwks.h"
-#include "oauth/reach.h"
+#include "oauth/egress.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include "store/query.h"
@@ -67,7 +67,7 @@ static struct tb_str TB_SUSPENDS ask(struct tb_req *req, const char *url)
         {{"accept", 6}, {"application/jwk-set+json, application/json", 42}}};
     struct tb_run *run = tb_run_of(req);
     struct tb_reply reply;
-    uint16_t ports[TB_REACH_PORTS];
+    uint16_t ports[TB_EGRESS_PORTS];
     const char *ca = tb_oauth()->config->oauth_ca;
     struct tb_outgoing out = {
         .method = "GET",
@@ -79,7 +79,7 @@ static struct tb_str TB_SUSPENDS ask(struct tb_req *req, const char *url)
         .reach = tb_oauth_reach(url, ports),
         .ca = ca[0] == '\0' ? NULL : ca,
     };
-    tb_err err = tb_client_call(req, tb_oauth()->outbound, &out, &reply);
+    tb_err err = tb_http_client_call(req, tb_oauth()->outbound, &out, &reply);
     if (err == NULL && reply.status == 200 && tb_jwks_formed(reply.body))
         return reply.body;
     tb_log(req, TB_LOG_WARN, "no keys from %s: %s", url,

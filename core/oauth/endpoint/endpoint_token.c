@@ -27,7 +27,7 @@ struct ask {
 };
 
 /* Everything that is issued for a customer's grant. */
-static struct tb_issue issue_of(const struct ask *ask, const struct tb_granted *granted)
+static struct tb_issue issue_of(const struct ask *ask, const struct tb_grant_row *granted)
 {
     return (struct tb_issue){.client = ask->client,
                              .granted = granted,
@@ -39,7 +39,7 @@ static struct tb_issue issue_of(const struct ask *ask, const struct tb_granted *
 
 /* The first tokens after a request without a browser: with a refresh token, if the client may use
  * one. */
-static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_granted *granted)
+static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_grant_row *granted)
 {
     struct tb_issue issue = issue_of(ask, granted);
     if (tb_oauth_client_may(ask->client, "refresh_token"))
@@ -48,7 +48,7 @@ static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_granted *
 }
 
 /* Leave of a grant what the client's registration still covers. */
-static tb_err narrow(const struct ask *ask, struct tb_granted *granted)
+static tb_err narrow(const struct ask *ask, struct tb_grant_row *granted)
 {
     const struct tb_standing now = tb_standing_of(ask->client);
     if (tb_standing_narrow(tb_run_of(ask->req)->arena, &now, &granted->scope, &granted->details))
@@ -91,7 +91,7 @@ static bool verifies(struct tb_str verifier, struct tb_str challenge)
 
 /* Why the request does not fit the one that the code came of; NULL when it does. */
 static const char *unfit(const struct ask *ask, struct tb_str verifier,
-                         const struct tb_granted *granted)
+                         const struct tb_grant_row *granted)
 {
     struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
     if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted->redirect_uri))
@@ -111,7 +111,7 @@ static tb_err TB_SUSPENDS by_code(struct ask *ask)
 {
     struct tb_str code, verifier = tb_form_get(&ask->form, "code_verifier");
     struct tb_str refresh = TB_STR_NONE;
-    struct tb_granted granted;
+    struct tb_grant_row granted;
     bool refreshes = tb_oauth_client_may(ask->client, "refresh_token");
     TB_TRY(need(ask, "code", &code));
     if (!verifier_good(verifier))
@@ -199,7 +199,7 @@ static tb_err narrow_details(struct tb_req *req, struct tb_str text, struct tb_i
 static tb_err TB_SUSPENDS by_refresh(struct ask *ask)
 {
     struct tb_str token, scope = tb_form_get(&ask->form, "scope");
-    struct tb_granted granted;
+    struct tb_grant_row granted;
     TB_TRY(need(ask, "refresh_token", &token));
     TB_TRY(tb_refresh_use(ask->req, token, ask->client->id, &granted));
     TB_TRY(narrow(ask, &granted));
@@ -220,13 +220,13 @@ static tb_err TB_SUSPENDS by_backchannel(struct ask *ask)
 {
     struct tb_str id;
     struct tb_poll poll;
-    struct tb_granted granted;
+    struct tb_grant_row granted;
     TB_TRY(need(ask, "auth_req_id", &id));
     TB_TRY(tb_backchannel_poll(ask->req, ask->client->id, id, &poll));
     tb_err err = tb_polled_error(poll.state);
     if (err != NULL)
         return tb_fail(ask->req, err, "%s", err->title);
-    TB_TRY(tb_granted_find(ask->req, poll.grant_id, &granted));
+    TB_TRY(tb_grant_row_find(ask->req, poll.grant_id, &granted));
     TB_TRY(narrow(ask, &granted));
     return issue_first(ask, &granted);
 }

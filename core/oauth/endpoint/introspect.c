@@ -147,7 +147,7 @@ static tb_err TB_SUSPENDS look_at_access(struct tb_req *req, const struct tb_oau
 static tb_err TB_SUSPENDS look_at_refresh(struct tb_req *req, const struct tb_oauth_client *client,
                                           struct tb_str token, struct tb_str *out)
 {
-    struct tb_granted granted;
+    struct tb_grant_row granted;
     struct tb_text text;
     int64_t exp_s;
     bool found, active;
@@ -195,9 +195,9 @@ static tb_err reply_signed(struct tb_req *req, const struct tb_oauth_client *cli
 
 tb_err TB_SUSPENDS tb_oauth_introspect(struct tb_req *req)
 {
-    struct tb_shown shown;
+    struct tb_token_param shown;
     struct tb_str answer = TB_STR_NONE;
-    TB_TRY(tb_shown_read(req, &shown));
+    TB_TRY(tb_token_param_read(req, &shown));
     if (shown.is_refresh)
         TB_TRY(look_at_refresh(req, shown.client, shown.token, &answer));
     else

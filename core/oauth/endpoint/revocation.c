@@ -27,9 +27,9 @@ static tb_err TB_SUSPENDS revoke_access(struct tb_req *req, const struct tb_oaut
 
 tb_err TB_SUSPENDS tb_oauth_revoke(struct tb_req *req)
 {
-    struct tb_shown shown;
+    struct tb_token_param shown;
     bool found = false;
-    TB_TRY(tb_shown_read(req, &shown));
+    TB_TRY(tb_token_param_read(req, &shown));
     if (shown.is_refresh)
         TB_TRY(tb_refresh_revoke(req, shown.token, shown.client->id, &found));
     else

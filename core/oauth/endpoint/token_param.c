@@ -3,10 +3,10 @@
 #include "oauth/client/auth.h"
 #include "oauth/errors.h"
 
-tb_err TB_SUSPENDS tb_shown_read(struct tb_req *req, struct tb_shown *out)
+tb_err TB_SUSPENDS tb_token_param_read(struct tb_req *req, struct tb_token_param *out)
 {
     struct tb_form form;
-    *out = (struct tb_shown){.client = NULL};
+    *out = (struct tb_token_param){.client = NULL};
     TB_TRY(tb_form_read(req, &form));
     TB_TRY(tb_client_authenticate(req, &form, &out->client));
     out->token = tb_form_get(&form, "token");

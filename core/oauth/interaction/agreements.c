@@ -20,25 +20,25 @@ static const char HERE[] = "/oauth/dashboard/agreements";
 struct note {
     struct tb_str done;
     struct tb_str field; /* id of the field to correct */
-    enum tb_word problem;
+    enum tb_msg problem;
     bool has_problem;
     struct tb_str account, partner, each;
 };
 
 /* ---- what there is ---- */
 
-static enum tb_word state_word(struct tb_str state)
+static enum tb_msg state_word(struct tb_str state)
 {
-    return tb_str_eq(state, TB_STR("active"))  ? TB_W_STATUS_AUTH
-           : tb_str_eq(state, TB_STR("ended")) ? TB_W_STATUS_ENDED
-                                               : TB_W_STATUS_EXPD;
+    return tb_str_eq(state, TB_STR("active"))  ? TB_MSG_STATUS_AUTH
+           : tb_str_eq(state, TB_STR("ended")) ? TB_MSG_STATUS_ENDED
+                                               : TB_MSG_STATUS_EXPD;
 }
 
-static enum tb_word maker_word(struct tb_str made_by)
+static enum tb_msg maker_word(struct tb_str made_by)
 {
-    return tb_str_eq(made_by, TB_STR("customer"))  ? TB_W_BY_CUSTOMER
-           : tb_str_eq(made_by, TB_STR("partner")) ? TB_W_BY_PARTNER
-                                                   : TB_W_BY_BANK;
+    return tb_str_eq(made_by, TB_STR("customer"))  ? TB_MSG_BY_CUSTOMER
+           : tb_str_eq(made_by, TB_STR("partner")) ? TB_MSG_BY_PARTNER
+                                                   : TB_MSG_BY_BANK;
 }
 
 static struct tb_str number_of(struct tb_html *html, const json_t *object, const char *name)
@@ -57,31 +57,31 @@ static void add_agreement(struct tb_html *html, const struct tb_session *session
     const json_t *used = tb_json_object(agreement, "used");
     tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", partner,
             tb_json_str(agreement, "account_name"));
-    tb_facts_begin(html);
-    tb_fact(html, TB_W_STATUS, tb_word(html, state_word(state)));
-    tb_fact(html, TB_W_ACCOUNT, tb_json_str(agreement, "account"));
-    tb_fact(html, TB_W_AGREEMENT_EACH,
+    tb_consent_terms_begin(html);
+    tb_fact(html, TB_MSG_STATUS, tb_msg(html, state_word(state)));
+    tb_fact(html, TB_MSG_ACCOUNT, tb_json_str(agreement, "account"));
+    tb_fact(html, TB_MSG_AGREEMENT_EACH,
             tb_fact_money(html, tb_json_object(agreement, "maximum_individual_amount")));
     tb_fact(
-        html, TB_W_PERIOD_LIMIT,
+        html, TB_MSG_PERIOD_LIMIT,
         tb_fact_money(html, tb_json_object(tb_json_object(agreement, "periodic_limit"), "amount")));
-    tb_fact(html, TB_W_AGREEMENT_DAYS, number_of(html, agreement, "days"));
-    tb_fact(html, TB_W_VALID_TO,
+    tb_fact(html, TB_MSG_AGREEMENT_DAYS, number_of(html, agreement, "days"));
+    tb_fact(html, TB_MSG_VALID_TO,
             tb_fact_time(html, tb_json_str(agreement, "valid_to"), session->zone_s));
-    tb_fact(html, TB_W_AGREEMENT_MADE_BY,
-            tb_word(html, maker_word(tb_json_str(agreement, "made_by"))));
-    tb_fact(html, TB_W_AGREEMENT_MADE_AT,
+    tb_fact(html, TB_MSG_AGREEMENT_MADE_BY,
+            tb_msg(html, maker_word(tb_json_str(agreement, "made_by"))));
+    tb_fact(html, TB_MSG_AGREEMENT_MADE_AT,
             tb_fact_time(html, tb_json_str(agreement, "created_at"), session->zone_s));
-    tb_fact(html, TB_W_AGREEMENT_COUNT, number_of(html, used, "count"));
-    tb_fact(html, TB_W_AGREEMENT_SUM, tb_fact_money(html, tb_json_object(used, "amount")));
-    tb_facts_end(html);
+    tb_fact(html, TB_MSG_AGREEMENT_COUNT, number_of(html, used, "count"));
+    tb_fact(html, TB_MSG_AGREEMENT_SUM, tb_fact_money(html, tb_json_object(used, "amount")));
+    tb_consent_terms_end(html);
     if (tb_str_eq(state, TB_STR("active"))) {
         tb_html(html, "<form method=\"post\" action=\"$/end\">\n", tb_str(HERE));
         tb_page_form_fields(html, session);
         tb_html(html,
                 "<input type=\"hidden\" name=\"agreement\" value=\"$\">\n<div class=\"buttons\">\n"
                 "<button class=\"second\">$</button>\n</div>\n</form>\n",
-                tb_json_str(agreement, "id"), tb_word_with(html, TB_W_AGREEMENT_END_FOR, partner));
+                tb_json_str(agreement, "id"), tb_msg_with(html, TB_MSG_AGREEMENT_END_FOR, partner));
     }
     tb_html_raw(html, "</article>\n");
 }
@@ -90,11 +90,11 @@ static void add_agreements(struct tb_html *html, const struct tb_session *sessio
                            const json_t *agreements)
 {
     tb_html(html, "<section aria-labelledby=\"given\">\n<h2 id=\"given\">$</h2>\n",
-            tb_word(html, TB_W_AGREEMENTS_GIVEN));
+            tb_msg(html, TB_MSG_AGREEMENTS_GIVEN));
     for (size_t i = 0; i < json_array_size(agreements); i++)
         add_agreement(html, session, json_array_get(agreements, i));
     if (json_array_size(agreements) == 0)
-        tb_html(html, "<p>$</p>\n", tb_word(html, TB_W_NOTHING_GIVEN));
+        tb_html(html, "<p>$</p>\n", tb_msg(html, TB_MSG_NOTHING_GIVEN));
     tb_html_raw(html, "</section>\n");
 }
 
@@ -111,7 +111,7 @@ static void add_choice(struct tb_html *html, const json_t *account, struct tb_st
             tb_json_str(account, "name"), id, tb_json_str(account, "currency"));
 }
 
-static void add_field(struct tb_html *html, const char *name, enum tb_word label, enum tb_word hint,
+static void add_field(struct tb_html *html, const char *name, enum tb_msg label, enum tb_msg hint,
                       struct tb_str value, const struct note *note)
 {
     struct tb_str id = tb_str(name);
@@ -119,7 +119,7 @@ static void add_field(struct tb_html *html, const char *name, enum tb_word label
             "<label for=\"$\">$</label>\n<p class=\"hint\" id=\"$-hint\">$</p>\n"
             "<input type=\"text\" id=\"$\" name=\"$\" value=\"$\" autocomplete=\"off\" "
             "spellcheck=\"false\" aria-describedby=\"$-hint\"",
-            id, tb_word(html, label), id, tb_word(html, hint), id, id, value, id);
+            id, tb_msg(html, label), id, tb_msg(html, hint), id, id, value, id);
     tb_html_raw(html, note->has_problem && tb_str_eq(note->field, id) ? " aria-invalid=\"true\">\n"
                                                                       : ">\n");
 }
@@ -128,23 +128,23 @@ static void add_form(struct tb_html *html, const struct tb_session *session, con
                      const struct note *note)
 {
     tb_html(html, "<section aria-labelledby=\"new\">\n<h2 id=\"new\">$</h2>\n",
-            tb_word(html, TB_W_AGREEMENT_NEW));
+            tb_msg(html, TB_MSG_AGREEMENT_NEW));
     if (json_array_size(accounts) == 0) {
-        tb_html(html, "<p>$</p>\n</section>\n", tb_word(html, TB_W_NO_ACCOUNTS));
+        tb_html(html, "<p>$</p>\n</section>\n", tb_msg(html, TB_MSG_NO_ACCOUNTS));
         return;
     }
     tb_html(html, "<form method=\"post\" action=\"$\">\n", tb_str(HERE));
     tb_page_form_fields(html, session);
     tb_html(html, "<fieldset id=\"accounts\">\n<legend>$</legend>\n",
-            tb_word(html, TB_W_AGREEMENT_ACCOUNT));
+            tb_msg(html, TB_MSG_AGREEMENT_ACCOUNT));
     for (size_t i = 0; i < json_array_size(accounts); i++)
         add_choice(html, json_array_get(accounts, i), note->account);
     tb_html_raw(html, "</fieldset>\n");
-    add_field(html, "partner", TB_W_AGREEMENT_PARTNER, TB_W_AGREEMENT_PARTNER_HINT, note->partner,
-              note);
-    add_field(html, "each", TB_W_AGREEMENT_EACH, TB_W_AGREEMENT_EACH_HINT, note->each, note);
+    add_field(html, "partner", TB_MSG_AGREEMENT_PARTNER, TB_MSG_AGREEMENT_PARTNER_HINT,
+              note->partner, note);
+    add_field(html, "each", TB_MSG_AGREEMENT_EACH, TB_MSG_AGREEMENT_EACH_HINT, note->each, note);
     tb_html(html, "<div class=\"buttons\">\n<button>$</button>\n</div>\n</form>\n</section>\n",
-            tb_word(html, TB_W_AGREEMENT_GIVE));
+            tb_msg(html, TB_MSG_AGREEMENT_GIVE));
 }
 
 /* ---- the page ---- */
@@ -163,7 +163,7 @@ static void add_done(struct tb_html *html, struct tb_str done)
     bool agreed = tb_str_eq(done, TB_STR("agreed"));
     if (agreed || tb_str_eq(done, TB_STR("ended")))
         tb_html(html, "<div class=\"done\" role=\"status\"><p>$</p></div>\n",
-                tb_word(html, agreed ? TB_W_DONE_AGREED : TB_W_DONE_ENDED));
+                tb_msg(html, agreed ? TB_MSG_DONE_AGREED : TB_MSG_DONE_ENDED));
 }
 
 static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_session *session,
@@ -171,17 +171,17 @@ static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_sessio
                                       const struct note *note)
 {
     struct tb_html html;
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_AGREEMENTS_TITLE),
+    struct tb_page_head head = {.title = tb_msg_in(lang, TB_MSG_AGREEMENTS_TITLE),
                                 .failed = note->has_problem,
                                 .here = TB_STR("/oauth/dashboard/agreements?"),
                                 .session = session};
     tb_page_begin(req, &html, lang, &head);
     if (note->has_problem)
-        tb_page_problem(&html, tb_word(&html, note->problem), note->field);
+        tb_page_problem(&html, tb_msg(&html, note->problem), note->field);
     add_done(&html, note->done);
     tb_html(&html, "<p>$</p>\n<p><a href=\"/oauth/dashboard?lang=$\">$</a></p>\n",
-            tb_word(&html, TB_W_AGREEMENTS_TEXT), tb_lang_tag(lang),
-            tb_word(&html, TB_W_DASHBOARD_TITLE));
+            tb_msg(&html, TB_MSG_AGREEMENTS_TEXT), tb_lang_tag(lang),
+            tb_msg(&html, TB_MSG_DASHBOARD_TITLE));
     add_agreements(&html, session, tb_json_array(lists, "agreements"));
     add_form(&html, session, tb_json_array(lists, "accounts"), note);
     return tb_page_reply(req, note->has_problem ? 400 : 200, &html, TB_STR_NONE);
@@ -241,15 +241,15 @@ static void explain(struct tb_str code, struct note *note)
 {
     static const struct {
         const char *code, *field;
-        enum tb_word word;
+        enum tb_msg word;
     } known[] = {
-        {"unknown_partner", "partner", TB_W_AGREEMENT_NO_PARTNER},
-        {"agreement_exists", "partner", TB_W_AGREEMENT_EXISTS},
-        {"others_too", NULL, TB_W_AGREEMENT_OTHERS},
-        {"over_limit", "each", TB_W_AGREEMENT_OVER_LIMIT},
+        {"unknown_partner", "partner", TB_MSG_AGREEMENT_NO_PARTNER},
+        {"agreement_exists", "partner", TB_MSG_AGREEMENT_EXISTS},
+        {"others_too", NULL, TB_MSG_AGREEMENT_OTHERS},
+        {"over_limit", "each", TB_MSG_AGREEMENT_OVER_LIMIT},
     };
     note->has_problem = true;
-    note->problem = TB_W_WRONG_ACCOUNT;
+    note->problem = TB_MSG_WRONG_ACCOUNT;
     for (size_t i = 0; i < TB_COUNT(known); i++)
         if (tb_str_eq(code, tb_str(known[i].code))) {
             note->problem = known[i].word;
@@ -301,12 +301,12 @@ tb_err TB_SUSPENDS tb_agreements_post(struct tb_req *req)
     const json_t *account = account_of(lists, note.account);
     if (account == NULL) {
         note.has_problem = true;
-        note.problem = TB_W_CHOOSE_ONE_ERROR;
+        note.problem = TB_MSG_CHOOSE_ONE_ERROR;
         note.field = TB_STR("accounts");
     } else if (note.each.at != NULL &&
                !read_sum(note.each, tb_json_str(account, "currency"), &agreeing.each_minor)) {
         note.has_problem = true;
-        note.problem = TB_W_AGREEMENT_BAD_SUM;
+        note.problem = TB_MSG_AGREEMENT_BAD_SUM;
         note.field = TB_STR("each");
     } else {
         TB_TRY(tb_tx_run(req, tb_oauth()->store, write_agreement, &agreeing));

@@ -29,7 +29,7 @@ void tb_url_add(struct tb_text *text, struct tb_str value)
     }
 }
 
-static tb_err redirect(struct tb_req *req, const struct tb_asked *asked,
+static tb_err redirect(struct tb_req *req, const struct tb_authz_request *asked,
                        const struct member *members, size_t n)
 {
     struct tb_text url;
@@ -49,7 +49,7 @@ static tb_err redirect(struct tb_req *req, const struct tb_asked *asked,
 }
 
 /* The members in a JWT for this client alone, which cannot be used for long. */
-static struct tb_str jwt(struct tb_req *req, const struct tb_asked *asked,
+static struct tb_str jwt(struct tb_req *req, const struct tb_authz_request *asked,
                          const struct member *members, size_t n)
 {
     struct tb_text claims;
@@ -72,8 +72,8 @@ static struct tb_str jwt(struct tb_req *req, const struct tb_asked *asked,
     return text.at == NULL ? text : tb_jose_sign(key, "JWT", text, tb_run_of(req)->arena);
 }
 
-static tb_err answer(struct tb_req *req, const struct tb_asked *asked, const struct member *members,
-                     size_t n)
+static tb_err answer(struct tb_req *req, const struct tb_authz_request *asked,
+                     const struct member *members, size_t n)
 {
     if (!asked->jarm)
         return redirect(req, asked, members, n);
@@ -83,14 +83,15 @@ static tb_err answer(struct tb_req *req, const struct tb_asked *asked, const str
     return redirect(req, asked, &response, 1);
 }
 
-tb_err tb_answer_code(struct tb_req *req, const struct tb_asked *asked, struct tb_str code)
+tb_err tb_authz_response_code(struct tb_req *req, const struct tb_authz_request *asked,
+                              struct tb_str code)
 {
     const struct member members[] = {
         {"code", code}, {"state", asked->state}, {"iss", tb_str(tb_oauth()->config->issuer)}};
     return answer(req, asked, members, TB_COUNT(members));
 }
 
-tb_err tb_answer_error(struct tb_req *req, const struct tb_asked *asked, tb_err err)
+tb_err tb_authz_response_error(struct tb_req *req, const struct tb_authz_request *asked, tb_err err)
 {
     const struct member members[] = {{"error", tb_oauth_error_code(err)},
                                      {"error_description", tb_str(err->title)},

@@ -8,12 +8,13 @@
 
 /** Answer with a code: 303 to the redirect URI with code, state (where it was sent) and iss.
  *  @return NULL; TB_E_INTERNAL (arena full, no response key) */
-tb_err TB_NODISCARD tb_answer_code(struct tb_req *req, const struct tb_asked *asked,
-                                   struct tb_str code);
+tb_err TB_NODISCARD tb_authz_response_code(struct tb_req *req, const struct tb_authz_request *asked,
+                                           struct tb_str code);
 
 /** Answer with an error: error, state and iss.
  *  Source: RFC 6749 §4.1.2.1, RFC 9207 §2, JARM §2.3. */
-tb_err TB_NODISCARD tb_answer_error(struct tb_req *req, const struct tb_asked *asked, tb_err err);
+tb_err TB_NODISCARD tb_authz_response_error(struct tb_req *req,
+                                            const struct tb_authz_request *asked, tb_err err);
 
 /** Add `value` as it may stand in a query: unreserved characters as they are, the rest escaped. */
 void tb_url_add(struct tb_text *text, struct tb_str value);

@@ -22,7 +22,7 @@ static const char SQL_OTHERS[] =
 
 /* ---- what the request says ---- */
 
-static const json_t *detail_of(const struct tb_asked *asked)
+static const json_t *detail_of(const struct tb_authz_request *asked)
 {
     return json_array_get(asked->details, 0);
 }
@@ -64,11 +64,11 @@ static int64_t exposure(const json_t *detail, struct tb_str *out_currency)
 
 struct shown {
     struct tb_rows *accounts; /* NULL: none are to be chosen */
-    struct tb_facts facts;
+    struct tb_consent_terms facts;
     bool others_too;
 };
 
-static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_ask *ask,
+static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_consent_page *ask,
                                      struct shown *out)
 {
     const struct tb_user *user = ask->session->user;
@@ -95,31 +95,32 @@ static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_ask *as
 
 /* ---- writing ---- */
 
-static enum tb_word question(const struct tb_asked *asked)
+static enum tb_msg question(const struct tb_authz_request *asked)
 {
     switch (tb_fact_kind(asked->type)) {
-    case TB_W_KIND_PAYMENT:
-        return TB_W_DECIDE_PAYMENT;
-    case TB_W_KIND_MANDATE:
-        return TB_W_DECIDE_MANDATE;
-    case TB_W_KIND_ACCOUNTS:
-        return TB_W_DECIDE_ACCOUNTS;
+    case TB_MSG_KIND_PAYMENT:
+        return TB_MSG_DECIDE_PAYMENT;
+    case TB_MSG_KIND_MANDATE:
+        return TB_MSG_DECIDE_MANDATE;
+    case TB_MSG_KIND_ACCOUNTS:
+        return TB_MSG_DECIDE_ACCOUNTS;
     default:
-        return TB_W_DECIDE_IDENTITY;
+        return TB_MSG_DECIDE_IDENTITY;
     }
 }
 
-static void add_facts(struct tb_html *html, const struct tb_ask *ask, const struct shown *shown)
+static void add_facts(struct tb_html *html, const struct tb_consent_page *ask,
+                      const struct shown *shown)
 {
-    const struct tb_asked *asked = ask->asked;
-    tb_facts_begin(html);
-    tb_fact(html, TB_W_MESSAGE, tb_json_str(asked->params, "binding_message"));
-    tb_facts_write(html, &shown->facts);
-    tb_fact(html, TB_W_APP, asked->client->name);
-    tb_fact(html, TB_W_PARTNER, asked->partner_name);
-    tb_fact(html, TB_W_ON_BEHALF, ask->session->user->company_name);
-    tb_fact(html, TB_W_RETURNS_TO, asked->origin);
-    tb_facts_end(html);
+    const struct tb_authz_request *asked = ask->asked;
+    tb_consent_terms_begin(html);
+    tb_fact(html, TB_MSG_MESSAGE, tb_json_str(asked->params, "binding_message"));
+    tb_consent_terms_write(html, &shown->facts);
+    tb_fact(html, TB_MSG_APP, asked->client->name);
+    tb_fact(html, TB_MSG_PARTNER, asked->partner_name);
+    tb_fact(html, TB_MSG_ON_BEHALF, ask->session->user->company_name);
+    tb_fact(html, TB_MSG_RETURNS_TO, asked->origin);
+    tb_consent_terms_end(html);
 }
 
 static struct tb_str available(struct tb_html *html, const struct tb_rows *accounts, size_t i)
@@ -134,12 +135,13 @@ static struct tb_str available(struct tb_html *html, const struct tb_rows *accou
  * ticked: what is given is given on purpose. A box is called like its account, so that no name
  * comes twice.
  */
-static void add_accounts(struct tb_html *html, const struct tb_ask *ask, const struct tb_rows *rows)
+static void add_accounts(struct tb_html *html, const struct tb_consent_page *ask,
+                         const struct tb_rows *rows)
 {
-    bool many = tb_fact_kind(ask->asked->type) == TB_W_KIND_ACCOUNTS;
+    bool many = tb_fact_kind(ask->asked->type) == TB_MSG_KIND_ACCOUNTS;
     bool single = !many && rows->n == 1;
     tb_html(html, "<fieldset id=\"accounts\">\n<legend>$</legend>\n",
-            tb_word(html, many ? TB_W_CHOOSE_ACCOUNTS : TB_W_CHOOSE_ACCOUNT));
+            tb_msg(html, many ? TB_MSG_CHOOSE_ACCOUNTS : TB_MSG_CHOOSE_ACCOUNT));
     for (size_t i = 0; i < rows->n; i++) {
         struct tb_str id = tb_cell(rows, i, 0);
         if (many)
@@ -155,34 +157,35 @@ static void add_accounts(struct tb_html *html, const struct tb_ask *ask, const s
         if (!many)
             tb_html_raw(html, single ? " checked>\n" : ">\n");
         tb_html(html, "<label for=\"$\">$ <small><code>$</code><br>$ $</small></label></div>\n", id,
-                tb_cell(rows, i, 1), id, tb_word(html, TB_W_ACCOUNT_LABEL_AVAILABLE),
+                tb_cell(rows, i, 1), id, tb_msg(html, TB_MSG_ACCOUNT_LABEL_AVAILABLE),
                 available(html, rows, i));
     }
     tb_html_raw(html, "</fieldset>\n");
 }
 
-static void add_form(struct tb_html *html, const struct tb_ask *ask, const struct shown *shown)
+static void add_form(struct tb_html *html, const struct tb_consent_page *ask,
+                     const struct shown *shown)
 {
-    const struct tb_asked *asked = ask->asked;
+    const struct tb_authz_request *asked = ask->asked;
     bool pushed = asked->request_uri.at != NULL;
     tb_html(html, "<form method=\"post\" action=\"$\">\n",
             pushed ? TB_STR("/oauth/decide") : TB_STR("/oauth/dashboard/request"));
     tb_page_form_fields(html, ask->session);
-    tb_asked_fields(html, asked);
+    tb_authz_request_fields(html, asked);
     if (shown->accounts != NULL && shown->accounts->n > 0)
         add_accounts(html, ask, shown->accounts);
     else if (shown->accounts != NULL)
-        tb_html(html, "<p class=\"problem\">$</p>\n", tb_word(html, TB_W_NO_ACCOUNTS));
+        tb_html(html, "<p class=\"problem\">$</p>\n", tb_msg(html, TB_MSG_NO_ACCOUNTS));
     if (shown->others_too)
-        tb_html(html, "<p>$</p>\n", tb_word(html, TB_W_OTHERS_TOO));
+        tb_html(html, "<p>$</p>\n", tb_msg(html, TB_MSG_OTHERS_TOO));
     tb_html_raw(html, "<div class=\"buttons\">\n");
     if (shown->accounts == NULL || shown->accounts->n > 0)
         tb_html(html, "<button name=\"decision\" value=\"approve\">$</button>\n",
-                tb_word(html, TB_W_APPROVE));
+                tb_msg(html, TB_MSG_APPROVE));
     tb_html(html,
             "<button class=\"second\" name=\"decision\" value=\"refuse\">$</button>\n</div>\n"
             "</form>\n<p class=\"note\">$</p>\n",
-            tb_word(html, TB_W_REFUSE), tb_word(html, TB_W_DECIDE_NOTE));
+            tb_msg(html, TB_MSG_REFUSE), tb_msg(html, TB_MSG_DECIDE_NOTE));
 }
 
 /* Where the customer can do something about a problem. */
@@ -192,22 +195,22 @@ static struct tb_str first_account(const struct shown *shown)
     return none ? TB_STR_NONE : tb_cell(shown->accounts, 0, 0);
 }
 
-tb_err TB_SUSPENDS tb_ask_reply(struct tb_req *req, const struct tb_ask *ask)
+tb_err TB_SUSPENDS tb_consent_page_reply(struct tb_req *req, const struct tb_consent_page *ask)
 {
     struct tb_html html;
     struct shown shown;
     TB_TRY(read_shown(req, ask, &shown));
     tb_html_init(&html, tb_run_of(req)->arena, ask->lang);
     struct tb_page_head head = {
-        .title = tb_word_with(&html, TB_W_DECIDE_TITLE, ask->asked->client->name),
+        .title = tb_msg_with(&html, TB_MSG_DECIDE_TITLE, ask->asked->client->name),
         .failed = ask->has_problem,
         .here = ask->asked->here,
         .session = ask->session,
     };
     tb_page_begin(req, &html, ask->lang, &head);
     if (ask->has_problem)
-        tb_page_problem(&html, tb_word(&html, ask->problem), first_account(&shown));
-    tb_html(&html, "<p>$</p>\n", tb_word(&html, question(ask->asked)));
+        tb_page_problem(&html, tb_msg(&html, ask->problem), first_account(&shown));
+    tb_html(&html, "<p>$</p>\n", tb_msg(&html, question(ask->asked)));
     add_facts(&html, ask, &shown);
     add_form(&html, ask, &shown);
     return tb_page_reply(req, ask->status, &html, ask->asked->origin);
@@ -215,7 +218,7 @@ tb_err TB_SUSPENDS tb_ask_reply(struct tb_req *req, const struct tb_ask *ask)
 
 /* ---- what comes back ---- */
 
-struct tb_str tb_ask_chosen(struct tb_req *req, const struct tb_form *form)
+struct tb_str tb_consent_page_chosen(struct tb_req *req, const struct tb_form *form)
 {
     struct tb_str one = tb_form_get(form, "account");
     struct tb_text text;

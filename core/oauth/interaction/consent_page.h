@@ -11,20 +11,21 @@
 
 enum { TB_ASK_ACCOUNTS_MAX = 50 /**< most accounts to choose from: a form has 64 fields */ };
 
-struct tb_ask {
-    const struct tb_asked *asked;
+struct tb_consent_page {
+    const struct tb_authz_request *asked;
     const struct tb_session *session; /**< a whole one */
     enum tb_lang lang;
-    int status;           /**< 200, or 400 with a problem */
-    enum tb_word problem; /**< why the form that was sent is not good enough; */
-    bool has_problem;     /**< if it is not */
+    int status;          /**< 200, or 400 with a problem */
+    enum tb_msg problem; /**< why the form that was sent is not good enough; */
+    bool has_problem;    /**< if it is not */
 };
 
 /** Answer with the page. Waits: yes, for the accounts and names it shows. */
-tb_err TB_NODISCARD TB_SUSPENDS tb_ask_reply(struct tb_req *req, const struct tb_ask *ask);
+tb_err TB_NODISCARD TB_SUSPENDS tb_consent_page_reply(struct tb_req *req,
+                                                      const struct tb_consent_page *ask);
 
 /** The accounts a form chose, as the text of a PostgreSQL array ("{acc_…,acc_…}"), which only ids
  *  of ours get into; absent when it chose none. In the arena. */
-struct tb_str tb_ask_chosen(struct tb_req *req, const struct tb_form *form);
+struct tb_str tb_consent_page_chosen(struct tb_req *req, const struct tb_form *form);
 
 #endif

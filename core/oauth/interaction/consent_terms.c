@@ -51,43 +51,44 @@ struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zon
                            zone_s < 0 ? '-' : '+', (int)(minutes / 60), (int)(minutes % 60));
 }
 
-enum tb_word tb_fact_kind(struct tb_str type)
+enum tb_msg tb_fact_kind(struct tb_str type)
 {
     if (tb_str_eq(type, TB_STR("payment")))
-        return TB_W_KIND_PAYMENT;
+        return TB_MSG_KIND_PAYMENT;
     if (tb_str_eq(type, TB_STR("mandate")))
-        return TB_W_KIND_MANDATE;
+        return TB_MSG_KIND_MANDATE;
     if (tb_str_eq(type, TB_STR("account_information")))
-        return TB_W_KIND_ACCOUNTS;
-    return TB_W_KIND_IDENTITY;
+        return TB_MSG_KIND_ACCOUNTS;
+    return TB_MSG_KIND_IDENTITY;
 }
 
 /* ---- the list ---- */
 
-void tb_facts_begin(struct tb_html *html)
+void tb_consent_terms_begin(struct tb_html *html)
 {
     tb_html_raw(html, "<dl class=\"facts\">\n");
 }
 
-void tb_facts_end(struct tb_html *html)
+void tb_consent_terms_end(struct tb_html *html)
 {
     tb_html_raw(html, "</dl>\n");
 }
 
-void tb_fact(struct tb_html *html, enum tb_word term, struct tb_str value)
+void tb_fact(struct tb_html *html, enum tb_msg term, struct tb_str value)
 {
     if (value.at != NULL)
-        tb_html(html, "<dt>$</dt><dd>$</dd>\n", tb_word(html, term), value);
+        tb_html(html, "<dt>$</dt><dd>$</dd>\n", tb_msg(html, term), value);
 }
 
-static void add_amount(struct tb_html *html, enum tb_word term, const json_t *money)
+static void add_amount(struct tb_html *html, enum tb_msg term, const json_t *money)
 {
     struct tb_str value = tb_fact_money(html, money);
     if (value.at != NULL)
-        tb_html(html, "<dt>$</dt><dd class=\"amount\">$</dd>\n", tb_word(html, term), value);
+        tb_html(html, "<dt>$</dt><dd class=\"amount\">$</dd>\n", tb_msg(html, term), value);
 }
 
-static void add_payee(struct tb_html *html, const struct tb_facts *facts, struct tb_str account)
+static void add_payee(struct tb_html *html, const struct tb_consent_terms *facts,
+                      struct tb_str account)
 {
     for (size_t i = 0; i < facts->payees_n; i++)
         if (tb_str_eq(facts->payees[i].account, account) && facts->payees[i].name.at != NULL)
@@ -95,12 +96,12 @@ static void add_payee(struct tb_html *html, const struct tb_facts *facts, struct
     tb_html(html, "<code>$</code>", account);
 }
 
-static void add_payees(struct tb_html *html, const struct tb_facts *facts)
+static void add_payees(struct tb_html *html, const struct tb_consent_terms *facts)
 {
     const json_t *list = tb_json_array(facts->detail, "creditor_accounts");
-    tb_html(html, "<dt>$</dt><dd>", tb_word(html, TB_W_PAYEES));
+    tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_PAYEES));
     if (list == NULL)
-        tb_html(html, "$", tb_word(html, TB_W_ANY_PAYEE));
+        tb_html(html, "$", tb_msg(html, TB_MSG_ANY_PAYEE));
     for (size_t i = 0; i < json_array_size(list); i++) {
         if (i > 0)
             tb_html_raw(html, "<br>");
@@ -114,14 +115,14 @@ static void add_limits(struct tb_html *html, const json_t *detail)
 {
     static const struct {
         const char *type;
-        enum tb_word word;
+        enum tb_msg word;
     } periods[] = {
-        {"Day", TB_W_PER_DAY},
-        {"Week", TB_W_PER_WEEK},
-        {"Fortnight", TB_W_PER_FORTNIGHT},
-        {"Month", TB_W_PER_MONTH},
-        {"Half-year", TB_W_PER_HALF_YEAR},
-        {"Year", TB_W_PER_YEAR},
+        {"Day", TB_MSG_PER_DAY},
+        {"Week", TB_MSG_PER_WEEK},
+        {"Fortnight", TB_MSG_PER_FORTNIGHT},
+        {"Month", TB_MSG_PER_MONTH},
+        {"Half-year", TB_MSG_PER_HALF_YEAR},
+        {"Year", TB_MSG_PER_YEAR},
     };
     const json_t *limits = tb_json_array(detail, "periodic_limits");
     for (size_t i = 0; i < json_array_size(limits); i++) {
@@ -130,11 +131,11 @@ static void add_limits(struct tb_html *html, const json_t *detail)
         bool calendar = tb_str_eq(tb_json_str(limit, "period_alignment"), TB_STR("Calendar"));
         for (size_t p = 0; p < TB_COUNT(periods); p++)
             if (tb_str_eq(type, tb_str(periods[p].type)))
-                period = tb_word(html, periods[p].word);
+                period = tb_msg(html, periods[p].word);
         tb_html(html, "<dt>$</dt><dd>$ $ <span class=\"note\">($)</span></dd>\n",
-                tb_word(html, TB_W_PERIOD_LIMIT),
+                tb_msg(html, TB_MSG_PERIOD_LIMIT),
                 tb_fact_money(html, json_object_get(limit, "amount")), period,
-                tb_word(html, calendar ? TB_W_BY_CALENDAR : TB_W_BY_CONSENT));
+                tb_msg(html, calendar ? TB_MSG_BY_CALENDAR : TB_MSG_BY_CONSENT));
     }
 }
 
@@ -142,32 +143,32 @@ static void add_hours(struct tb_html *html, const json_t *detail)
 {
     const json_t *hours = tb_json_object(detail, "allowed_hours");
     if (hours != NULL)
-        tb_html(html, "<dt>$</dt><dd>$ – $</dd>\n", tb_word(html, TB_W_ALLOWED_HOURS),
+        tb_html(html, "<dt>$</dt><dd>$ – $</dd>\n", tb_msg(html, TB_MSG_ALLOWED_HOURS),
                 tb_json_str(hours, "from"), tb_json_str(hours, "to"));
 }
 
-static void add_validity(struct tb_html *html, const struct tb_facts *facts, bool once)
+static void add_validity(struct tb_html *html, const struct tb_consent_terms *facts, bool once)
 {
     struct tb_str to = tb_fact_time(html, tb_json_str(facts->detail, "valid_to"), facts->zone_s);
-    tb_fact(html, TB_W_VALID_FROM,
+    tb_fact(html, TB_MSG_VALID_FROM,
             tb_fact_time(html, tb_json_str(facts->detail, "valid_from"), facts->zone_s));
     if (to.at == NULL)
-        to = tb_word(html, once ? TB_W_VALID_ONCE : TB_W_VALID_UNTIL_REVOKED);
-    tb_fact(html, TB_W_VALID_TO, to);
+        to = tb_msg(html, once ? TB_MSG_VALID_ONCE : TB_MSG_VALID_UNTIL_REVOKED);
+    tb_fact(html, TB_MSG_VALID_TO, to);
 }
 
-static void add_payment(struct tb_html *html, const struct tb_facts *facts)
+static void add_payment(struct tb_html *html, const struct tb_consent_terms *facts)
 {
-    add_amount(html, TB_W_AMOUNT, json_object_get(facts->detail, "amount"));
-    tb_html(html, "<dt>$</dt><dd>", tb_word(html, TB_W_PAYEE));
+    add_amount(html, TB_MSG_AMOUNT, json_object_get(facts->detail, "amount"));
+    tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_PAYEE));
     add_payee(html, facts, tb_json_str(facts->detail, "creditor_account"));
     tb_html_raw(html, "</dd>\n");
-    tb_fact(html, TB_W_REFERENCE, tb_json_str(facts->detail, "reference"));
+    tb_fact(html, TB_MSG_REFERENCE, tb_json_str(facts->detail, "reference"));
 }
 
-static void add_mandate(struct tb_html *html, const struct tb_facts *facts)
+static void add_mandate(struct tb_html *html, const struct tb_consent_terms *facts)
 {
-    add_amount(html, TB_W_EACH_PAYMENT,
+    add_amount(html, TB_MSG_EACH_PAYMENT,
                json_object_get(facts->detail, "maximum_individual_amount"));
     add_limits(html, facts->detail);
     add_payees(html, facts);
@@ -175,53 +176,53 @@ static void add_mandate(struct tb_html *html, const struct tb_facts *facts)
 }
 
 /* What the app may do: permissions of the detail, and scopes that say more than it. */
-static void add_permissions(struct tb_html *html, const struct tb_facts *facts)
+static void add_permissions(struct tb_html *html, const struct tb_consent_terms *facts)
 {
     static const struct {
         const char *name;
-        enum tb_word word;
+        enum tb_msg word;
     } known[] = {
-        {"balances", TB_W_MAY_BALANCES},
-        {"entries", TB_W_MAY_ENTRIES},
-        {"details", TB_W_MAY_DETAILS},
-        {"openid", TB_W_MAY_OPENID},
-        {"e-payment:write", TB_W_MAY_PAY},
-        {"e-payment:read", TB_W_MAY_SEE_PAYMENTS},
-        {"accounts:read", TB_W_MAY_ACCOUNTS_READ},
+        {"balances", TB_MSG_MAY_BALANCES},
+        {"entries", TB_MSG_MAY_ENTRIES},
+        {"details", TB_MSG_MAY_DETAILS},
+        {"openid", TB_MSG_MAY_OPENID},
+        {"e-payment:write", TB_MSG_MAY_PAY},
+        {"e-payment:read", TB_MSG_MAY_SEE_PAYMENTS},
+        {"accounts:read", TB_MSG_MAY_ACCOUNTS_READ},
     };
     const json_t *permissions = tb_json_array(facts->detail, "permissions");
     struct tb_str rest = facts->scope, name;
-    tb_html(html, "<dt>$</dt><dd><ul>\n", tb_word(html, TB_W_WHAT_IT_MAY));
+    tb_html(html, "<dt>$</dt><dd><ul>\n", tb_msg(html, TB_MSG_WHAT_IT_MAY));
     for (size_t i = 0; i < json_array_size(permissions); i++)
         for (size_t k = 0; k < TB_COUNT(known); k++)
             if (tb_str_eq(tb_str(json_string_value(json_array_get(permissions, i))),
                           tb_str(known[k].name)))
-                tb_html(html, "<li>$</li>\n", tb_word(html, known[k].word));
+                tb_html(html, "<li>$</li>\n", tb_msg(html, known[k].word));
     while (tb_scope_next(&rest, &name)) {
         struct tb_str words = name; /* of a scope without a sentence: its name */
         if (permissions != NULL && tb_str_eq(name, TB_STR("accounts:read")))
             continue;
         for (size_t k = 0; k < TB_COUNT(known); k++)
             if (tb_str_eq(name, tb_str(known[k].name)))
-                words = tb_word(html, known[k].word);
+                words = tb_msg(html, known[k].word);
         tb_html(html, "<li>$</li>\n", words);
     }
     tb_html_raw(html, "</ul></dd>\n");
 }
 
-void tb_facts_write(struct tb_html *html, const struct tb_facts *facts)
+void tb_consent_terms_write(struct tb_html *html, const struct tb_consent_terms *facts)
 {
-    enum tb_word kind = tb_fact_kind(tb_json_str(facts->detail, "type"));
+    enum tb_msg kind = tb_fact_kind(tb_json_str(facts->detail, "type"));
     int64_t reads;
-    if (kind == TB_W_KIND_PAYMENT)
+    if (kind == TB_MSG_KIND_PAYMENT)
         add_payment(html, facts);
-    else if (kind == TB_W_KIND_MANDATE)
+    else if (kind == TB_MSG_KIND_MANDATE)
         add_mandate(html, facts);
     add_permissions(html, facts);
     if (tb_json_int(facts->detail, "frequency_per_day", &reads))
-        tb_fact(html, TB_W_PER_DAY_READS,
+        tb_fact(html, TB_MSG_PER_DAY_READS,
                 tb_arena_format(html->text.arena, "%lld", (long long)reads));
-    tb_fact(html, TB_W_PURPOSE, tb_json_str(facts->detail, "purpose"));
+    tb_fact(html, TB_MSG_PURPOSE, tb_json_str(facts->detail, "purpose"));
     if (facts->detail != NULL)
-        add_validity(html, facts, kind == TB_W_KIND_PAYMENT);
+        add_validity(html, facts, kind == TB_MSG_KIND_PAYMENT);
 }

@@ -13,7 +13,7 @@ struct tb_payee {
         name; /**< name: of the account's holder; absent: no account of this bank */
 };
 
-struct tb_facts {
+struct tb_consent_terms {
     const json_t *detail; /**< one authorization detail; NULL: a login alone */
     struct tb_str scope;  /**< blank-separated */
     const struct tb_payee *payees;
@@ -23,13 +23,13 @@ struct tb_facts {
 
 /** A list of terms and values: amount, payee, limits, validity, permissions. A sum comes first and
  *  large. */
-void tb_facts_write(struct tb_html *html, const struct tb_facts *facts);
+void tb_consent_terms_write(struct tb_html *html, const struct tb_consent_terms *facts);
 
 /** One more term and its value in a list of facts that has been begun; nothing for an absent value.
  */
-void tb_fact(struct tb_html *html, enum tb_word term, struct tb_str value);
-void tb_facts_begin(struct tb_html *html);
-void tb_facts_end(struct tb_html *html);
+void tb_fact(struct tb_html *html, enum tb_msg term, struct tb_str value);
+void tb_consent_terms_begin(struct tb_html *html);
+void tb_consent_terms_end(struct tb_html *html);
 
 /** "CNY 1,234,567.89", in the arena; */
 struct tb_str tb_fact_sum(struct tb_html *html, struct tb_money money);
@@ -42,6 +42,6 @@ struct tb_str tb_fact_money(struct tb_html *html, const json_t *money);
 struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zone_s);
 
 /** What kind of consent it is, by the type of its detail. */
-enum tb_word tb_fact_kind(struct tb_str type);
+enum tb_msg tb_fact_kind(struct tb_str type);
 
 #endif

@@ -36,26 +36,26 @@ struct lists {
 
 /* ---- one consent ---- */
 
-static enum tb_word status_word(struct tb_str status)
+static enum tb_msg status_word(struct tb_str status)
 {
     static const struct {
         const char *status;
-        enum tb_word word;
+        enum tb_msg word;
     } known[] = {
-        {"AWAU", TB_W_STATUS_AWAU}, {"AWAF", TB_W_STATUS_AWAF}, {"AUTH", TB_W_STATUS_AUTH},
-        {"RJCT", TB_W_STATUS_RJCT}, {"COND", TB_W_STATUS_COND}, {"CANC", TB_W_STATUS_CANC},
+        {"AWAU", TB_MSG_STATUS_AWAU}, {"AWAF", TB_MSG_STATUS_AWAF}, {"AUTH", TB_MSG_STATUS_AUTH},
+        {"RJCT", TB_MSG_STATUS_RJCT}, {"COND", TB_MSG_STATUS_COND}, {"CANC", TB_MSG_STATUS_CANC},
     };
     for (size_t i = 0; i < TB_COUNT(known); i++)
         if (tb_str_eq(status, tb_str(known[i].status)))
             return known[i].word;
-    return TB_W_STATUS_EXPD;
+    return TB_MSG_STATUS_EXPD;
 }
 
 static void add_used_accounts(struct tb_html *html, const json_t *accounts)
 {
     if (json_array_size(accounts) == 0)
         return;
-    tb_html(html, "<dt>$</dt><dd>", tb_word(html, TB_W_ACCOUNTS));
+    tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_ACCOUNTS));
     for (size_t i = 0; i < json_array_size(accounts); i++) {
         const json_t *account = json_array_get(accounts, i);
         if (i > 0)
@@ -72,21 +72,23 @@ static void add_consent_facts(struct tb_html *html, const struct lists *lists,
                               const json_t *consent)
 {
     int64_t uses = 0, zone_s = lists->session->zone_s;
-    struct tb_facts facts = {.detail = tb_json_object(consent, "details"),
-                             .scope = tb_json_str(consent, "scope"),
-                             .payees = lists->payees,
-                             .payees_n = lists->payees_n,
-                             .zone_s = zone_s};
-    tb_facts_begin(html);
-    tb_fact(html, TB_W_STATUS, tb_word(html, status_word(tb_json_str(consent, "status"))));
-    tb_facts_write(html, &facts);
+    struct tb_consent_terms facts = {.detail = tb_json_object(consent, "details"),
+                                     .scope = tb_json_str(consent, "scope"),
+                                     .payees = lists->payees,
+                                     .payees_n = lists->payees_n,
+                                     .zone_s = zone_s};
+    tb_consent_terms_begin(html);
+    tb_fact(html, TB_MSG_STATUS, tb_msg(html, status_word(tb_json_str(consent, "status"))));
+    tb_consent_terms_write(html, &facts);
     add_used_accounts(html, tb_json_array(consent, "accounts"));
-    tb_fact(html, TB_W_PARTNER, tb_json_str(consent, "partner_name"));
-    tb_fact(html, TB_W_GIVEN_AT, tb_fact_time(html, tb_json_str(consent, "authorised_at"), zone_s));
+    tb_fact(html, TB_MSG_PARTNER, tb_json_str(consent, "partner_name"));
+    tb_fact(html, TB_MSG_GIVEN_AT,
+            tb_fact_time(html, tb_json_str(consent, "authorised_at"), zone_s));
     if (tb_json_int(consent, "uses_n", &uses))
-        tb_fact(html, TB_W_USES, tb_arena_format(html->text.arena, "%lld", (long long)uses));
-    tb_fact(html, TB_W_LAST_USE, tb_fact_time(html, tb_json_str(consent, "last_used_at"), zone_s));
-    tb_facts_end(html);
+        tb_fact(html, TB_MSG_USES, tb_arena_format(html->text.arena, "%lld", (long long)uses));
+    tb_fact(html, TB_MSG_LAST_USE,
+            tb_fact_time(html, tb_json_str(consent, "last_used_at"), zone_s));
+    tb_consent_terms_end(html);
 }
 
 static void add_button_form(struct tb_html *html, const struct tb_session *session,
@@ -102,8 +104,8 @@ static void add_consent(struct tb_html *html, const struct lists *lists, const j
 {
     struct tb_str app = tb_json_str(consent, "app_name");
     bool may_approve = false, may_revoke = false;
-    enum tb_word kind = tb_fact_kind(tb_json_str(consent, "type"));
-    tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", app, tb_word(html, kind));
+    enum tb_msg kind = tb_fact_kind(tb_json_str(consent, "type"));
+    tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", app, tb_msg(html, kind));
     add_consent_facts(html, lists, consent);
     if (tb_json_bool(consent, "may_approve", &may_approve) && may_approve) {
         add_button_form(html, lists->session, TB_STR("decide"), consent);
@@ -111,12 +113,12 @@ static void add_consent(struct tb_html *html, const struct lists *lists, const j
                 "<button name=\"decision\" value=\"approve\">$</button>\n"
                 "<button class=\"second\" name=\"decision\" value=\"refuse\">$</button>\n"
                 "</div>\n</form>\n",
-                tb_word_with(html, TB_W_APPROVE_FOR, app),
-                tb_word_with(html, TB_W_REFUSE_FOR, app));
+                tb_msg_with(html, TB_MSG_APPROVE_FOR, app),
+                tb_msg_with(html, TB_MSG_REFUSE_FOR, app));
     } else if (tb_json_bool(consent, "may_revoke", &may_revoke) && may_revoke) {
         add_button_form(html, lists->session, TB_STR("revoke"), consent);
         tb_html(html, "<button class=\"second\">$</button>\n</div>\n</form>\n",
-                tb_word_with(html, TB_W_REVOKE_FOR, app));
+                tb_msg_with(html, TB_MSG_REVOKE_FOR, app));
     }
     tb_html_raw(html, "</article>\n");
 }
@@ -139,19 +141,19 @@ static void add_pending(struct tb_html *html, const struct lists *lists)
     if (n == 0)
         return;
     tb_html(html, "<section aria-labelledby=\"pending\">\n<h2 id=\"pending\">$</h2>\n",
-            tb_word(html, TB_W_PENDING_TITLE));
+            tb_msg(html, TB_MSG_PENDING_TITLE));
     for (size_t i = 0; i < requests->n; i++) {
         struct tb_str app = tb_cell(requests, i, 1);
         tb_html(html, "<article class=\"card\">\n<h3>$</h3>\n",
-                tb_word_with(html, TB_W_REQUEST_FROM, app));
-        tb_facts_begin(html);
-        tb_fact(html, TB_W_APP, app);
-        tb_fact(html, TB_W_MESSAGE, tb_cell(requests, i, 2));
-        tb_facts_end(html);
+                tb_msg_with(html, TB_MSG_REQUEST_FROM, app));
+        tb_consent_terms_begin(html);
+        tb_fact(html, TB_MSG_APP, app);
+        tb_fact(html, TB_MSG_MESSAGE, tb_cell(requests, i, 2));
+        tb_consent_terms_end(html);
         tb_html(html,
                 "<p><a href=\"/oauth/dashboard?request=$&amp;lang=$\">$</a></p>\n</article>\n",
                 tb_cell(requests, i, 0), tb_lang_tag(html->lang),
-                tb_word_with(html, TB_W_LOOK_AT, app));
+                tb_msg_with(html, TB_MSG_LOOK_AT, app));
     }
     for (size_t i = 0; i < json_array_size(consents); i++)
         if (waits(json_array_get(consents, i)))
@@ -164,7 +166,7 @@ static void add_given(struct tb_html *html, const struct lists *lists)
     const json_t *consents = lists->consents;
     size_t n = 0;
     tb_html(html, "<section aria-labelledby=\"given\">\n<h2 id=\"given\">$</h2>\n",
-            tb_word(html, TB_W_GIVEN_TITLE));
+            tb_msg(html, TB_MSG_GIVEN_TITLE));
     for (size_t i = 0; i < json_array_size(consents); i++) {
         if (waits(json_array_get(consents, i)))
             continue;
@@ -172,7 +174,7 @@ static void add_given(struct tb_html *html, const struct lists *lists)
         n++;
     }
     if (n == 0)
-        tb_html(html, "<p>$</p>\n", tb_word(html, TB_W_NOTHING_GIVEN));
+        tb_html(html, "<p>$</p>\n", tb_msg(html, TB_MSG_NOTHING_GIVEN));
     tb_html_raw(html, "</section>\n");
 }
 
@@ -181,23 +183,23 @@ static void add_done(struct tb_html *html, struct tb_str done)
 {
     static const struct {
         const char *done;
-        enum tb_word word;
+        enum tb_msg word;
     } known[] = {
-        {"approved", TB_W_DONE_APPROVED},
-        {"waiting", TB_W_DONE_WAITING},
-        {"refused", TB_W_DONE_REFUSED},
-        {"revoked", TB_W_DONE_REVOKED},
+        {"approved", TB_MSG_DONE_APPROVED},
+        {"waiting", TB_MSG_DONE_WAITING},
+        {"refused", TB_MSG_DONE_REFUSED},
+        {"revoked", TB_MSG_DONE_REVOKED},
     };
     for (size_t i = 0; i < TB_COUNT(known); i++)
         if (tb_str_eq(done, tb_str(known[i].done)))
             tb_html(html, "<div class=\"done\" role=\"status\"><p>$</p></div>\n",
-                    tb_word(html, known[i].word));
+                    tb_msg(html, known[i].word));
 }
 
 /* What the page says beside the lists. */
 struct note {
     struct tb_str done;
-    enum tb_word problem;
+    enum tb_msg problem;
     bool has_problem;
 };
 
@@ -228,18 +230,18 @@ static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_sessio
 {
     struct tb_html html;
     struct lists lists;
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_DASHBOARD_TITLE),
+    struct tb_page_head head = {.title = tb_msg_in(lang, TB_MSG_DASHBOARD_TITLE),
                                 .failed = note->has_problem,
                                 .here = TB_STR("/oauth/dashboard?"),
                                 .session = session};
     TB_TRY(read_lists(req, session, &lists));
     tb_page_begin(req, &html, lang, &head);
     if (note->has_problem)
-        tb_page_problem(&html, tb_word(&html, note->problem), TB_STR_NONE);
+        tb_page_problem(&html, tb_msg(&html, note->problem), TB_STR_NONE);
     add_done(&html, note->done);
     tb_html(&html, "<p>$</p>\n<p><a href=\"/oauth/dashboard/agreements?lang=$\">$</a></p>\n",
-            tb_word(&html, TB_W_DASHBOARD_TEXT), tb_lang_tag(lang),
-            tb_word(&html, TB_W_AGREEMENTS_TITLE));
+            tb_msg(&html, TB_MSG_DASHBOARD_TEXT), tb_lang_tag(lang),
+            tb_msg(&html, TB_MSG_AGREEMENTS_TITLE));
     add_pending(&html, &lists);
     add_given(&html, &lists);
     return tb_page_reply(req, note->has_problem ? 400 : 200, &html, TB_STR_NONE);
@@ -248,25 +250,26 @@ static tb_err TB_SUSPENDS reply_lists(struct tb_req *req, const struct tb_sessio
 static tb_err reply_logged_out(struct tb_req *req, enum tb_lang lang)
 {
     struct tb_html html;
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_LOGGED_OUT_TITLE),
+    struct tb_page_head head = {.title = tb_msg_in(lang, TB_MSG_LOGGED_OUT_TITLE),
                                 .here = TB_STR("/oauth/dashboard?done=out&")};
     tb_page_begin(req, &html, lang, &head);
     tb_html(&html, "<p>$</p>\n<p><a href=\"/oauth/dashboard?lang=$\">$</a></p>\n",
-            tb_word(&html, TB_W_LOGGED_OUT_TEXT), tb_lang_tag(lang),
-            tb_word(&html, TB_W_LOGIN_TITLE));
+            tb_msg(&html, TB_MSG_LOGGED_OUT_TEXT), tb_lang_tag(lang),
+            tb_msg(&html, TB_MSG_LOGIN_TITLE));
     return tb_page_reply(req, 200, &html, TB_STR_NONE);
 }
 
 static tb_err TB_SUSPENDS reply_request(struct tb_req *req, const struct tb_session *session,
                                         enum tb_lang lang, struct tb_str digest)
 {
-    struct tb_asked asked;
+    struct tb_authz_request asked;
     tb_err refusal;
-    TB_TRY(tb_asked_backchannel(req, digest, session->user, &asked));
-    if (tb_asked_judge(&asked, session, tb_oauth_now_s(req), &refusal) == TB_ASKED_REFUSED)
+    TB_TRY(tb_authz_request_backchannel(req, digest, session->user, &asked));
+    if (tb_authz_request_judge(&asked, session, tb_oauth_now_s(req), &refusal) == TB_AUTHZ_REFUSED)
         return tb_fail(req, refusal, "the request cannot be approved by anybody");
-    return tb_ask_reply(
-        req, &(struct tb_ask){.asked = &asked, .session = session, .lang = lang, .status = 200});
+    return tb_consent_page_reply(
+        req, &(struct tb_consent_page){
+                 .asked = &asked, .session = session, .lang = lang, .status = 200});
 }
 
 tb_err TB_SUSPENDS tb_dashboard_get(struct tb_req *req)
@@ -360,35 +363,35 @@ tb_err TB_SUSPENDS tb_dashboard_request(struct tb_req *req)
 {
     struct tb_form form;
     struct tb_session session;
-    struct tb_asked asked;
+    struct tb_authz_request asked;
     enum tb_lang lang;
     tb_err refusal;
     TB_TRY(tb_page_form(req, &form, &session, &lang));
     if (!session.whole)
         return tb_login_go_on(req, &(struct tb_login){.lang = lang});
-    TB_TRY(tb_asked_backchannel(req, tb_form_get(&form, "request"), session.user, &asked));
+    TB_TRY(tb_authz_request_backchannel(req, tb_form_get(&form, "request"), session.user, &asked));
     struct tb_str choice = tb_form_get(&form, "decision");
     struct tb_decision decision = {.asked = &asked,
                                    .session = &session,
                                    .approve = tb_str_eq(choice, TB_STR("approve")),
-                                   .accounts = tb_ask_chosen(req, &form)};
-    struct tb_ask again = {.asked = &asked,
-                           .session = &session,
-                           .lang = lang,
-                           .status = 400,
-                           .has_problem = true,
-                           .problem = TB_W_CHOOSE_ONE_ERROR};
+                                   .accounts = tb_consent_page_chosen(req, &form)};
+    struct tb_consent_page again = {.asked = &asked,
+                                    .session = &session,
+                                    .lang = lang,
+                                    .status = 400,
+                                    .has_problem = true,
+                                    .problem = TB_MSG_CHOOSE_ONE_ERROR};
     if (!decision.approve && !tb_str_eq(choice, TB_STR("refuse")))
         return tb_fail(req, TB_E_INVALID_REQUEST, "the form says neither approve nor refuse");
     if (decision.approve &&
-        tb_asked_judge(&asked, &session, tb_oauth_now_s(req), &refusal) == TB_ASKED_REFUSED)
+        tb_authz_request_judge(&asked, &session, tb_oauth_now_s(req), &refusal) == TB_AUTHZ_REFUSED)
         return tb_fail(req, refusal, "the request cannot be approved by anybody");
     if (decision.approve && asked.details != NULL && decision.accounts.at == NULL)
-        return tb_ask_reply(req, &again);
+        return tb_consent_page_reply(req, &again);
     TB_TRY(tb_decide(req, &decision));
     if (decision.refusal.at != NULL) {
         again.problem = tb_refusal_word(decision.refusal);
-        return tb_ask_reply(req, &again);
+        return tb_consent_page_reply(req, &again);
     }
     return reply_done(req, lang, decision.approve ? done_by(decision.status) : "refused");
 }

@@ -53,7 +53,7 @@ static struct tb_str text_of(struct tb_req *req, const json_t *json)
 static tb_err TB_SUSPENDS use_up(struct tb_req *req, struct tb_tx *tx, const struct work *work)
 {
     const struct tb_decision *decision = work->decision;
-    const struct tb_asked *asked = decision->asked;
+    const struct tb_authz_request *asked = decision->asked;
     struct tb_rows *rows;
     bool done;
     if (asked->request_uri.at != NULL) {
@@ -74,7 +74,7 @@ static tb_err TB_SUSPENDS use_up(struct tb_req *req, struct tb_tx *tx, const str
 static tb_err TB_SUSPENDS decide_consent(struct tb_req *req, struct tb_tx *tx, struct work *work)
 {
     struct tb_decision *decision = work->decision;
-    const struct tb_asked *asked = decision->asked;
+    const struct tb_authz_request *asked = decision->asked;
     const struct tb_user *user = decision->session->user;
     const struct tb_param opening[] = {
         TB_INT(user->book),         TB_TEXT(tb_str(work->consent)), TB_TEXT(asked->client->partner),
@@ -97,7 +97,7 @@ static tb_err TB_SUSPENDS decide_consent(struct tb_req *req, struct tb_tx *tx, s
 static tb_err TB_SUSPENDS open_grant(struct tb_tx *tx, const struct work *work)
 {
     const struct tb_session *session = work->decision->session;
-    const struct tb_asked *asked = work->decision->asked;
+    const struct tb_authz_request *asked = work->decision->asked;
     const struct tb_param params[] = {
         TB_TEXT(tb_str(work->grant)), TB_INT(session->user->book),
         TB_TEXT(asked->client->id),   TB_TEXT(asked->client->partner),
@@ -112,7 +112,7 @@ static tb_err TB_SUSPENDS open_grant(struct tb_tx *tx, const struct work *work)
 
 static tb_err TB_SUSPENDS put_code(struct tb_tx *tx, const struct work *work)
 {
-    const struct tb_asked *asked = work->decision->asked;
+    const struct tb_authz_request *asked = work->decision->asked;
     const struct tb_param params[] = {TB_TEXT(work->decision->code.digest),
                                       TB_TEXT(tb_str(work->grant)),
                                       TB_TEXT(asked->client->id),
@@ -162,22 +162,22 @@ tb_err TB_SUSPENDS tb_decide(struct tb_req *req, struct tb_decision *decision)
     return err;
 }
 
-enum tb_word tb_refusal_word(struct tb_str refusal)
+enum tb_msg tb_refusal_word(struct tb_str refusal)
 {
     static const struct {
         const char *refusal;
-        enum tb_word word;
+        enum tb_msg word;
     } known[] = {
-        {"account_required", TB_W_CHOOSE_ONE_ERROR},
-        {"not_pending", TB_W_TOO_LATE},
-        {"expired", TB_W_TOO_LATE},
-        {"unknown_consent", TB_W_TOO_LATE},
-        {"same_account", TB_W_SAME_ACCOUNT},
-        {"over_limit", TB_W_OVER_LIMIT},
-        {"already_approved", TB_W_ALREADY_APPROVED},
+        {"account_required", TB_MSG_CHOOSE_ONE_ERROR},
+        {"not_pending", TB_MSG_TOO_LATE},
+        {"expired", TB_MSG_TOO_LATE},
+        {"unknown_consent", TB_MSG_TOO_LATE},
+        {"same_account", TB_MSG_SAME_ACCOUNT},
+        {"over_limit", TB_MSG_OVER_LIMIT},
+        {"already_approved", TB_MSG_ALREADY_APPROVED},
     };
     for (size_t i = 0; i < TB_COUNT(known); i++)
         if (tb_str_eq(refusal, tb_str(known[i].refusal)))
             return known[i].word;
-    return TB_W_WRONG_ACCOUNT; /* of another company, closed, of another currency */
+    return TB_MSG_WRONG_ACCOUNT; /* of another company, closed, of another currency */
 }

@@ -11,10 +11,10 @@
 #include "oauth/interaction/pending_request.h"
 
 struct tb_decision {
-    const struct tb_asked *asked;
+    const struct tb_authz_request *asked;
     const struct tb_session *session; /**< a whole one; for a refusal without login NULL */
     bool approve;
-    struct tb_str accounts; /**< chosen: "{acc_…}" (tb_ask_chosen), or absent */
+    struct tb_str accounts; /**< chosen: "{acc_…}" (tb_consent_page_chosen), or absent */
 
     /* what came of it */
     struct tb_str refusal; /**< why it cannot be approved so, as consent.decide says: nothing was
@@ -30,6 +30,6 @@ struct tb_decision {
 tb_err TB_NODISCARD TB_SUSPENDS tb_decide(struct tb_req *req, struct tb_decision *decision);
 
 /** What to tell the customer of a refusal of consent.decide. */
-enum tb_word tb_refusal_word(struct tb_str refusal);
+enum tb_msg tb_refusal_word(struct tb_str refusal);
 
 #endif

@@ -15,12 +15,12 @@ static void add_password_fields(struct tb_html *html, const struct tb_login *log
             "<label for=\"login\">$</label>\n<input type=\"text\" id=\"login\" name=\"login\" "
             "value=\"$\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" "
             "maxlength=\"64\" required aria-invalid=\"$\">\n",
-            tb_word(html, TB_W_LOGIN), login->login, invalid);
+            tb_msg(html, TB_MSG_LOGIN), login->login, invalid);
     tb_html(html,
             "<label for=\"password\">$</label>\n<input type=\"password\" id=\"password\" "
             "name=\"password\" autocomplete=\"current-password\" maxlength=\"256\" required "
             "aria-invalid=\"$\">\n",
-            tb_word(html, TB_W_PASSWORD), invalid);
+            tb_msg(html, TB_MSG_PASSWORD), invalid);
 }
 
 static void add_code_field(struct tb_html *html, const struct tb_login *login)
@@ -30,7 +30,7 @@ static void add_code_field(struct tb_html *html, const struct tb_login *login)
             "<input type=\"text\" id=\"code\" name=\"code\" inputmode=\"numeric\" "
             "autocomplete=\"one-time-code\" maxlength=\"16\" required "
             "aria-describedby=\"code-hint\" aria-invalid=\"$\">\n",
-            tb_word(html, TB_W_CODE), tb_word(html, TB_W_CODE_HINT),
+            tb_msg(html, TB_MSG_CODE), tb_msg(html, TB_MSG_CODE_HINT),
             login->failed ? TB_STR("true") : TB_STR("false"));
 }
 
@@ -40,11 +40,11 @@ static void add_problem(struct tb_html *html, const struct tb_login *login)
     if (login->wait_s > 0) {
         struct tb_str minutes = tb_arena_format(arena, "%lld",
                                                 (long long)((login->wait_s + 59) / 60));
-        tb_page_problem(html, tb_word_with(html, TB_W_LOGIN_SLOWED, minutes), TB_STR_NONE);
+        tb_page_problem(html, tb_msg_with(html, TB_MSG_LOGIN_SLOWED, minutes), TB_STR_NONE);
     } else if (login->failed && login->wants_code) {
-        tb_page_problem(html, tb_word(html, TB_W_CODE_WRONG), TB_STR("code"));
+        tb_page_problem(html, tb_msg(html, TB_MSG_CODE_WRONG), TB_STR("code"));
     } else if (login->failed) {
-        tb_page_problem(html, tb_word(html, TB_W_LOGIN_WRONG), TB_STR("login"));
+        tb_page_problem(html, tb_msg(html, TB_MSG_LOGIN_WRONG), TB_STR("login"));
     }
 }
 
@@ -53,13 +53,13 @@ static void add_login_form(struct tb_html *html, const struct tb_login *login)
     tb_html_raw(html, "<form method=\"post\" action=\"/oauth/login\">\n");
     tb_page_form_fields(html, login->session);
     if (login->asked != NULL)
-        tb_asked_fields(html, login->asked);
+        tb_authz_request_fields(html, login->asked);
     if (login->wants_code)
         add_code_field(html, login);
     else
         add_password_fields(html, login);
     tb_html(html, "<div class=\"buttons\"><button>$</button></div>\n</form>\n",
-            tb_word(html, TB_W_CONTINUE));
+            tb_msg(html, TB_MSG_CONTINUE));
 }
 
 /* The way back: to another login, or to the app without one. */
@@ -69,16 +69,16 @@ static void add_ways_out(struct tb_html *html, const struct tb_login *login)
         tb_html_raw(html, "<form method=\"post\" action=\"/oauth/logout\">\n");
         tb_page_form_fields(html, login->session);
         if (login->asked != NULL)
-            tb_asked_fields(html, login->asked);
+            tb_authz_request_fields(html, login->asked);
         tb_html(html, "<button class=\"second\">$</button>\n</form>\n",
-                tb_word(html, TB_W_START_AGAIN));
+                tb_msg(html, TB_MSG_START_AGAIN));
     } else if (login->asked != NULL) {
         tb_html_raw(html, "<form method=\"post\" action=\"/oauth/decide\">\n");
         tb_page_form_fields(html, login->session);
-        tb_asked_fields(html, login->asked);
+        tb_authz_request_fields(html, login->asked);
         tb_html(html,
                 "<button class=\"second\" name=\"decision\" value=\"refuse\">$</button>\n</form>\n",
-                tb_word_with(html, TB_W_CANCEL_REQUEST, login->asked->client->name));
+                tb_msg_with(html, TB_MSG_CANCEL_REQUEST, login->asked->client->name));
     }
 }
 
@@ -86,7 +86,7 @@ tb_err tb_login_reply(struct tb_req *req, const struct tb_login *login)
 {
     struct tb_html html;
     struct tb_page_head head = {
-        .title = tb_word_in(login->lang, login->wants_code ? TB_W_CODE_TITLE : TB_W_LOGIN_TITLE),
+        .title = tb_msg_in(login->lang, login->wants_code ? TB_MSG_CODE_TITLE : TB_MSG_LOGIN_TITLE),
         .failed = login->failed || login->wait_s > 0,
         .here = login->asked == NULL ? TB_STR("/oauth/dashboard?") : login->asked->here,
         .session = login->session,
@@ -95,7 +95,7 @@ tb_err tb_login_reply(struct tb_req *req, const struct tb_login *login)
     add_problem(&html, login);
     if (login->asked != NULL && !login->wants_code)
         tb_html(&html, "<p>$</p>\n",
-                tb_word_with(&html, TB_W_LOGIN_FOR, login->asked->client->name));
+                tb_msg_with(&html, TB_MSG_LOGIN_FOR, login->asked->client->name));
     add_login_form(&html, login);
     add_ways_out(&html, login);
     if (login->wait_s > 0)
@@ -127,7 +127,7 @@ static tb_err TB_SUSPENDS take_password(struct tb_req *req, struct tb_login *log
     if (login->wait_s > 0)
         return tb_login_reply(req, login);
     TB_TRY(tb_user_login(req, login->login, password, &user));
-    if (user == NULL || (login->asked != NULL && !tb_asked_of_world(login->asked, user))) {
+    if (user == NULL || (login->asked != NULL && !tb_authz_request_of_world(login->asked, user))) {
         login->failed = true;
         return tb_login_reply(req, login);
     }
@@ -158,7 +158,7 @@ static tb_err TB_SUSPENDS take_code(struct tb_req *req, struct tb_login *login,
 
 /* A form of ours: in this browser, and for the request it names, if it names one. */
 static tb_err TB_SUSPENDS read_form(struct tb_req *req, struct tb_form *form,
-                                    struct tb_session *session, struct tb_asked *asked,
+                                    struct tb_session *session, struct tb_authz_request *asked,
                                     struct tb_login *out)
 {
     TB_TRY(tb_form_read(req, form));
@@ -171,20 +171,21 @@ static tb_err TB_SUSPENDS read_form(struct tb_req *req, struct tb_form *form,
     if (tb_form_get(form, "request_uri").at == NULL)
         return NULL;
     out->asked = asked;
-    return tb_asked_pushed(req, tb_form_get(form, "client_id"), tb_form_get(form, "request_uri"),
-                           asked);
+    return tb_authz_request_pushed(req, tb_form_get(form, "client_id"),
+                                   tb_form_get(form, "request_uri"), asked);
 }
 
 tb_err TB_SUSPENDS tb_login_post(struct tb_req *req)
 {
     struct tb_form form;
     struct tb_session session;
-    struct tb_asked asked;
+    struct tb_authz_request asked;
     struct tb_login login;
     TB_TRY(read_form(req, &form, &session, &asked, &login));
     if (tb_form_get(&form, "login").at != NULL)
         return take_password(req, &login, &form, &session);
-    if (session.half && (login.asked == NULL || tb_asked_of_world(login.asked, session.user)))
+    if (session.half &&
+        (login.asked == NULL || tb_authz_request_of_world(login.asked, session.user)))
         return take_code(req, &login, &form, &session);
     /* The code came too late or for somebody of another world, or nothing was filled in. */
     return tb_login_go_on(req, &login);
@@ -194,7 +195,7 @@ tb_err TB_SUSPENDS tb_logout_post(struct tb_req *req)
 {
     struct tb_form form;
     struct tb_session session;
-    struct tb_asked asked;
+    struct tb_authz_request asked;
     struct tb_login login;
     TB_TRY(read_form(req, &form, &session, &asked, &login));
     bool half = session.half;

@@ -7,7 +7,7 @@
 #include "oauth/page/page.h"
 
 struct tb_login {
-    const struct tb_asked *asked; /**< what for; NULL: the dashboard */
+    const struct tb_authz_request *asked; /**< what for; NULL: the dashboard */
     const struct tb_session *session;
     enum tb_lang lang;
     bool wants_code;     /**< the second factor; else the password */

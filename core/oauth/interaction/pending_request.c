@@ -24,7 +24,7 @@ static const char SQL_BACKCHANNEL[] =
 /* ---- reading ---- */
 
 /* What a request for accounts:read without details asks for. */
-static tb_err details_of_scope(struct tb_req *req, struct tb_asked *asked)
+static tb_err details_of_scope(struct tb_req *req, struct tb_authz_request *asked)
 {
     if (!tb_scope_has(asked->scope, TB_STR("accounts:read")))
         return NULL;
@@ -35,7 +35,7 @@ static tb_err details_of_scope(struct tb_req *req, struct tb_asked *asked)
     return NULL;
 }
 
-static tb_err read_params(struct tb_req *req, struct tb_asked *asked)
+static tb_err read_params(struct tb_req *req, struct tb_authz_request *asked)
 {
     asked->scope = tb_json_str(asked->params, "scope");
     asked->state = tb_json_str(asked->params, "state");
@@ -70,12 +70,12 @@ static struct tb_str here_of(struct tb_req *req, struct tb_str client_id, struct
     return tb_text_end(&url);
 }
 
-tb_err TB_SUSPENDS tb_asked_pushed(struct tb_req *req, struct tb_str client_id,
-                                   struct tb_str request_uri, struct tb_asked *out)
+tb_err TB_SUSPENDS tb_authz_request_pushed(struct tb_req *req, struct tb_str client_id,
+                                           struct tb_str request_uri, struct tb_authz_request *out)
 {
     struct tb_pushed pushed;
     struct tb_rows *rows;
-    *out = (struct tb_asked){.details = NULL};
+    *out = (struct tb_authz_request){.details = NULL};
     if (client_id.at == NULL || request_uri.at == NULL)
         return tb_fail(req, TB_E_INVALID_REQUEST_URI, "client_id and request_uri are needed");
     TB_TRY(tb_pushed_find(req, client_id, request_uri, &pushed));
@@ -101,11 +101,12 @@ tb_err TB_SUSPENDS tb_asked_pushed(struct tb_req *req, struct tb_str client_id,
     return out->here.at == NULL ? TB_E_INTERNAL : NULL;
 }
 
-tb_err TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct tb_str digest,
-                                        const struct tb_user *user, struct tb_asked *out)
+tb_err TB_SUSPENDS tb_authz_request_backchannel(struct tb_req *req, struct tb_str digest,
+                                                const struct tb_user *user,
+                                                struct tb_authz_request *out)
 {
     struct tb_rows *rows;
-    *out = (struct tb_asked){.digest = digest};
+    *out = (struct tb_authz_request){.digest = digest};
     TB_TRY(tb_query(req, &rows, SQL_BACKCHANNEL, TB_TEXT(user->id),
                     TB_TIME(tb_oauth_now_s(req) * 1000), TB_TEXT(digest)));
     if (rows->n == 0)
@@ -113,7 +114,7 @@ tb_err TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct tb_str digest
     out->created_s = tb_cell_int(rows, 0, 0);
     out->partner_name = tb_cell(rows, 0, 1);
     TB_TRY(tb_oauth_client_find(req, tb_cell(rows, 0, 2), &out->client));
-    if (!tb_asked_of_world(out, user))
+    if (!tb_authz_request_of_world(out, user))
         return tb_fail(req, TB_E_INVALID_REQUEST_URI, "nothing of this name waits for a decision");
     TB_TRY(tb_json_parse(tb_run_of(req)->arena, tb_cell(rows, 0, 3), &tb_json_limits, &out->params,
                          NULL));
@@ -123,7 +124,7 @@ tb_err TB_SUSPENDS tb_asked_backchannel(struct tb_req *req, struct tb_str digest
     return out->here.at == NULL ? TB_E_INTERNAL : read_params(req, out);
 }
 
-void tb_asked_fields(struct tb_html *html, const struct tb_asked *asked)
+void tb_authz_request_fields(struct tb_html *html, const struct tb_authz_request *asked)
 {
     if (asked->request_uri.at == NULL)
         tb_html(html, "<input type=\"hidden\" name=\"request\" value=\"$\">\n", asked->digest);
@@ -136,14 +137,14 @@ void tb_asked_fields(struct tb_html *html, const struct tb_asked *asked)
 
 /* ---- judging ---- */
 
-bool tb_asked_of_world(const struct tb_asked *asked, const struct tb_user *user)
+bool tb_authz_request_of_world(const struct tb_authz_request *asked, const struct tb_user *user)
 {
     return tb_str_eq(user->world, asked->client->world);
 }
 
 /* Whether this user is the one the request is for, where it is for one: by the ID token that came
  * with it, or by a value of the claim `sub`. */
-static bool is_for(const struct tb_asked *asked, const struct tb_user *user)
+static bool is_for(const struct tb_authz_request *asked, const struct tb_user *user)
 {
     struct tb_str subject = tb_json_str(asked->params, "subject");
     return (subject.at == NULL || tb_str_eq(subject, user->id)) &&
@@ -152,7 +153,8 @@ static bool is_for(const struct tb_asked *asked, const struct tb_user *user)
 
 /* Whether the login is too old for what the client asked. A login since the request came is never
  * too old: otherwise max_age=0 and prompt=login would ask for ever. */
-static bool too_old(const struct tb_asked *asked, const struct tb_session *session, int64_t now_s)
+static bool too_old(const struct tb_authz_request *asked, const struct tb_session *session,
+                    int64_t now_s)
 {
     int64_t max_age_s;
     if (session->auth_time_s >= asked->created_s)
@@ -163,11 +165,12 @@ static bool too_old(const struct tb_asked *asked, const struct tb_session *sessi
            now_s - session->auth_time_s > max_age_s;
 }
 
-enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_session *session,
-                                  int64_t now_s, tb_err *out_err)
+enum tb_authz_request_next tb_authz_request_judge(const struct tb_authz_request *asked,
+                                                  const struct tb_session *session, int64_t now_s,
+                                                  tb_err *out_err)
 {
     bool silent = tb_str_eq(tb_json_str(asked->params, "prompt"), TB_STR("none"));
-    bool foreign = session->user != NULL && !tb_asked_of_world(asked, session->user);
+    bool foreign = session->user != NULL && !tb_authz_request_of_world(asked, session->user);
     bool known = session->whole && !foreign && !too_old(asked, session, now_s);
     bool stranger = session->user != NULL && !foreign && !is_for(asked, session->user);
     bool came_for_it = session->auth_time_s >= asked->created_s;
@@ -177,10 +180,10 @@ enum tb_asked_next tb_asked_judge(const struct tb_asked *asked, const struct tb_
     else if (asked->lost == NULL && known && stranger && came_for_it)
         *out_err = TB_E_LOGIN_REQUIRED;
     if (*out_err != NULL)
-        return TB_ASKED_REFUSED;
+        return TB_AUTHZ_REFUSED;
     if (stranger && !came_for_it)
-        return TB_ASKED_LOGIN;
+        return TB_AUTHZ_LOGIN;
     if (known)
-        return TB_ASKED_DECIDE;
-    return session->half && !foreign ? TB_ASKED_CODE : TB_ASKED_LOGIN;
+        return TB_AUTHZ_DECIDE;
+    return session->half && !foreign ? TB_AUTHZ_CODE : TB_AUTHZ_LOGIN;
 }

@@ -1,10 +1,10 @@
 #include "oauth/page/html.h"
 #include "base/assert.h"
 
-static const struct tb_str WORDS[TB_WORDS_N][TB_LANGS] = {
-#define TB_WORD(name, zh, en) {{(zh), sizeof(zh) - 1}, {(en), sizeof(en) - 1}},
+static const struct tb_str WORDS[TB_MSGS_N][TB_LANGS] = {
+#define TB_MSG(name, zh, en) {{(zh), sizeof(zh) - 1}, {(en), sizeof(en) - 1}},
 #include "oauth/page/messages.def"
-#undef TB_WORD
+#undef TB_MSG
 };
 
 void tb_html_init(struct tb_html *html, struct tb_arena *arena, enum tb_lang lang)
@@ -77,19 +77,19 @@ void tb_html_raw(struct tb_html *html, const char *template)
 
 /* ---- languages ---- */
 
-struct tb_str tb_word_in(enum tb_lang lang, enum tb_word word)
+struct tb_str tb_msg_in(enum tb_lang lang, enum tb_msg word)
 {
     return WORDS[word][lang];
 }
 
-struct tb_str tb_word(const struct tb_html *html, enum tb_word word)
+struct tb_str tb_msg(const struct tb_html *html, enum tb_msg word)
 {
-    return tb_word_in(html->lang, word);
+    return tb_msg_in(html->lang, word);
 }
 
-struct tb_str tb_word_with(const struct tb_html *html, enum tb_word word, struct tb_str value)
+struct tb_str tb_msg_with(const struct tb_html *html, enum tb_msg word, struct tb_str value)
 {
-    struct tb_str sentence = tb_word(html, word);
+    struct tb_str sentence = tb_msg(html, word);
     const char *mark = memchr(sentence.at, '$', sentence.n);
     struct tb_text text;
     TB_ASSERT(mark != NULL);

@@ -4,7 +4,7 @@
  *
  *     struct tb_html html;
  *     tb_html_init(&html, arena, TB_LANG_EN);
- *     tb_html(&html, "<p class=\"$\">$</p>\n", TB_STR("note"), tb_word(&html, TB_W_WELCOME));
+ *     tb_html(&html, "<p class=\"$\">$</p>\n", TB_STR("note"), tb_msg(&html, TB_MSG_WELCOME));
  *     struct tb_str page = tb_text_end(&html.text);
  */
 #ifndef TB_OAUTH_PAGE_HTML_H
@@ -13,11 +13,11 @@
 #include "base/lang.h"
 #include "base/text.h"
 
-enum tb_word {
-#define TB_WORD(name, zh, en) TB_W_##name,
+enum tb_msg {
+#define TB_MSG(name, zh, en) TB_MSG_##name,
 #include "oauth/page/messages.def"
-#undef TB_WORD
-    TB_WORDS_N
+#undef TB_MSG
+    TB_MSGS_N
 };
 
 struct tb_html {
@@ -42,10 +42,10 @@ void tb_html_write(struct tb_html *html, const char *template, const struct tb_s
 void tb_html_raw(struct tb_html *html, const char *template);
 
 /** A word or sentence in the page's language. Constant. */
-struct tb_str tb_word(const struct tb_html *html, enum tb_word word);
-struct tb_str tb_word_in(enum tb_lang lang, enum tb_word word);
+struct tb_str tb_msg(const struct tb_html *html, enum tb_msg word);
+struct tb_str tb_msg_in(enum tb_lang lang, enum tb_msg word);
 
 /** A sentence with its one `$` replaced by a value (not escaped yet): in the arena. */
-struct tb_str tb_word_with(const struct tb_html *html, enum tb_word word, struct tb_str value);
+struct tb_str tb_msg_with(const struct tb_html *html, enum tb_msg word, struct tb_str value);
 
 #endif

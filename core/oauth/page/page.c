@@ -73,8 +73,8 @@ static void add_session(struct tb_html *html, const struct tb_session *session)
     tb_html_raw(html, "<form class=\"who\" method=\"post\" action=\"/oauth/logout\">\n");
     tb_page_form_fields(html, session);
     tb_html(html, "<span>$</span>\n<button class=\"quiet\">$</button>\n</form>\n",
-            tb_word_with(html, TB_W_LOGGED_IN_AS, session->user->name),
-            tb_word(html, TB_W_LOG_OUT));
+            tb_msg_with(html, TB_MSG_LOGGED_IN_AS, session->user->name),
+            tb_msg(html, TB_MSG_LOG_OUT));
 }
 
 void tb_page_begin(struct tb_req *req, struct tb_html *html, enum tb_lang lang,
@@ -84,20 +84,20 @@ void tb_page_begin(struct tb_req *req, struct tb_html *html, enum tb_lang lang,
     tb_html_init(html, tb_run_of(req)->arena, lang);
     struct tb_str title = head->title;
     if (head->failed)
-        title = tb_word_with(html, TB_W_ERROR_PREFIX, title);
+        title = tb_msg_with(html, TB_MSG_ERROR_PREFIX, title);
     tb_html(html,
             "<!doctype html>\n<html lang=\"$\">\n<head>\n<meta charset=\"utf-8\">\n"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
             "<meta name=\"robots\" content=\"noindex\">\n<title>$ · $</title>\n"
             "<link rel=\"stylesheet\" href=\"/oauth/style.css\">\n</head>\n<body>\n",
-            tb_lang_tag(lang), title, tb_word(html, TB_W_BANK));
+            tb_lang_tag(lang), title, tb_msg(html, TB_MSG_BANK));
     tb_html(html, "<a class=\"skip\" href=\"#content\">$</a>\n<header>\n<p class=\"bank\">$</p>\n",
-            tb_word(html, TB_W_SKIP), tb_word(html, TB_W_BANK));
+            tb_msg(html, TB_MSG_SKIP), tb_msg(html, TB_MSG_BANK));
     if (head->here.at != NULL)
         tb_html(html,
                 "<nav aria-label=\"$\"><a href=\"$lang=$\" lang=\"$\" hreflang=\"$\">$</a></nav>\n",
-                tb_word(html, TB_W_LANGUAGE), head->here, tb_lang_tag(other), tb_lang_tag(other),
-                tb_lang_tag(other), tb_word(html, TB_W_OTHER_LANGUAGE));
+                tb_msg(html, TB_MSG_LANGUAGE), head->here, tb_lang_tag(other), tb_lang_tag(other),
+                tb_lang_tag(other), tb_msg(html, TB_MSG_OTHER_LANGUAGE));
     add_session(html, head->session);
     tb_html(html, "</header>\n<main id=\"content\">\n<h1>$</h1>\n", head->title);
 }
@@ -107,7 +107,7 @@ void tb_page_problem(struct tb_html *html, struct tb_str sentence, struct tb_str
     tb_html(html,
             "<div class=\"problem\" role=\"alert\" aria-labelledby=\"problem-title\">\n"
             "<h2 id=\"problem-title\">$</h2>\n",
-            tb_word(html, TB_W_PROBLEM));
+            tb_msg(html, TB_MSG_PROBLEM));
     if (field.at == NULL)
         tb_html(html, "<p>$</p>\n</div>\n", sentence);
     else
@@ -135,7 +135,7 @@ tb_err TB_SUSPENDS tb_page_form(struct tb_req *req, struct tb_form *out_form,
 static struct tb_str end(struct tb_html *html)
 {
     tb_html(html, "</main>\n<footer>\n<p>$</p>\n</footer>\n</body>\n</html>\n",
-            tb_word(html, TB_W_FOOT));
+            tb_msg(html, TB_MSG_FOOT));
     return tb_text_end(&html->text);
 }
 
@@ -194,23 +194,23 @@ tb_err tb_page_redirect(struct tb_req *req, struct tb_str location)
 
 /* ---- failures ---- */
 
-static enum tb_word words_for(tb_err err)
+static enum tb_msg words_for(tb_err err)
 {
     if (tb_is(err, TB_E_FORM_FOREIGN))
-        return TB_W_ERROR_FORM;
+        return TB_MSG_ERROR_FORM;
     if (tb_is(err, TB_E_IN_DOUBT))
-        return TB_W_ERROR_DOUBT;
+        return TB_MSG_ERROR_DOUBT;
     switch (err->status) {
     case 404:
-        return TB_W_ERROR_NOT_FOUND;
+        return TB_MSG_ERROR_NOT_FOUND;
     case 405:
-        return TB_W_ERROR_METHOD;
+        return TB_MSG_ERROR_METHOD;
     case 429:
     case 503:
     case 504:
-        return TB_W_ERROR_BUSY;
+        return TB_MSG_ERROR_BUSY;
     default:
-        return err->status < 500 ? TB_W_ERROR_REQUEST : TB_W_ERROR_INTERNAL;
+        return err->status < 500 ? TB_MSG_ERROR_REQUEST : TB_MSG_ERROR_INTERNAL;
     }
 }
 
@@ -218,12 +218,12 @@ struct tb_str tb_page_error(struct tb_req *req, tb_err err, struct tb_str reques
 {
     struct tb_html html;
     enum tb_lang lang = tb_page_lang(req, TB_STR_NONE, TB_STR_NONE);
-    struct tb_page_head head = {.title = tb_word_in(lang, TB_W_ERROR_TITLE)};
+    struct tb_page_head head = {.title = tb_msg_in(lang, TB_MSG_ERROR_TITLE)};
     tb_page_begin(req, &html, lang, &head);
     tb_html(&html, "<p>$</p>\n<p class=\"note\">$ <code>$</code></p>\n",
-            tb_word(&html, words_for(err)), tb_word(&html, TB_W_ERROR_ID), request_id);
+            tb_msg(&html, words_for(err)), tb_msg(&html, TB_MSG_ERROR_ID), request_id);
     struct tb_str cause = tb_run_of(req)->problem.detail;
     if (cause.at != NULL && tb_oauth()->config->sandbox)
-        tb_html(&html, "<p class=\"note\">$ $</p>\n", tb_word(&html, TB_W_ERROR_CAUSE), cause);
+        tb_html(&html, "<p class=\"note\">$ $</p>\n", tb_msg(&html, TB_MSG_ERROR_CAUSE), cause);
     return end(&html);
 }

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "crypto/jose.h"
 #include "oauth/errors.h"
-#include "oauth/once.h"
+#include "oauth/jti_replay.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
@@ -157,7 +157,7 @@ static tb_err TB_SUSPENDS use_up(struct tb_req *req, const struct tb_oauth_clien
     bool first;
     if (use == TB_JAR_PUSHED)
         return NULL;
-    TB_TRY(tb_once(req, client->id, TB_ONCE_BACKCHANNEL, claims, &first));
+    TB_TRY(tb_jti_purpose(req, client->id, TB_JTI_OF_BACKCHANNEL, claims, &first));
     return first ? NULL : refuse(req, use, "it was used before");
 }
 

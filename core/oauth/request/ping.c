@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
-#include "oauth/reach.h"
+#include "oauth/egress.h"
 #include "oauth/request/backchannel.h"
 #include "oauth/server.h"
 #include "runtime/run.h"
@@ -82,7 +82,7 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
     struct tb_arena *arena = tb_run_of(req)->arena;
     struct tb_str id, token;
     struct tb_reply reply;
-    uint16_t ports[TB_REACH_PORTS];
+    uint16_t ports[TB_EGRESS_PORTS];
     if (notice->endpoint.at == NULL || !unseal(arena, notice, &id, &token)) {
         tb_log(req, TB_LOG_WARN, "a notification has no endpoint, or does not open: dropped");
         return false;
@@ -108,7 +108,7 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
     };
     if (out.body.at == NULL || headers[1].value.at == NULL)
         return true;
-    if (tb_client_call(req, tb_oauth()->outbound, &out, &reply) != NULL) {
+    if (tb_http_client_call(req, tb_oauth()->outbound, &out, &reply) != NULL) {
         struct tb_str why = tb_run_of(req)->problem.detail;
         tb_log(req, TB_LOG_WARN, "a notification did not reach %s: %.*s", url, (int)why.n, why.at);
         tb_run_of(req)->problem = (struct tb_problem){0};

@@ -8,10 +8,11 @@
 #include "runtime/fault.h"
 #include "runtime/run.h"
 
-static const char SQL_TAKE[] = "select " TB_GRANTED_COLUMNS " from oauth.take_code($1, $2, $3, $4)";
+static const char SQL_TAKE[] = "select " TB_GRANT_ROW_COLUMNS
+                               " from oauth.take_code($1, $2, $3, $4)";
 
 tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct tb_str client,
-                                struct tb_str *out_refresh, struct tb_granted *out)
+                                struct tb_str *out_refresh, struct tb_grant_row *out)
 {
     struct tb_rows *rows;
     struct tb_handle refresh = {0};
@@ -28,7 +29,7 @@ tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct t
         *out_refresh = refresh.text;
     if (TB_FAULT("after_code_consume"))
         return tb_fail(req, TB_E_STORE, "fault");
-    if (tb_granted_read(rows, out))
+    if (tb_grant_row_read(rows, out))
         return NULL;
     if (rows->n == 1 && tb_str_eq(tb_cell(rows, 0, 0), TB_STR("used")))
         TB_TRY(tb_grant_ended(req, out->id));

@@ -14,6 +14,6 @@
  *  Waits: yes. Source: RFC 6749 §4.1.2, RFC 9700 §2.1.1. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code,
                                              struct tb_str client, struct tb_str *out_refresh,
-                                             struct tb_granted *out);
+                                             struct tb_grant_row *out);
 
 #endif

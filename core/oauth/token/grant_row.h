@@ -1,7 +1,7 @@
 /* A grant as the token endpoint reads it from the database: who allowed whom what. Made by the
  * customer's decision (SQL oauth.open_grant), read by its code, refresh token or id.
  *
- *     struct tb_granted granted;
+ *     struct tb_grant_row granted;
  *     TB_TRY(tb_code_take(req, code, client->id, &refresh, &granted));
  */
 #ifndef TB_OAUTH_TOKEN_GRANT_ROW_H
@@ -11,7 +11,7 @@
 #include <tongbao/req.h>
 
 /** All texts are in the request's arena. */
-struct tb_granted {
+struct tb_grant_row {
     struct tb_str id; /**< "grn_…", the family of its tokens */
     int32_t book;
     struct tb_str partner;
@@ -29,15 +29,15 @@ struct tb_granted {
 
 /** The grant with this id, if it has not ended.
  *  @return NULL; TB_E_INVALID_GRANT; errors of tb_query. Waits: yes. */
-tb_err TB_NODISCARD TB_SUSPENDS tb_granted_find(struct tb_req *req, struct tb_str id,
-                                                struct tb_granted *out);
+tb_err TB_NODISCARD TB_SUSPENDS tb_grant_row_find(struct tb_req *req, struct tb_str id,
+                                                  struct tb_grant_row *out);
 
 /** Read a row of SQL type oauth.grant_row, whose first column says its state.
  *  @return whether the state is "ok"; only then the rest can be relied upon */
-bool tb_granted_read(const struct tb_rows *rows, struct tb_granted *out);
+bool tb_grant_row_read(const struct tb_rows *rows, struct tb_grant_row *out);
 
-/** The columns of oauth.grant_row, in the order tb_granted_read wants them. */
-#define TB_GRANTED_COLUMNS                                                                         \
+/** The columns of oauth.grant_row, in the order tb_grant_row_read wants them. */
+#define TB_GRANT_ROW_COLUMNS                                                                       \
     "state, id, book, partner, subject, scope, details, consent, claims, nonce, acr, auth_time, "  \
     "challenge, dpop_jkt, redirect_uri"
 

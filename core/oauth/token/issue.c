@@ -20,7 +20,7 @@ static void add_member(struct tb_text *text, const char *name, struct tb_str val
 
 static tb_err mint(struct tb_req *req, const struct tb_issue *issue, struct tb_minted *out)
 {
-    const struct tb_granted *granted = issue->granted;
+    const struct tb_grant_row *granted = issue->granted;
     struct tb_token_order order = {
         .partner = issue->client->partner,
         .app = issue->client->id,
@@ -57,7 +57,7 @@ static tb_err mint(struct tb_req *req, const struct tb_issue *issue, struct tb_m
 static tb_err TB_SUSPENDS make_id_token(struct tb_req *req, const struct tb_issue *issue,
                                         struct tb_str *out)
 {
-    const struct tb_granted *granted = issue->granted;
+    const struct tb_grant_row *granted = issue->granted;
     struct tb_text text;
     int64_t now_s = tb_oauth_now_s(req), exp_s = now_s + TB_ACCESS_LIFE_S;
     tb_text_init(&text, tb_run_of(req)->arena);

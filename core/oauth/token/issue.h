@@ -17,7 +17,7 @@ enum {
 /** What to issue. Texts are borrowed. */
 struct tb_issue {
     const struct tb_oauth_client *client;
-    const struct tb_granted *granted; /**< NULL: the token stands for the client itself */
+    const struct tb_grant_row *granted; /**< NULL: the token stands for the client itself */
     struct tb_binding binding;
     struct tb_str scope;         /**< of this token: within what was granted */
     struct tb_str details;       /**< the same of authorization_details, JSON text; or absent */

@@ -8,7 +8,7 @@
 #include "runtime/run.h"
 
 static const char SQL_PUT[] = "select oauth.put_refresh($1, $2, $3, $4)";
-static const char SQL_USE[] = "select " TB_GRANTED_COLUMNS " from oauth.use_refresh($1, $2, $3)";
+static const char SQL_USE[] = "select " TB_GRANT_ROW_COLUMNS " from oauth.use_refresh($1, $2, $3)";
 static const char SQL_REVOKE[] = "select oauth.revoke_refresh($1, $2, $3)";
 static const char SQL_LOOK[] =
     "select (oauth.grant_row('ok', g)).*, extract(epoch from r.expires_at)::bigint "
@@ -44,13 +44,13 @@ tb_err TB_SUSPENDS tb_refresh_make(struct tb_req *req, struct tb_str grant_id, s
 }
 
 tb_err TB_SUSPENDS tb_refresh_use(struct tb_req *req, struct tb_str token, struct tb_str client,
-                                  struct tb_granted *out)
+                                  struct tb_grant_row *out)
 {
     struct tb_rows *rows;
     struct tb_str digest;
     TB_TRY(digest_of(req, token, &digest));
     TB_TRY(tb_query(req, &rows, SQL_USE, TB_TEXT(digest), TB_TEXT(client), now(req)));
-    if (!tb_granted_read(rows, out))
+    if (!tb_grant_row_read(rows, out))
         return tb_fail(req, TB_E_INVALID_GRANT, "the refresh token is not valid for this client");
     return NULL;
 }
@@ -68,13 +68,13 @@ tb_err TB_SUSPENDS tb_refresh_revoke(struct tb_req *req, struct tb_str token, st
 }
 
 tb_err TB_SUSPENDS tb_refresh_look(struct tb_req *req, struct tb_str token, struct tb_str client,
-                                   bool *out_found, struct tb_granted *out, int64_t *out_exp_s)
+                                   bool *out_found, struct tb_grant_row *out, int64_t *out_exp_s)
 {
     struct tb_rows *rows;
     struct tb_str digest;
     TB_TRY(digest_of(req, token, &digest));
     TB_TRY(tb_query(req, &rows, SQL_LOOK, TB_TEXT(digest), TB_TEXT(client), now(req)));
-    *out_found = tb_granted_read(rows, out);
+    *out_found = tb_grant_row_read(rows, out);
     if (*out_found)
         *out_exp_s = tb_cell_int(rows, 0, 15);
     return NULL;

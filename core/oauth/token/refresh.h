@@ -17,7 +17,7 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_make(struct tb_req *req, struct tb_st
  *          errors of tb_query
  *  Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_use(struct tb_req *req, struct tb_str token,
-                                               struct tb_str client, struct tb_granted *out);
+                                               struct tb_str client, struct tb_grant_row *out);
 
 /** Revoke a refresh token of the client's own, and with it the grant and all its access tokens.
  *  @return NULL, with whether there was one in *out_found; errors of tb_query and tb_grant_ended
@@ -29,6 +29,6 @@ tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_revoke(struct tb_req *req, struct tb_
  *  @return NULL, with whether it counts in *out_found; errors of tb_query. Waits: yes. */
 tb_err TB_NODISCARD TB_SUSPENDS tb_refresh_look(struct tb_req *req, struct tb_str token,
                                                 struct tb_str client, bool *out_found,
-                                                struct tb_granted *out, int64_t *out_exp_s);
+                                                struct tb_grant_row *out, int64_t *out_exp_s);
 
 #endif

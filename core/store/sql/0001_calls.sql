@@ -14,11 +14,11 @@
 
 create schema tb;
 
--- One request as a product's function sees it. `stem` is the 26 characters of an id made for this call: the product
--- puts its own prefixes before it ('pay_' || stem, 'xfr_' || stem), so everything one call makes can be told by its id.
+-- One request as a product's function sees it. `id_suffix` is the 26 characters of an id made for this call: the product
+-- puts its own prefixes before it ('pay_' || id_suffix, 'xfr_' || id_suffix), so everything one call makes can be told by its id.
 create type tb.call as (
     n       int,            -- place in the batch, from 0; the answer carries it back
-    stem    text,
+    id_suffix    text,
     partner text,
     app     text,
     now     timestamptz,    -- the time of the call's world; nothing here asks the server's clock
@@ -147,7 +147,7 @@ begin
                     else tb.key_reused(c.n, i.at, i.request) end
           from unnest(asked) c
           join tb.idempotency_key i on (i.book, i.partner, i.route, i.key) = (begin.book, c.partner, c.route, c.key));
-    select array_agg(row(t.n, t.stem, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body, t.consent,
+    select array_agg(row(t.n, t.id_suffix, t.partner, t.app, t.now, t.route, t.key, t.fp, t.path, t.body, t.consent,
                          t.request, t.routed, t.details)::tb.call order by t.n) filter (where t.n = t.first),
            array_agg(array[t.n, t.first, (t.fp is not distinct from t.first_fp)::int] order by t.n)
                     filter (where t.n <> t.first)

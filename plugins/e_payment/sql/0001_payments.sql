@@ -14,7 +14,7 @@ insert into e_payment.state values
     ('payment', 'processing', false), ('payment', 'succeeded', true), ('payment', 'failed', true),
     ('refund',  'processing', false), ('refund',  'succeeded', true), ('refund',  'failed', true);
 
--- A payment's transfer has its stem: pay_X was moved by xfr_X and told of by evt_X.
+-- A payment's transfer has its id_suffix: pay_X was moved by xfr_X and told of by evt_X.
 create table e_payment.payment (
     amount           bigint      not null check (amount > 0),
     refunded         bigint      not null default 0 check (refunded between 0 and amount),

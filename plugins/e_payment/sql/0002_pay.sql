@@ -56,7 +56,7 @@ begin
               from unnest(calls) c group by 1 order by 1) k;
 
     with ask as (
-        select c.n, c.stem, c.partner, c.app, c.now, (c.body->'amount'->'amount')::bigint as amount,
+        select c.n, c.id_suffix, c.partner, c.app, c.now, (c.body->'amount'->'amount')::bigint as amount,
                c.body->'amount'->>'currency' as currency, c.body->>'reference' as reference,
                c.body->>'debtor_account' as debtor, c.body->>'creditor_account' as creditor,
                c.body->>'purpose' as purpose, c.body->'metadata' as metadata, c.consent,
@@ -91,10 +91,10 @@ begin
         select k.*, case when k.n <> t.first_n then 'duplicate_reference' end as repeats, t.first_id
           from checked k
           left join lateral (
-                select m.n as first_n, 'pay_' || m.stem as first_id from checked m
+                select m.n as first_n, 'pay_' || m.id_suffix as first_id from checked m
                  where k.twin and m.code is null and m.partner = k.partner and m.reference = k.reference
                  order by m.n limit 1) t on true)
-    select coalesce(array_agg(row(j.amount, 0, j.now, j.now, pay.book, 'pay_' || j.stem, j.partner, j.app, j.reference,
+    select coalesce(array_agg(row(j.amount, 0, j.now, j.now, pay.book, 'pay_' || j.id_suffix, j.partner, j.app, j.reference,
                                   j.debtor, j.creditor, j.currency, 'succeeded', null, j.purpose,
                                   j.metadata, j.consent, j.channel)::e_payment.payment) filter (where coalesce(j.code, j.repeats) is null), '{}'),
            coalesce(array_agg(e_payment.refuse_payment(j.n, coalesce(j.code, j.repeats), coalesce(j.taken_by, j.first_id)))
@@ -116,7 +116,7 @@ begin
                                                            asked[o.n].currency) then 'currency_mismatch' end;
         if refusal is not null then
             refused := refused || (select e_payment.refuse_payment(c.n, refusal, null)
-                                     from unnest(calls) c where 'pay_' || c.stem = asked[o.n].id);
+                                     from unnest(calls) c where 'pay_' || c.id_suffix = asked[o.n].id);
             asked[o.n] := null;
         else
             asked[o.n].state := 'failed';
@@ -135,7 +135,7 @@ begin
     select c.n, 201, null::text, null::text, null::text, '/e-payment/v1/payments/' || p.id,
            e_payment.payment_json(p), null::jsonb, false
       from unnest(asked) p
-      join unnest(calls) c on 'pay_' || c.stem = p.id;
+      join unnest(calls) c on 'pay_' || c.id_suffix = p.id;
 
     return query select * from unnest(refused);
 end
@@ -164,7 +164,7 @@ begin
     asked := array(
         select row(c.n, c.consent, c.partner, c.app, c.body->>'debtor_account', c.body->>'creditor_account',
                    (c.body->'amount'->'amount')::bigint, c.body->'amount'->>'currency', c.body->>'reference', c.now, c.route,
-                   'pay_' || c.stem, c.request, null, c.details)::consent.spending
+                   'pay_' || c.id_suffix, c.request, null, c.details)::consent.spending
           from unnest(calls) c where c.consent is not null order by c.n);
     perform consent.lock(pay_by_consent.book, array(select s.consent from unnest(asked) s));
     perform bank.lock(pay_by_consent.book, array(select unnest(array[c.body->>'debtor_account', c.body->>'creditor_account'])

@@ -3,7 +3,7 @@
 -- A refund that is asked for, with its payment as it stands, what it comes to, and why it must be refused.
 create type e_payment.refund_order as (
     n         int,
-    stem      text,
+    id_suffix      text,
     partner   text,
     app       text,
     now       timestamptz,
@@ -86,7 +86,7 @@ begin
                                                                       order by c.n), locked) j order by j.n);
         spendings := array(
             select row(a.n, a.consent, a.partner, a.app, (a.p).creditor_account, (a.p).debtor_account, a.amount, (a.p).currency,
-                       coalesce(a.reference, ''), a.now, a.route, 'rfd_' || a.stem, a.request, null, a.details)::consent.spending
+                       coalesce(a.reference, ''), a.now, a.route, 'rfd_' || a.id_suffix, a.request, null, a.details)::consent.spending
               from unnest(asked) a where a.code is null and a.consent is not null order by a.n);
         verdicts := array(select v from consent.draw(refund.book, spendings) v);
         return query
@@ -99,13 +99,13 @@ begin
                         where a.code is null
                           and not exists (select from unnest(verdicts) v where v.n = a.n and v.code is not null) order by a.n);
         refunds := array(
-            select row(a.amount, a.now, a.now, refund.book, 'rfd_' || a.stem, a.partner, a.app, (a.p).id, (a.p).currency,
+            select row(a.amount, a.now, a.now, refund.book, 'rfd_' || a.id_suffix, a.partner, a.app, (a.p).id, (a.p).currency,
                        'succeeded', null, a.reference, a.reason, a.metadata, a.consent, a.agreement)::e_payment.refund
               from unnest(asked) a order by a.n);
         -- by the limits of the account that is debited, like any other debit
         outcomes := array(
             select t from bank.post(refund.book, array(
-                select row('transfer', 'xfr_' || a.stem, (a.p).creditor_account, (a.p).debtor_account, a.amount, (a.p).currency,
+                select row('transfer', 'xfr_' || a.id_suffix, (a.p).creditor_account, (a.p).debtor_account, a.amount, (a.p).currency,
                            'refund', a.now, true, null, null, null, null)::bank.instruction
                   from unnest(asked) a order by a.n)) t);
         for o in select * from unnest(outcomes) t where t.code is not null loop
@@ -136,7 +136,7 @@ begin
                '/e-payment/v1/payments/' || r.payment || '/refunds/' || r.id,
                e_payment.refund_json(r), null::jsonb, false
           from unnest(refunds) r
-          join unnest(asked) a on 'rfd_' || a.stem = r.id;
+          join unnest(asked) a on 'rfd_' || a.id_suffix = r.id;
     end loop;
 end
 $$;
@@ -160,7 +160,7 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select t.n, t.stem, t.partner, t.app, t.now, t.route, t.request, t.consent, t.details, t.reference, t.body->>'reason',
+    select t.n, t.id_suffix, t.partner, t.app, t.now, t.route, t.request, t.consent, t.details, t.reference, t.body->>'reason',
            t.body->'metadata', t.p, t.amount, g.agreement,
            case when t.code is not null    then t.code
                 when g.detail is not null  then 'refund_not_authorised' end,

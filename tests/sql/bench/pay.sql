@@ -7,11 +7,11 @@ select count(*) filter (where a.status = 201 and not a.replayed)
           '"now":"2026-11-23T08:00:00.123Z","route":"POST /e-payment/v1/payments","key":"%s","fp":"%s","path":{},'
           '"body":{"reference":"INV-%s","debtor_account":"acc_%s","creditor_account":"acc_%s",'
           '"amount":{"amount":%s,"currency":"CNY"},"purpose":"goods"}}',
-          n, stem, stem, repeat('0a1b2c3d', 8), stem, lpad(debtor::text, 26, '0'),
+          n, id_suffix, id_suffix, repeat('0a1b2c3d', 8), id_suffix, lpad(debtor::text, 26, '0'),
           lpad((case when :hot::int = 1 then 1 else 2 + (debtor + 7919 * (n + 1)) % (:accounts::int - 1) end)::text, 26, '0'),
           100 + n)::jsonb) as calls
         from (select n, lpad(:run::text, 10, '0') || lpad(:i::text, 9, '0') || lpad(:client_id::text, 3, '0')
-                        || lpad(n::text, 4, '0') as stem,
+                        || lpad(n::text, 4, '0') as id_suffix,
                      2 + (:seed::bigint * (n + 1) * 48271) % (:accounts::int - 1) as debtor
                 from generate_series(0, :size::int - 1) n) g) q,
        tb.begin(1, q.calls) b,

@@ -1,5 +1,5 @@
 /* What hooks may decide. */
-#include "../lua/stage.h"
+#include "../lua/lua_fixture.h"
 
 #include "hooks/hooks.h"
 

@@ -1,5 +1,5 @@
 /* What is left out of recorded requests. */
-#include "../lua/stage.h"
+#include "../lua/lua_fixture.h"
 
 #include "hooks/redact.h"
 

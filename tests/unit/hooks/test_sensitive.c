@@ -1,5 +1,5 @@
 /* Which members a schema marks as sensitive. */
-#include "../lua/stage.h"
+#include "../lua/lua_fixture.h"
 
 #include "hooks/sensitive.h"
 #include <stdio.h>

@@ -1,10 +1,11 @@
-/* Calling out: to the house in the same process, and to a peer that says what the test likes. */
+/* Calling out: to the server_fixture in the same process, and to a peer that says what the test
+ * likes. */
 #include "../runtime/unit.h"
 #include "../yardstick.h"
 #include "base/assert.h"
-#include "house.h"
 #include "http/outbound/outbound.h"
 #include "runtime/fault.h"
+#include "server_fixture.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,26 +15,27 @@
 #include <tongbao/plugin.h>
 #include <unistd.h>
 
-static struct house house;
-static struct tb_client *client;
+static struct server_fixture server_fixture;
+static struct tb_http_client *client;
 static uint16_t ports[4];
 static char url[128];
 
 static int open_house(void **state)
 {
     (void)state;
-    house_open(&house, &(struct house_kind){.ask_for_certificate = true, .trusts_ca = true});
-    client = tb_client_new(house.loop);
-    ports[0] = house.tls_port;
-    ports[1] = house.plain_port;
+    server_open(&server_fixture,
+                &(struct server_kind){.ask_for_certificate = true, .trusts_ca = true});
+    client = tb_http_client_new(server_fixture.loop);
+    ports[0] = server_fixture.tls_port;
+    ports[1] = server_fixture.plain_port;
     return 0;
 }
 
 static int close_house(void **state)
 {
     (void)state;
-    tb_client_free(client);
-    house_close(&house);
+    tb_http_client_free(client);
+    server_close(&server_fixture);
     return 0;
 }
 
@@ -72,9 +74,9 @@ static tb_err job(struct tb_req *req, void *arg)
     struct canceller canceller = {.timer.fired = cancel, .run = run};
     struct tb_reply reply;
     if (call->cancel_after_ms > 0)
-        tb_timer_start(house.loop, &canceller.timer, call->cancel_after_ms);
-    call->err = tb_client_call(req, client, &call->out, &reply);
-    tb_timer_stop(house.loop, &canceller.timer);
+        tb_timer_start(server_fixture.loop, &canceller.timer, call->cancel_after_ms);
+    call->err = tb_http_client_call(req, client, &call->out, &reply);
+    tb_timer_stop(server_fixture.loop, &canceller.timer);
     snprintf(call->why, sizeof(call->why), "%.*s", (int)run->problem.detail.n,
              run->problem.detail.at == NULL ? "" : run->problem.detail.at);
     if (call->err == NULL) {
@@ -91,12 +93,12 @@ static tb_err job(struct tb_req *req, void *arg)
     return NULL;
 }
 
-/* To the house by TLS, unless `call` says otherwise. */
+/* To the server_fixture by TLS, unless `call` says otherwise. */
 static void make(struct call *call, const char *path)
 {
     struct tb_outgoing *out = &call->out;
     if (out->url == NULL) {
-        snprintf(url, sizeof(url), "https://localhost:%u%s", house.tls_port, path);
+        snprintf(url, sizeof(url), "https://localhost:%u%s", server_fixture.tls_port, path);
         out->url = url;
         out->reach.private_addresses = true;
     }
@@ -109,8 +111,8 @@ static void make(struct call *call, const char *path)
     if (out->answer_bytes == 0)
         out->answer_bytes = 1 << 19;
     if (out->ca == NULL)
-        out->ca = house.paper.certificate;
-    assert_null(tb_run_to_end(house.loop, job, call, call->within_ms));
+        out->ca = server_fixture.certs.certificate;
+    assert_null(tb_run_to_end(server_fixture.loop, job, call, call->within_ms));
     assert_true(call->done);
 }
 
@@ -177,7 +179,7 @@ static void uses_a_connection_again(void **state)
         make(&call, "/echo");
         assert_int_equal(call.status, 200);
     }
-    assert_int_equal(tb_server_stats(house.server).accepted, 1);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 1);
 }
 
 static void makes_many_calls_at_once(void **state)
@@ -185,18 +187,18 @@ static void makes_many_calls_at_once(void **state)
     (void)state;
     enum { CALLS = 40 };
     static struct call calls[CALLS];
-    snprintf(url, sizeof(url), "https://localhost:%u/slow", house.tls_port);
+    snprintf(url, sizeof(url), "https://localhost:%u/slow", server_fixture.tls_port);
     for (size_t i = 0; i < CALLS; i++) {
         calls[i] = (struct call){.out = {.method = "GET",
                                          .url = url,
                                          .timeout_ms = 5000,
                                          .answer_bytes = 1000,
-                                         .ca = house.paper.certificate,
+                                         .ca = server_fixture.certs.certificate,
                                          .reach = {.private_addresses = true, .ports = ports}}};
-        assert_null(tb_run_detached(house.loop, "call", job, &calls[i], 0));
+        assert_null(tb_run_detached(server_fixture.loop, "call", job, &calls[i], 0));
     }
     for (size_t i = 0; i < CALLS; i++) {
-        house_until(&house, &calls[i].done);
+        server_until(&server_fixture, &calls[i].done);
         assert_null(calls[i].err);
         assert_string_equal(calls[i].body, "slow");
     }
@@ -205,8 +207,9 @@ static void makes_many_calls_at_once(void **state)
 static void shows_its_certificate(void **state)
 {
     (void)state;
-    struct paper known;
-    paper_make(&known, "known", &(struct paper_kind){.name = "known", .issuer = &house.ca});
+    struct certs known;
+    certs_make(&known, "known",
+               &(struct certs_kind){.name = "known", .issuer = &server_fixture.ca});
     struct call with = {.out = {.client_certificate = known.certificate, .client_key = known.key}};
     struct call without = {.done = false};
     make(&with, "/echo");
@@ -218,7 +221,7 @@ static void shows_its_certificate(void **state)
 static void trusts_only_the_given_authorities(void **state)
 {
     (void)state;
-    struct call call = {.out = {.ca = house.ca.certificate}};
+    struct call call = {.out = {.ca = server_fixture.ca.certificate}};
     make(&call, "/echo");
     assert_true(tb_is(call.err, TB_E_UPSTREAM));
     assert_has(call.why, "certificate");
@@ -252,23 +255,23 @@ static void refuses_urls_that_lead_inside(void **state)
     for (size_t i = 0; i < 2 * TB_COUNT(hosts); i++) {
         char text[128];
         snprintf(text, sizeof(text), ways[i % 2], hosts[i / 2],
-                 i % 2 == 0 ? house.tls_port : house.plain_port);
+                 i % 2 == 0 ? server_fixture.tls_port : server_fixture.plain_port);
         struct call call = {
             .out = {.url = text, .timeout_ms = 2000, .reach = {.plain_http = true}}};
         make(&call, NULL);
         if (!tb_is(call.err, TB_E_UPSTREAM))
             fail_msg("%s: %s", text, call.err == NULL ? "went through" : call.err->code);
     }
-    assert_int_equal(tb_server_stats(house.server).accepted, 0);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 0);
 }
 
 static void refuses_urls_of_other_kinds(void **state)
 {
     (void)state;
     char plain[64], user[64], port[64];
-    snprintf(plain, sizeof(plain), "http://localhost:%u/", house.plain_port);
-    snprintf(user, sizeof(user), "https://a:b@localhost:%u/", house.tls_port);
-    snprintf(port, sizeof(port), "https://localhost:%u/", house.tls_port + 1);
+    snprintf(plain, sizeof(plain), "http://localhost:%u/", server_fixture.plain_port);
+    snprintf(user, sizeof(user), "https://a:b@localhost:%u/", server_fixture.tls_port);
+    snprintf(port, sizeof(port), "https://localhost:%u/", server_fixture.tls_port + 1);
     const struct {
         const char *url, *why;
     } cases[] = {
@@ -290,7 +293,7 @@ static void refuses_urls_of_other_kinds(void **state)
         assert_true(tb_is(call.err, TB_E_UPSTREAM));
         assert_has(call.why, cases[i].why);
     }
-    assert_int_equal(tb_server_stats(house.server).accepted, 0);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 0);
 }
 
 static void refuses_fields_that_would_break_the_message(void **state)
@@ -344,14 +347,14 @@ static void ends_at_its_time_the_runs_deadline_or_the_clients_leaving(void **sta
         {{.cancel_after_ms = 150}, TB_E_CANCELLED},
     };
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
-        house_turn(&house, 1); /* the loop's clock is as old as its last turn */
+        server_turn(&server_fixture, 1); /* the loop's clock is as old as its last turn */
         int64_t start_us = tb_loop_us();
         make(&cases[i].call, "/wait");
         int64_t took_ms = (tb_loop_us() - start_us) / 1000;
         assert_true(tb_is(cases[i].call.err, cases[i].err));
         assert_in_range(took_ms, 140, stretched_ms(1500));
     }
-    house_release(&house);
+    server_release(&server_fixture);
     struct call after = {.done = false};
     make(&after, "/echo");
     assert_null(after.err);
@@ -407,9 +410,9 @@ static void copes_with_whatever_a_peer_says(void **state)
         struct call call = {
             .out = {.url = text, .reach = {.private_addresses = true, .plain_http = true}}};
         peer_says = cases[i].says;
-        house_start(peer_run, NULL);
+        server_start(peer_run, NULL);
         make(&call, NULL);
-        house_join(&house);
+        server_join(&server_fixture);
         if (cases[i].status == 0 ? !tb_is(call.err, TB_E_UPSTREAM)
                                  : call.err != NULL || call.status != cases[i].status)
             fail_msg("case %zu: %s %d", i, call.why, call.status);

@@ -2,7 +2,7 @@
 #include "../runtime/unit.h"
 
 #include "../yardstick.h"
-#include "ask.h"
+#include "h2_client.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,19 +10,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct house house;
+static struct server_fixture server_fixture;
 
 static int open_house(void **state)
 {
     (void)state;
-    house_open(&house, &(struct house_kind){.connections = 0});
+    server_open(&server_fixture, &(struct server_kind){.connections = 0});
     return 0;
 }
 
 static int close_house(void **state)
 {
     (void)state;
-    house_close(&house);
+    server_close(&server_fixture);
     return 0;
 }
 
@@ -45,7 +45,7 @@ static void answers_over_both_protocols_with_and_without_tls(void **state)
                 {true, true, "version=101\n"}};
     for (size_t i = 0; i < TB_COUNT(ways); i++) {
         struct answer answer;
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/echo", .plain = ways[i].plain, .http1 = ways[i].http1},
             &answer);
         assert_true(answer.answered);
@@ -69,7 +69,7 @@ static void tells_the_owner_what_the_client_said(void **state)
                                           NULL};
     for (int http1 = 0; http1 < 2; http1++) {
         struct answer answer;
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/echo/%e4%b8%ad/a%20b?x=%31&y=a+b",
                              .http1 = http1 != 0,
                              .method = "PATCH",
@@ -98,12 +98,12 @@ static void tells_absent_from_empty(void **state)
 {
     (void)state;
     struct answer answer;
-    ask(&house, &(struct asking){.path = "/echo"}, &answer);
+    ask(&server_fixture, &(struct asking){.path = "/echo"}, &answer);
     assert_has(answer.body, "query -\n");
     assert_has(answer.body, "authorization -\n");
     assert_has(answer.body, "body -\n");
     answer_free(&answer);
-    ask(&house, &(struct asking){.path = "/echo?", .method = "POST", .body = ""}, &answer);
+    ask(&server_fixture, &(struct asking){.path = "/echo?", .method = "POST", .body = ""}, &answer);
     assert_has(answer.body, "query=\n");
     assert_has(answer.body, "method=POST\n");
     answer_free(&answer);
@@ -115,7 +115,7 @@ static void finds_the_aliases_of_the_usual_fields(void **state)
     static const char *const headers[] = {"X-Idempotency-Key: old", "X-Fapi-Interaction-Id: f-1",
                                           NULL};
     struct answer answer;
-    ask(&house, &(struct asking){.path = "/echo", .headers = headers}, &answer);
+    ask(&server_fixture, &(struct asking){.path = "/echo", .headers = headers}, &answer);
     assert_has(answer.body, "idempotency-key=old\n");
     assert_has(answer.body, "request-id=f-1\n");
     answer_free(&answer);
@@ -133,8 +133,8 @@ static void names_a_field_that_came_twice_and_keeps_the_first(void **state)
                                           NULL};
     for (int http1 = 0; http1 < 2; http1++) {
         struct answer answer;
-        ask(&house, &(struct asking){.path = "/echo", .headers = headers, .http1 = http1 != 0},
-            &answer);
+        ask(&server_fixture,
+            &(struct asking){.path = "/echo", .headers = headers, .http1 = http1 != 0}, &answer);
         assert_has(answer.body, "repeated=content-type\n");
         assert_has(answer.body, "authorization=Bearer one\n");
         assert_has(answer.body, "idempotency-key=a\n");
@@ -150,18 +150,18 @@ static void serves_every_configured_host_and_no_other(void **state)
     static const char *const foreign[] = {"other.example", "api.bank.example.evil.example",
                                           "api.bank.example:81", "127.0.0.1"};
     struct answer answer;
-    ask(&house, &(struct asking){.path = "/echo", .host = "API.bank.example"}, &answer);
+    ask(&server_fixture, &(struct asking){.path = "/echo", .host = "API.bank.example"}, &answer);
     assert_int_equal(answer.status, 200);
     assert_has(answer.body, "authority=api.bank.example\n");
     answer_free(&answer);
     for (size_t i = 0; i < 2 * TB_COUNT(foreign); i++) {
-        uint64_t begun = house.begun;
-        ask(&house,
+        uint64_t begun = server_fixture.begun;
+        ask(&server_fixture,
             &(struct asking){
                 .path = "/echo", .host = foreign[i / 2], .http1 = i % 2 != 0, .headers = id},
             &answer);
         assert_int_equal(answer.status, 421);
-        assert_int_equal(house.begun, begun);
+        assert_int_equal(server_fixture.begun, begun);
         assert_has(answer.head, "application/problem+json");
         assert_has(answer.head, "x-request-id: 6ba7b810-9dad-11d1-80b4-00c04fd430c8");
         assert_has(answer.body, "\"code\":\"misdirected_request\"");
@@ -184,7 +184,7 @@ static void refuses_targets_with_two_readings(void **state)
     };
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct answer answer;
-        ask(&house, &(struct asking){.path = cases[i].path}, &answer);
+        ask(&server_fixture, &(struct asking){.path = cases[i].path}, &answer);
         if (answer.status != cases[i].status)
             fail_msg("%s: %d, %s", cases[i].path, answer.status, answer.why);
         answer_free(&answer);
@@ -192,11 +192,11 @@ static void refuses_targets_with_two_readings(void **state)
     char path[4000] = "/echo?";
     memset(path + 6, 'q', sizeof(path) - 7);
     struct answer answer;
-    ask(&house, &(struct asking){.path = path}, &answer);
+    ask(&server_fixture, &(struct asking){.path = path}, &answer);
     assert_int_equal(answer.status, 200);
     answer_free(&answer);
     path[5] = '/';
-    ask(&house, &(struct asking){.path = path}, &answer);
+    ask(&server_fixture, &(struct asking){.path = path}, &answer);
     assert_int_equal(answer.status, 414);
     answer_free(&answer);
 }
@@ -206,14 +206,14 @@ static void sends_length_but_no_body_to_head(void **state)
     (void)state;
     for (int http1 = 0; http1 < 2; http1++) {
         struct answer answer;
-        ask(&house, &(struct asking){.path = "/many", .method = "HEAD", .http1 = http1 != 0},
-            &answer);
+        ask(&server_fixture,
+            &(struct asking){.path = "/many", .method = "HEAD", .http1 = http1 != 0}, &answer);
         assert_true(answer.answered);
         assert_int_equal(answer.status, 200);
         assert_int_equal(answer.body_n, 0);
         assert_non_null(strcasestr(answer.head, "content-length: 200000"));
         answer_free(&answer);
-        ask(&house, &(struct asking){.path = "/204", .http1 = http1 != 0}, &answer);
+        ask(&server_fixture, &(struct asking){.path = "/204", .http1 = http1 != 0}, &answer);
         assert_true(answer.answered);
         assert_int_equal(answer.status, 204);
         assert_null(strcasestr(answer.head, "content-length"));
@@ -227,7 +227,7 @@ static void sends_large_answers_whole_with_all_fields(void **state)
     (void)state;
     for (int way = 0; way < 4; way++) {
         struct answer answer;
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/many", .http1 = (way & 1) != 0, .plain = (way & 2) != 0},
             &answer);
         assert_int_equal(answer.body_n, 200000);
@@ -248,7 +248,7 @@ static void takes_bodies_up_to_the_limit(void **state)
     memset(body, 'b', sizeof(body));
     struct answer answer;
     for (int way = 0; way < 4; way++) {
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/echo",
                              .method = "POST",
                              .body = body,
@@ -262,7 +262,7 @@ static void takes_bodies_up_to_the_limit(void **state)
     }
     /* as large as the limit, but more than an arena holds beside the rest */
     for (int way = 0; way < 2; way++) {
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/echo",
                              .method = "POST",
                              .body = body,
@@ -275,7 +275,7 @@ static void takes_bodies_up_to_the_limit(void **state)
     }
     /* answered while the body still comes in */
     for (int way = 0; way < 4; way++) {
-        ask(&house,
+        ask(&server_fixture,
             &(struct asking){.path = "/echo",
                              .method = "POST",
                              .body = body,
@@ -294,9 +294,9 @@ static void answers_503_when_the_owner_has_no_room(void **state)
 {
     (void)state;
     struct answer answer;
-    house.full = true;
-    ask(&house, &(struct asking){.path = "/echo"}, &answer);
-    house.full = false;
+    server_fixture.full = true;
+    ask(&server_fixture, &(struct asking){.path = "/echo"}, &answer);
+    server_fixture.full = false;
     assert_int_equal(answer.status, 503);
     assert_has(answer.head, "retry-after: 1");
     assert_has(answer.body, "\"retry_after\":1");
@@ -318,7 +318,8 @@ static size_t serve_all(const int *fds, size_t n)
 static void send_request(int fd)
 {
     char text[256];
-    int n = snprintf(text, sizeof(text), "GET /404 HTTP/1.1\r\nHost: %s\r\n\r\n", house.plain_host);
+    int n = snprintf(text, sizeof(text), "GET /404 HTTP/1.1\r\nHost: %s\r\n\r\n",
+                     server_fixture.plain_host);
     assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
 }
 
@@ -326,41 +327,43 @@ static void pauses_accepting_at_the_limit_and_goes_on_when_one_leaves(void **sta
 {
     (void)state;
     int fds[20];
-    house_open(&house, &(struct house_kind){.connections = 16, .address_connections = 100});
+    server_open(&server_fixture,
+                &(struct server_kind){.connections = 16, .address_connections = 100});
     for (size_t i = 0; i < 20; i++) {
-        fds[i] = house_dial(house.plain_port);
+        fds[i] = server_dial(server_fixture.plain_port);
         send_request(fds[i]);
     }
-    house_turn(&house, 100);
-    assert_int_equal(tb_server_stats(house.server).connections, 16);
+    server_turn(&server_fixture, 100);
+    assert_int_equal(tb_server_stats(server_fixture.server).connections, 16);
     assert_int_equal(serve_all(fds, 20), 16);
     close(fds[0]);
     close(fds[1]);
-    house_turn(&house, 100);
-    assert_int_equal(tb_server_stats(house.server).connections, 16);
-    assert_int_equal(tb_server_stats(house.server).accepted, 18);
+    server_turn(&server_fixture, 100);
+    assert_int_equal(tb_server_stats(server_fixture.server).connections, 16);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 18);
     for (size_t i = 2; i < 20; i++)
         close(fds[i]);
-    house_turn(&house, 100);
-    assert_int_equal(tb_server_stats(house.server).accepted, 20);
-    house_close(&house);
+    server_turn(&server_fixture, 100);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 20);
+    server_close(&server_fixture);
 }
 
 static void limits_the_connections_of_one_address(void **state)
 {
     (void)state;
     int fds[8];
-    house_open(&house, &(struct house_kind){.connections = 100, .address_connections = 5});
+    server_open(&server_fixture,
+                &(struct server_kind){.connections = 100, .address_connections = 5});
     for (size_t i = 0; i < 8; i++) {
-        fds[i] = house_dial(house.plain_port);
+        fds[i] = server_dial(server_fixture.plain_port);
         send(fds[i], "GET", 3, MSG_NOSIGNAL);
     }
-    house_turn(&house, 100);
-    assert_int_equal(tb_server_stats(house.server).connections, 5);
-    assert_int_equal(tb_server_stats(house.server).refused, 3);
+    server_turn(&server_fixture, 100);
+    assert_int_equal(tb_server_stats(server_fixture.server).connections, 5);
+    assert_int_equal(tb_server_stats(server_fixture.server).refused, 3);
     for (size_t i = 0; i < 8; i++)
         close(fds[i]);
-    house_close(&house);
+    server_close(&server_fixture);
 }
 
 static void rests_without_descriptors_and_recovers(void **state)
@@ -372,19 +375,19 @@ static void rests_without_descriptors_and_recovers(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     few.rlim_max = old.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    int fd = house_dial(house.plain_port);
+    int fd = server_dial(server_fixture.plain_port);
     send_request(fd);
     while (n < 512 && (taken[n] = dup(fd)) >= 0)
         n++;
     int64_t start_us = tb_loop_us();
-    house_turn(&house, 350);
+    server_turn(&server_fixture, 350);
     int64_t tries = 3 + (tb_loop_us() - start_us) / 100000;
-    struct tb_http_stats stats = tb_server_stats(house.server);
+    struct tb_http_stats stats = tb_server_stats(server_fixture.server);
     assert_int_equal(serve_all(&fd, 1), 0);
     assert_in_range(stats.starved, 2, tries); /* one try each 100 ms, not each turn */
     for (size_t i = 0; i < n; i++)
         close(taken[i]);
-    house_turn(&house, 300);
+    server_turn(&server_fixture, 300);
     assert_int_equal(serve_all(&fd, 1), 1);
     close(fd);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
@@ -396,26 +399,26 @@ static void drains_idle_connections_and_accepts_no_more(void **state)
 {
     (void)state;
     int fds[4];
-    house_open(&house, &(struct house_kind){.connections = 0});
+    server_open(&server_fixture, &(struct server_kind){.connections = 0});
     for (size_t i = 0; i < 4; i++) {
-        fds[i] = house_dial(house.plain_port);
+        fds[i] = server_dial(server_fixture.plain_port);
         send_request(fds[i]);
     }
-    house_turn(&house, 50);
+    server_turn(&server_fixture, 50);
     assert_int_equal(serve_all(fds, 4), 4);
     int64_t start_us = tb_loop_us();
-    house_drain(&house, 8000);
-    int late = house_dial(house.plain_port);
+    server_drain(&server_fixture, 8000);
+    int late = server_dial(server_fixture.plain_port);
     send_request(late);
-    house_until(&house, &house.drained);
+    server_until(&server_fixture, &server_fixture.drained);
     assert_true(tb_loop_us() - start_us < 7500 * 1000);
-    assert_int_equal(tb_server_stats(house.server).connections, 0);
+    assert_int_equal(tb_server_stats(server_fixture.server).connections, 0);
     assert_int_equal(serve_all(&late, 1), 0);
-    assert_int_equal(tb_server_stats(house.server).accepted, 4);
+    assert_int_equal(tb_server_stats(server_fixture.server).accepted, 4);
     for (size_t i = 0; i < 4; i++)
         close(fds[i]);
     close(late);
-    house_close(&house);
+    server_close(&server_fixture);
 }
 
 static void lets_requests_finish_while_it_drains(void **state)
@@ -423,24 +426,24 @@ static void lets_requests_finish_while_it_drains(void **state)
     (void)state;
     for (int http1 = 0; http1 < 2; http1++) {
         struct answer answer;
-        house_open(&house, &(struct house_kind){.connections = 0});
+        server_open(&server_fixture, &(struct server_kind){.connections = 0});
         const struct asking asking = {.path = "/wait", .http1 = http1 != 0};
-        ask_begin(&house, &asking, &answer);
-        for (int i = 0; i < 500 && house.waiting == NULL; i++)
-            house_turn(&house, 5);
-        assert_non_null(house.waiting);
-        house_drain(&house, 8000);
-        house_turn(&house, 2000);
-        assert_false(house.drained);
-        house_release(&house);
-        ask_end(&house);
+        ask_begin(&server_fixture, &asking, &answer);
+        for (int i = 0; i < 500 && server_fixture.waiting == NULL; i++)
+            server_turn(&server_fixture, 5);
+        assert_non_null(server_fixture.waiting);
+        server_drain(&server_fixture, 8000);
+        server_turn(&server_fixture, 2000);
+        assert_false(server_fixture.drained);
+        server_release(&server_fixture);
+        ask_end(&server_fixture);
         assert_true(answer.answered);
         assert_string_equal(answer.body, "released");
         if (http1)
             assert_non_null(strcasestr(answer.head, "connection: close"));
-        house_until(&house, &house.drained);
+        server_until(&server_fixture, &server_fixture.drained);
         answer_free(&answer);
-        house_close(&house);
+        server_close(&server_fixture);
     }
 }
 
@@ -449,19 +452,19 @@ static void cuts_what_is_left_when_the_grace_is_over(void **state)
     (void)state;
     for (int http1 = 0; http1 < 2; http1++) {
         struct answer answer;
-        house_open(&house, &(struct house_kind){.connections = 0});
+        server_open(&server_fixture, &(struct server_kind){.connections = 0});
         const struct asking asking = {.path = "/wait", .http1 = http1 != 0};
-        ask_begin(&house, &asking, &answer);
-        for (int i = 0; i < 500 && house.waiting == NULL; i++)
-            house_turn(&house, 5);
+        ask_begin(&server_fixture, &asking, &answer);
+        for (int i = 0; i < 500 && server_fixture.waiting == NULL; i++)
+            server_turn(&server_fixture, 5);
         int64_t start_us = tb_loop_us();
-        house_drain(&house, 300);
-        house_until(&house, &house.drained);
+        server_drain(&server_fixture, 300);
+        server_until(&server_fixture, &server_fixture.drained);
         assert_true(tb_loop_us() - start_us < stretched_ms(1500) * 1000);
-        ask_end(&house);
+        ask_end(&server_fixture);
         assert_false(answer.answered);
         answer_free(&answer);
-        house_close(&house);
+        server_close(&server_fixture);
     }
 }
 

@@ -3,8 +3,8 @@
 #include "../runtime/unit.h"
 #include "base/assert.h"
 #include "base/time.h"
-#include "house.h"
 #include "http/tls.h"
+#include "server_fixture.h"
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct house house;
-static struct paper ca, known, expired, stranger;
+static struct server_fixture server_fixture;
+static struct certs ca, known, expired, stranger;
 static int64_t wall_ahead_ms;
 
 int64_t __real_tb_wall_ms(void);
@@ -27,7 +27,7 @@ int64_t __wrap_tb_wall_ms(void)
 
 struct call {
     int version;               /* of TLS; 0: any */
-    const struct paper *paper; /* the client's own */
+    const struct certs *certs; /* the client's own */
     const char *suites;        /* of TLS 1.2 */
     const char *protocols;     /* ALPN, each with its length before it */
     SSL_SESSION *session;      /* to resume; afterwards the newest one */
@@ -52,7 +52,8 @@ static void speak(struct call *call, SSL *ssl)
 {
     char text[256];
     int n = snprintf(text, sizeof(text),
-                     "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", house.tls_host);
+                     "GET /echo HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                     server_fixture.tls_host);
     SSL_write(ssl, text, n);
     size_t got = 0;
     while (got < sizeof(call->answer) - 1 &&
@@ -73,16 +74,16 @@ static void run(void *arg)
         SSL_CTX_set_min_proto_version(context, call->version);
         SSL_CTX_set_max_proto_version(context, call->version);
     }
-    if (call->paper != NULL) {
-        TB_ASSERT(SSL_CTX_use_certificate_chain_file(context, call->paper->certificate) == 1);
-        TB_ASSERT(SSL_CTX_use_PrivateKey_file(context, call->paper->key, SSL_FILETYPE_PEM) == 1);
+    if (call->certs != NULL) {
+        TB_ASSERT(SSL_CTX_use_certificate_chain_file(context, call->certs->certificate) == 1);
+        TB_ASSERT(SSL_CTX_use_PrivateKey_file(context, call->certs->key, SSL_FILETYPE_PEM) == 1);
     }
     if (call->protocols != NULL)
         SSL_CTX_set_alpn_protos(context, (const unsigned char *)call->protocols,
                                 (unsigned)strlen(call->protocols));
     SSL *ssl = SSL_new(context);
     SSL_set_app_data(ssl, call);
-    int fd = house_dial(house.tls_port);
+    int fd = server_dial(server_fixture.tls_port);
     SSL_set_fd(ssl, fd);
     if (call->session != NULL)
         SSL_set_session(ssl, call->session);
@@ -109,8 +110,8 @@ static void run(void *arg)
 
 static void make(struct call *call)
 {
-    house_start(run, call);
-    house_join(&house);
+    server_start(run, call);
+    server_join(&server_fixture);
 }
 
 #define assert_says(call, piece)                                                                   \
@@ -121,26 +122,27 @@ static void make(struct call *call)
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
-/* ---- the house, asking for certificates ---- */
+/* ---- the server_fixture, asking for certificates ---- */
 
 static int open_house(void **state)
 {
     (void)state;
     wall_ahead_ms = 0;
     /* the papers of the clients lie in the same directory as the server's: made after it */
-    house_open(&house, &(struct house_kind){.ask_for_certificate = true, .trusts_ca = true});
-    ca = house.ca;
-    paper_make(&known, "known", &(struct paper_kind){.name = "known", .issuer = &ca});
-    paper_make(&expired, "expired",
-               &(struct paper_kind){.name = "expired", .issuer = &ca, .expired = true});
-    paper_make(&stranger, "stranger", &(struct paper_kind){.name = "stranger"});
+    server_open(&server_fixture,
+                &(struct server_kind){.ask_for_certificate = true, .trusts_ca = true});
+    ca = server_fixture.ca;
+    certs_make(&known, "known", &(struct certs_kind){.name = "known", .issuer = &ca});
+    certs_make(&expired, "expired",
+               &(struct certs_kind){.name = "expired", .issuer = &ca, .expired = true});
+    certs_make(&stranger, "stranger", &(struct certs_kind){.name = "stranger"});
     return 0;
 }
 
 static int close_house(void **state)
 {
     (void)state;
-    house_close(&house);
+    server_close(&server_fixture);
     return 0;
 }
 
@@ -148,14 +150,14 @@ static void tells_verified_from_presented_certificates(void **state)
 {
     (void)state;
     const struct {
-        const struct paper *paper;
+        const struct certs *certs;
         bool shown, verified;
     } cases[] = {{NULL, false, false},
                  {&known, true, true},
                  {&expired, true, false},
                  {&stranger, true, false}};
     for (size_t i = 0; i < 2 * TB_COUNT(cases); i++) {
-        struct call call = {.version = versions[i % 2], .paper = cases[i / 2].paper};
+        struct call call = {.version = versions[i % 2], .certs = cases[i / 2].certs};
         make(&call);
         assert_true(call.connected);
         if (cases[i / 2].shown)
@@ -171,11 +173,11 @@ static void remembers_the_certificate_in_a_resumed_session(void **state)
 {
     (void)state;
     const struct {
-        const struct paper *paper;
+        const struct certs *certs;
         const char *verdict;
     } cases[] = {{&known, "verified=1"}, {&stranger, "verified=0"}};
     for (size_t i = 0; i < 2 * TB_COUNT(cases); i++) {
-        struct call first = {.version = versions[i % 2], .paper = cases[i / 2].paper};
+        struct call first = {.version = versions[i % 2], .certs = cases[i / 2].certs};
         make(&first);
         assert_false(first.resumed);
         assert_non_null(first.session);
@@ -196,7 +198,7 @@ static void a_session_without_certificate_stays_without(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct call first = {.version = versions[i]};
         make(&first);
-        struct call second = {.version = versions[i], .session = first.session, .paper = &known};
+        struct call second = {.version = versions[i], .session = first.session, .certs = &known};
         make(&second);
         assert_true(second.resumed);
         assert_says(&second, "certificate=0 verified=0");
@@ -207,7 +209,7 @@ static void a_session_without_certificate_stays_without(void **state)
 static void resumes_with_a_sibling_that_has_the_same_seed(void **state)
 {
     for (size_t i = 0; i < 2; i++) {
-        struct call first = {.version = versions[i], .paper = &known};
+        struct call first = {.version = versions[i], .certs = &known};
         make(&first);
         close_house(state);
         open_house(state);
@@ -320,18 +322,18 @@ static void reloads_the_certificate_or_keeps_the_old(void **state)
     make(&call);
     assert_string_equal(call.server, "localhost");
 
-    paper_make(&house.paper, "server", &(struct paper_kind){.name = "renewed"});
-    assert_true(tb_server_reload_tls(house.server, &why));
+    certs_make(&server_fixture.certs, "server", &(struct certs_kind){.name = "renewed"});
+    assert_true(tb_server_reload_tls(server_fixture.server, &why));
     struct call renewed = {.version = 0};
     make(&renewed);
     assert_string_equal(renewed.server, "renewed");
 
-    FILE *file = fopen(house.paper.key, "w");
+    FILE *file = fopen(server_fixture.certs.key, "w");
     fputs("not a key\n", file);
     fclose(file);
-    assert_false(tb_server_reload_tls(house.server, &why));
-    assert_non_null(strstr(why, house.paper.key));
-    struct call kept = {.version = 0, .paper = &known};
+    assert_false(tb_server_reload_tls(server_fixture.server, &why));
+    assert_non_null(strstr(why, server_fixture.certs.key));
+    struct call kept = {.version = 0, .certs = &known};
     make(&kept);
     assert_string_equal(kept.server, "renewed");
     assert_says(&kept, "verified=1");
@@ -344,14 +346,14 @@ static void reload_takes_new_anchors(void **state)
 {
     (void)state;
     const char *why = NULL;
-    struct paper other, theirs;
-    paper_make(&other, "ca", &(struct paper_kind){.name = "other", .authority = true});
-    paper_make(&theirs, "theirs", &(struct paper_kind){.name = "theirs", .issuer = &other});
-    struct call before = {.paper = &theirs};
+    struct certs other, theirs;
+    certs_make(&other, "ca", &(struct certs_kind){.name = "other", .authority = true});
+    certs_make(&theirs, "theirs", &(struct certs_kind){.name = "theirs", .issuer = &other});
+    struct call before = {.certs = &theirs};
     make(&before);
     assert_says(&before, "verified=0");
-    assert_true(tb_server_reload_tls(house.server, &why));
-    struct call after = {.paper = &theirs}, old = {.paper = &known};
+    assert_true(tb_server_reload_tls(server_fixture.server, &why));
+    struct call after = {.certs = &theirs}, old = {.certs = &known};
     make(&after);
     assert_says(&after, "verified=1");
     make(&old);
@@ -364,9 +366,9 @@ static void reload_takes_new_anchors(void **state)
 static void does_not_ask_for_a_certificate_unless_told(void **state)
 {
     close_house(state);
-    house_open(&house, &(struct house_kind){.connections = 0});
-    paper_make(&stranger, "stranger", &(struct paper_kind){.name = "stranger"});
-    struct call call = {.paper = &stranger};
+    server_open(&server_fixture, &(struct server_kind){.connections = 0});
+    certs_make(&stranger, "stranger", &(struct certs_kind){.name = "stranger"});
+    struct call call = {.certs = &stranger};
     make(&call);
     assert_says(&call, "certificate=0 verified=0");
     SSL_SESSION_free(call.session);

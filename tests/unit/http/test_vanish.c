@@ -3,7 +3,7 @@
  * most under the address sanitizer. */
 #include "../runtime/unit.h"
 #include "base/assert.h"
-#include "house.h"
+#include "server_fixture.h"
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 enum { VISITS = 1000, MOST_BYTES = 8192 };
 
-static struct house house;
+static struct server_fixture server_fixture;
 
 /* Everything one client will send. */
 struct speech {
@@ -44,7 +44,7 @@ static void say_frame(struct speech *speech, uint8_t type, uint8_t flags, uint32
 static void say_request(struct speech *speech, uint32_t stream, bool tls, const char *path)
 {
     char block[256];
-    const char *host = tls ? house.tls_host : house.plain_host;
+    const char *host = tls ? server_fixture.tls_host : server_fixture.plain_host;
     int n = snprintf(block, sizeof(block), "\x82%c\x01%c%s\x04%c%s", tls ? '\x87' : '\x86',
                      (char)strlen(host), host, (char)strlen(path), path);
     say_frame(speech, 1, 0x5, stream, block, (size_t)n); /* HEADERS, END_HEADERS | END_STREAM */
@@ -74,7 +74,7 @@ static void prepare_h1(struct speech *speech, bool tls)
     char text[256];
     for (long n = 1 + random() % 3; n > 0; n--) {
         int bytes = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", some_path(),
-                             tls ? house.tls_host : house.plain_host);
+                             tls ? server_fixture.tls_host : server_fixture.plain_host);
         say(speech, text, (size_t)bytes);
     }
 }
@@ -98,7 +98,7 @@ static void visit(SSL_CTX *context)
 {
     struct speech speech = {.n = 0};
     bool tls = random() % 4 == 0, h2 = random() % 3 != 0;
-    int fd = house_dial(tls ? house.tls_port : house.plain_port);
+    int fd = server_dial(tls ? server_fixture.tls_port : server_fixture.plain_port);
     SSL *ssl = NULL;
     if (tls) {
         static const unsigned char h2_name[] = "\2h2";
@@ -142,24 +142,24 @@ static void visit_often(void *arg)
 static void leaves_nothing_behind_when_clients_vanish(void **state)
 {
     (void)state;
-    house_open(&house, &(struct house_kind){.ask_for_certificate = true});
+    server_open(&server_fixture, &(struct server_kind){.ask_for_certificate = true});
     srandom(20260223);
-    house_start(visit_often, NULL);
-    house_join(&house);
-    for (int i = 0; i < 200 && tb_server_stats(house.server).connections > 0; i++)
-        house_turn(&house, 10);
-    struct tb_http_stats stats = tb_server_stats(house.server);
+    server_start(visit_often, NULL);
+    server_join(&server_fixture);
+    for (int i = 0; i < 200 && tb_server_stats(server_fixture.server).connections > 0; i++)
+        server_turn(&server_fixture, 10);
+    struct tb_http_stats stats = tb_server_stats(server_fixture.server);
     assert_int_equal(stats.connections, 0);
     assert_int_equal(stats.requests_open, 0);
     assert_true(stats.requests > VISITS);
-    assert_int_equal(house.begun, house.freed);
-    house_close(&house);
+    assert_int_equal(server_fixture.begun, server_fixture.freed);
+    server_close(&server_fixture);
 }
 
 static void drops_answers_that_come_too_late(void **state)
 {
     (void)state;
-    house_open(&house, &(struct house_kind){.connections = 0});
+    server_open(&server_fixture, &(struct server_kind){.connections = 0});
     for (int rst = 0; rst < 2; rst++) {
         struct speech speech = {.n = 0};
         static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -167,26 +167,26 @@ static void drops_answers_that_come_too_late(void **state)
         say_frame(&speech, 4, 0, 0, "", 0);
         say_request(&speech, 1, false, "/wait");
         say_request(&speech, 3, false, "/wait");
-        int fd = house_dial(house.plain_port);
+        int fd = server_dial(server_fixture.plain_port);
         send(fd, speech.bytes, speech.n, MSG_NOSIGNAL);
-        house_turn(&house, 30);
-        assert_int_equal(tb_server_stats(house.server).requests_open, 2);
+        server_turn(&server_fixture, 30);
+        assert_int_equal(tb_server_stats(server_fixture.server).requests_open, 2);
         if (rst) { /* the stream alone, then the connection */
             speech.n = 0;
             say_frame(&speech, 3, 0, 1, "\0\0\0\x8", 4);
             send(fd, speech.bytes, speech.n, MSG_NOSIGNAL);
-            house_turn(&house, 30);
-            assert_int_equal(tb_server_stats(house.server).requests_open, 1);
+            server_turn(&server_fixture, 30);
+            assert_int_equal(tb_server_stats(server_fixture.server).requests_open, 1);
         }
         close(fd);
-        house_turn(&house, 30);
-        assert_int_equal(tb_server_stats(house.server).requests_open, 0);
-        assert_int_equal(tb_server_stats(house.server).connections, 0);
-        assert_true(house.begun == house.freed + 2);
-        house_release(&house);
-        assert_int_equal(house.begun, house.freed);
+        server_turn(&server_fixture, 30);
+        assert_int_equal(tb_server_stats(server_fixture.server).requests_open, 0);
+        assert_int_equal(tb_server_stats(server_fixture.server).connections, 0);
+        assert_true(server_fixture.begun == server_fixture.freed + 2);
+        server_release(&server_fixture);
+        assert_int_equal(server_fixture.begun, server_fixture.freed);
     }
-    house_close(&house);
+    server_close(&server_fixture);
 }
 
 int main(void)

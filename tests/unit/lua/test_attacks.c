@@ -1,6 +1,6 @@
 /* Scripts that mean harm. Whatever they do: they end within twice their budget, nothing they did is
  * there for the next call, memory comes back, and nothing of the host can be reached. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 #include <malloc.h>
 #ifdef TB_HAS_ASAN

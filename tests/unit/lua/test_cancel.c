@@ -1,7 +1,7 @@
 /* Requests that end while their script waits: at every place of Lua where a script can wait and in
  * every way a wait can end, alone and beside others in the same state. The script ends there, what
  * it had goes back, and the others notice nothing. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 enum { CALLERS = 4, LOOKUPS_MOST = 3 };
 

@@ -1,5 +1,5 @@
 /* Scripts that mean well: what they are given, what they can do with it, what they return. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 /* ---- values ---- */
 

@@ -1,7 +1,7 @@
 /* Everything a script can call, with everything it should not be called with; hooks that are not
  * what they were when the text was read; and calls that try to leave something behind for the next
  * one, or for another partner's. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 /* ---- arguments ---- */
 

@@ -1,6 +1,6 @@
 /* The library that is written in Lua: what its functions are worth, and that no way leads through
  * it to anything else or to the next call. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 struct worth {
     const char *expression, *json;

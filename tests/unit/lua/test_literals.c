@@ -1,7 +1,7 @@
 /* LuaJIT's literals of 64-bit and complex numbers open its FFI: no text with one becomes a script,
  * and no other text is refused for looking like it. */
 #include "lua/state.h"
-#include "stage.h"
+#include "lua_fixture.h"
 #include <lualib.h>
 
 static const struct {

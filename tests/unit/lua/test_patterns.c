@@ -1,5 +1,5 @@
 /* What compiled patterns take is the state's: counted, bounded and given back. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 /* A script whose hook uses patterns of 25 bytes that compile to 19 KiB each. */
 static void begin(struct stage *stage, const struct tb_script_limits *limits, int patterns)

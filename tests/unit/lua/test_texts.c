@@ -1,6 +1,6 @@
 /* Texts of scripts that mean harm before they run: those that take the parser long, and those that
  * nest. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 struct reading {
     char text[TB_SCRIPT_SOURCE_BYTES];

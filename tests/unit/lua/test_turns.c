@@ -1,6 +1,6 @@
 /* Giving way: a script that computes for long is interrupted after every slice and goes on as if
  * nothing had been, others are served in between, and of many such calls one runs in each turn. */
-#include "stage.h"
+#include "lua_fixture.h"
 
 enum { CALLERS = 5 };
 

@@ -4,8 +4,8 @@
 
 #include "../crypto/forge.h"
 #include "base/time.h"
-#include "counter.h"
 #include "crypto/jose.h"
+#include "token_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static struct tb_str claims_of(const char *id, const char *more)
     } usual[] = {
         {"iss", tb_arena_format(arena, "\"%s\"", id).at},
         {"sub", tb_arena_format(arena, "\"%s\"", id).at},
-        {"aud", "\"" DESK_ISSUER "\""},
+        {"aud", "\"" FIXTURE_ISSUER "\""},
         {"jti", tb_arena_format(arena, "\"jti-%d\"", ++serial).at},
         {"iat", tb_arena_format(arena, "%lld", (long long)now).at},
         {"exp", tb_arena_format(arena, "%lld", (long long)now + 60).at},
@@ -114,7 +114,7 @@ static void takes_assertions_of_each_algorithm(void **state)
     assert_string_equal(ask_with(form_of(token, "")), "ok");
     assert_string_equal(ask_with(form_of(assertion_of(stranger, CLIENT, ""), "")),
                         "invalid_client");
-    assert_int_equal(pg_number(&desk.pg, "select count(*) from oauth.used_jti"), 7);
+    assert_int_equal(pg_number(&fixture.pg, "select count(*) from oauth.used_jti"), 7);
 }
 
 static void takes_only_the_registered_algorithm(void **state)
@@ -139,11 +139,11 @@ static void judges_claims_by_table(void **state)
         {"\"sub\":null", "invalid_client"},
         {"\"iss\":null", "invalid_client"},
         {"\"aud\":null", "invalid_client"},
-        {"\"aud\":\"" DESK_ISSUER "/\"", "invalid_client"},
-        {"\"aud\":\"" DESK_ISSUER "/oauth/token\"", "invalid_client"},
-        {"\"aud\":\"" DESK_ISSUER "/oauth/par\"", "invalid_client"},
-        {"\"aud\":[\"" DESK_ISSUER "\"]", "invalid_client"},
-        {"\"aud\":[\"" DESK_ISSUER "\",\"x\"]", "invalid_client"},
+        {"\"aud\":\"" FIXTURE_ISSUER "/\"", "invalid_client"},
+        {"\"aud\":\"" FIXTURE_ISSUER "/oauth/token\"", "invalid_client"},
+        {"\"aud\":\"" FIXTURE_ISSUER "/oauth/par\"", "invalid_client"},
+        {"\"aud\":[\"" FIXTURE_ISSUER "\"]", "invalid_client"},
+        {"\"aud\":[\"" FIXTURE_ISSUER "\",\"x\"]", "invalid_client"},
         {"\"aud\":\"https://BANK.example\"", "invalid_client"},
         {"\"jti\":null", "invalid_client"},
         {"\"jti\":\"\"", "invalid_client"},
@@ -172,7 +172,7 @@ static void judges_claims_by_table(void **state)
     }
     /* a claim that is not there at all, rather than null */
     struct tb_str bare = tb_arena_format(
-        arena, "{\"iss\":\"" CLIENT "\",\"aud\":\"" DESK_ISSUER "\",\"jti\":\"b\",\"exp\":%lld}",
+        arena, "{\"iss\":\"" CLIENT "\",\"aud\":\"" FIXTURE_ISSUER "\",\"jti\":\"b\",\"exp\":%lld}",
         now + 60);
     struct tb_str token = tb_jose_sign(es256, "JWT", bare, arena);
     assert_string_equal(ask_with(form_of(token, "&client_id=" CLIENT)), "invalid_client");
@@ -238,7 +238,7 @@ static void a_request_uses_one_method_and_uses_it_whole(void **state)
     assert_string_equal(ask_with(form_of(good, "&client_assertion=x")), "invalid_request");
     /* a certificate beside an assertion is no method: it binds tokens */
     struct asking bound = asking_of(form_of(good, ""));
-    bound.visit.in.client_certificate = desk_certificate(arena, "x", NULL, 1);
+    bound.visit.in.client_certificate = fixture_certificate(arena, "x", NULL, 1);
     assert_string_equal(ask(&bound), "ok");
 }
 
@@ -268,7 +268,7 @@ static void of_sixty_four_who_send_one_assertion_one_gets_in(void **state)
         ask_start(&askings[i]);
     }
     for (int i = 0; i < RACERS; i++) {
-        desk_wait(&desk, &askings[i].visit, 1);
+        fixture_wait(&fixture, &askings[i].visit, 1);
         let_in += askings[i].visit.err == NULL;
         assert_true(askings[i].visit.err == NULL ||
                     strcmp(askings[i].visit.err->code, "invalid_client") == 0);
@@ -281,15 +281,15 @@ static void without_the_books_nobody_gets_in(void **state)
     (void)state;
     add_signing_client("");
     struct tb_str body = form_of(assertion_of(es256, CLIENT, ""), "");
-    pg_kill(&desk.pg);
+    pg_kill(&fixture.pg);
     assert_string_equal(ask_with(body), "store_unavailable");
-    pg_start(&desk.pg);
+    pg_start(&fixture.pg);
     const char *outcome = "store_unavailable";
     for (int i = 0; i < 100 && strcmp(outcome, "store_unavailable") == 0; i++) {
         struct asking asking = asking_of(body);
         outcome = ask(&asking);
         for (int turn = 0; turn < 10; turn++)
-            tb_loop_turn(desk.loop, 10);
+            tb_loop_turn(fixture.loop, 10);
     }
     assert_string_equal(outcome, "ok");
     assert_string_equal(ask_with(body), "invalid_client");
@@ -300,20 +300,21 @@ static void what_has_expired_is_forgotten(void **state)
     (void)state;
     add_signing_client("");
     assert_string_equal(ask_with(form_of(assertion_of(es256, CLIENT, ""), "")), "ok");
-    pg_do(&desk.pg, "insert into oauth.client_secret values ('" CLIENT "', repeat('a', 43), now(), "
-                    "now() + interval '30 s'), ('" CLIENT "', repeat('b', 43), now(), null);"
-                    "insert into oauth.jwks values ('https://a', null, null, now() - "
-                    "interval '23 h', false)");
-    assert_int_equal(pg_number(&desk.pg, "select oauth.forget_expired(now(), 100)"), 0);
+    pg_do(&fixture.pg,
+          "insert into oauth.client_secret values ('" CLIENT "', repeat('a', 43), now(), "
+          "now() + interval '30 s'), ('" CLIENT "', repeat('b', 43), now(), null);"
+          "insert into oauth.jwks values ('https://a', null, null, now() - "
+          "interval '23 h', false)");
+    assert_int_equal(pg_number(&fixture.pg, "select oauth.forget_expired(now(), 100)"), 0);
     assert_int_equal(
-        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '59 s', 100)"), 1);
+        pg_number(&fixture.pg, "select oauth.forget_expired(now() + interval '59 s', 100)"), 1);
     assert_int_equal(
-        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '90 s', 100)"), 0);
+        pg_number(&fixture.pg, "select oauth.forget_expired(now() + interval '90 s', 100)"), 0);
     assert_int_equal(
-        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '122 s', 100)"), 1);
+        pg_number(&fixture.pg, "select oauth.forget_expired(now() + interval '122 s', 100)"), 1);
     assert_int_equal(
-        pg_number(&desk.pg, "select oauth.forget_expired(now() + interval '2 h', 100)"), 1);
-    assert_int_equal(pg_number(&desk.pg, "select count(*) from oauth.client_secret"), 1);
+        pg_number(&fixture.pg, "select oauth.forget_expired(now() + interval '2 h', 100)"), 1);
+    assert_int_equal(pg_number(&fixture.pg, "select count(*) from oauth.client_secret"), 1);
 }
 
 /* ---- standing ---- */
@@ -322,15 +323,15 @@ static void a_suspended_client_is_as_one_that_does_not_exist(void **state)
 {
     (void)state;
     add_signing_client("");
-    pg_do(&desk.pg, "update bank.app set state = 'suspended'");
+    pg_do(&fixture.pg, "update bank.app set state = 'suspended'");
     assert_string_equal(ask_with(form_of(assertion_of(es256, CLIENT, ""), "")), "invalid_client");
-    pg_do(&desk.pg, "update bank.app set state = 'active'; "
-                    "update bank.partner set state = 'suspended'");
+    pg_do(&fixture.pg, "update bank.app set state = 'active'; "
+                       "update bank.partner set state = 'suspended'");
     assert_string_equal(ask_with(form_of(assertion_of(es256, CLIENT, ""), "")), "invalid_client");
-    pg_do(&desk.pg, "update bank.partner set state = 'active'");
+    pg_do(&fixture.pg, "update bank.partner set state = 'active'");
     assert_string_equal(ask_with(form_of(assertion_of(es256, CLIENT, ""), "")), "ok");
     assert_string_equal(ask_with(form_of(assertion_of(es256, NOBODY, ""), "")), "invalid_client");
-    assert_int_equal(pg_number(&desk.pg, "select count(*) from oauth.used_jti"), 1);
+    assert_int_equal(pg_number(&fixture.pg, "select count(*) from oauth.used_jti"), 1);
 }
 
 static int by_time(const void *a, const void *b)

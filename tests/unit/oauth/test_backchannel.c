@@ -5,7 +5,7 @@
 
 #include "base/time.h"
 #include "oauth/request/backchannel.h"
-#include "pushing.h"
+#include "par_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +40,12 @@ static int set_up(void **state)
     struct tb_key_row row;
     int64_t now_s = tb_wall_ms() / 1000;
     scene_open(&scene);
-    responses = tb_keystore_new(&scene.desk.parts.master);
+    responses = tb_keystore_new(&scene.fixture.parts.master);
     assert_true(tb_keystore_make(responses, &schedule, now_s, scene.arena, &row));
     assert_null(tb_keystore_load(responses, &row, 1, now_s));
-    scene.desk.parts.response_keys = responses;
-    tb_oauth_open(&scene.desk.parts);
-    tb_dpop_open(&scene.desk.parts.master);
+    scene.fixture.parts.response_keys = responses;
+    tb_oauth_open(&scene.fixture.parts);
+    tb_dpop_open(&scene.fixture.parts.master);
     tb_backchannel_open();
     return 0;
 }
@@ -80,7 +80,7 @@ static const char *id_of(const struct answered *answered)
 static long long kept(const char *condition)
 {
     return pg_number(
-        &scene.desk.pg,
+        &scene.fixture.pg,
         tb_arena_format(scene.arena, "select count(*) from oauth.backchannel where %s", condition)
             .at);
 }
@@ -228,7 +228,7 @@ static void lets_no_client_wear_a_customer_down(void **state)
     for (int i = 0; i < TB_BACKCHANNEL_PENDING_MAX; i++)
         expect(ask(NULL), "ok", "", "one of eight");
     expect(ask(NULL), "rate_limited", "wait for the customer already", "one too many");
-    pg_do(&scene.desk.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
+    pg_do(&scene.fixture.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
     expect(ask(NULL), "ok", "", "after they have expired");
 }
 
@@ -259,14 +259,14 @@ static void knows_a_customer_by_an_id_token_of_ours(void **state)
         int life_s;
         const char *code, *words;
     } cases[] = {
-        {ours, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, 300, "ok", ""},
-        {ours, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, -300, "ok", ""}, /* it has expired since */
-        {ours, "JWT", DESK_ISSUER, OTHER, CUSTOMER, 300, "invalid_request", "audience"},
+        {ours, "JWT", FIXTURE_ISSUER, CLIENT, CUSTOMER, 300, "ok", ""},
+        {ours, "JWT", FIXTURE_ISSUER, CLIENT, CUSTOMER, -300, "ok", ""}, /* it has expired since */
+        {ours, "JWT", FIXTURE_ISSUER, OTHER, CUSTOMER, 300, "invalid_request", "audience"},
         {ours, "JWT", "https://other.example", CLIENT, CUSTOMER, 300, "invalid_request", "another"},
-        {ours, "at+jwt", DESK_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "typ is not"},
-        {scene.stranger, "JWT", DESK_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "no key"},
-        {ours, "JWT", DESK_ISSUER, CLIENT, "usr_nobody", 300, "unknown_user_id", "no customer"},
-        {ours, "JWT", DESK_ISSUER, CLIENT, "usr_3", 300, "unknown_user_id", "no customer"},
+        {ours, "at+jwt", FIXTURE_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "typ is not"},
+        {scene.stranger, "JWT", FIXTURE_ISSUER, CLIENT, CUSTOMER, 300, "invalid_request", "no key"},
+        {ours, "JWT", FIXTURE_ISSUER, CLIENT, "usr_nobody", 300, "unknown_user_id", "no customer"},
+        {ours, "JWT", FIXTURE_ISSUER, CLIENT, "usr_3", 300, "unknown_user_id", "no customer"},
     };
     scene_client(&scene, MEMBERS);
     for (size_t i = 0; i < TB_COUNT(cases); i++)
@@ -345,7 +345,7 @@ static tb_err TB_SUSPENDS poll(struct visit *visit)
 static const char *polled(const char *client, const char *id)
 {
     struct polling polling = {.client = client, .id = id};
-    assert_string_equal(desk_do(&scene.desk, &polling.visit, poll), "ok");
+    assert_string_equal(fixture_do(&scene.fixture, &polling.visit, poll), "ok");
     tb_err err = tb_polled_error(polling.poll.state);
     assert_true((err == NULL) == (strcmp(polling.grant_id, "grn_1") == 0));
     return err == NULL ? "ok" : err->code;
@@ -353,7 +353,7 @@ static const char *polled(const char *client, const char *id)
 
 static void decide(bool approve)
 {
-    pg_do(&scene.desk.pg,
+    pg_do(&scene.fixture.pg,
           approve ? "select oauth.backchannel_decide(digest, '" CUSTOMER "', true, 'grn_1', now()) "
                     "from oauth.backchannel"
                   : "select oauth.backchannel_decide(digest, '" CUSTOMER "', false, null, now()) "
@@ -362,11 +362,11 @@ static void decide(bool approve)
 
 static void rest(int seconds)
 {
-    pg_do(&scene.desk.pg, tb_arena_format(scene.arena,
-                                          "update oauth.backchannel set polled_at = polled_at - "
-                                          "interval '%d s'",
-                                          seconds)
-                              .at);
+    pg_do(&scene.fixture.pg, tb_arena_format(scene.arena,
+                                             "update oauth.backchannel set polled_at = polled_at - "
+                                             "interval '%d s'",
+                                             seconds)
+                                 .at);
 }
 
 static void slows_a_client_down_that_asks_too_often(void **state)
@@ -407,12 +407,12 @@ static void tells_of_refusal_and_of_expiry(void **state)
     assert_string_equal(polled(CLIENT, id), "access_denied");
     scene_client(&scene, MEMBERS);
     id = id_of(ask(NULL));
-    pg_do(&scene.desk.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
+    pg_do(&scene.fixture.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
     assert_string_equal(polled(CLIENT, id), "expired_token");
     scene_client(&scene, MEMBERS);
     id = id_of(ask(NULL));
     decide(true);
-    pg_do(&scene.desk.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
+    pg_do(&scene.fixture.pg, "update oauth.backchannel set expires_at = now() - interval '1 s'");
     assert_string_equal(polled(CLIENT, id), "expired_token");
 }
 
@@ -426,10 +426,10 @@ static void gives_the_grant_to_one_of_many_at_once(void **state)
     int approved = 0, gone = 0;
     for (size_t i = 0; i < RACERS; i++) {
         racers[i] = (struct polling){.client = CLIENT, .id = id};
-        desk_start(&scene.desk, &racers[i].visit, poll);
+        fixture_start(&scene.fixture, &racers[i].visit, poll);
     }
     for (size_t i = 0; i < RACERS; i++) {
-        desk_wait(&scene.desk, &racers[i].visit, 1);
+        fixture_wait(&scene.fixture, &racers[i].visit, 1);
         approved += racers[i].poll.state == TB_POLLED_APPROVED;
         gone += racers[i].poll.state == TB_POLLED_GONE;
     }

@@ -3,9 +3,9 @@
 #include "unit.h"
 
 #include "base/json.h"
-#include "desk.h"
 #include "oauth/client/client_metadata.h"
 #include "oauth/errors.h"
+#include "oauth_fixture.h"
 #include <string.h>
 
 #define URI  "\"redirect_uris\":[\"https://a.example/cb\"]"
@@ -19,7 +19,7 @@
 #define BY_KEY                                                                                     \
     "\"token_endpoint_auth_method\":\"private_key_jwt\",\"jwks\":{\"keys\":[" KEY("k") "]}"
 
-static struct desk desk;
+static struct fixture fixture;
 
 struct judging {
     const char *asked;
@@ -48,7 +48,7 @@ static const char *judged(const char *asked, bool sandbox, struct judging *j)
 {
     struct visit visit = {.arg = j};
     *j = (struct judging){.asked = asked, .rules = {sandbox, TB_STR("openid accounts:read")}};
-    return desk_do(&desk, &visit, judge);
+    return fixture_do(&fixture, &visit, judge);
 }
 
 static void takes_what_it_knows_and_says_what_counts_for_the_rest(void **state)
@@ -147,8 +147,8 @@ int main(void)
         cmocka_unit_test(leaves_out_what_it_does_not_know),
         cmocka_unit_test(refuses_by_the_place_where_it_is_used),
     };
-    desk_open(&desk, false);
+    fixture_open(&fixture, false);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    desk_close(&desk);
+    fixture_close(&fixture);
     return failed;
 }

@@ -1,8 +1,8 @@
 /* Clients that show a certificate or a secret, and what is read of a client. */
 #include "unit.h"
 
-#include "counter.h"
 #include "crypto/digest.h"
+#include "token_fixture.h"
 #include <string.h>
 
 /* ---- certificates ---- */
@@ -21,7 +21,7 @@ static const char *ask_by(struct tb_str der, bool verified, const char *id)
 static void knows_a_certificate_by_one_of_five_subjects(void **state)
 {
     (void)state;
-    struct tb_str der = desk_certificate(
+    struct tb_str der = fixture_certificate(
         arena, "client one",
         "DNS:client.example,URI:https://client.example/id,IP:192.0.2.7,IP:2001:db8::7,"
         "email:ops@client.example",
@@ -71,8 +71,8 @@ static void knows_a_certificate_by_one_of_five_subjects(void **state)
 static void a_certificate_counts_in_its_time_and_for_its_client(void **state)
 {
     (void)state;
-    struct tb_str der = desk_certificate(arena, "one", NULL, 1);
-    struct tb_str old = desk_certificate(arena, "one", NULL, -1);
+    struct tb_str der = fixture_certificate(arena, "one", NULL, 1);
+    struct tb_str old = fixture_certificate(arena, "one", NULL, -1);
     add_client("{\"token_endpoint_auth_method\":\"tls_client_auth\","
                "\"tls_client_auth_subject_dn\":\"CN=one\"}");
     assert_string_equal(ask_by(der, true, CLIENT), "ok");
@@ -101,10 +101,10 @@ static const char *base64(struct tb_str bytes)
 static void knows_a_certificate_of_its_own_by_its_bytes(void **state)
 {
     (void)state;
-    struct tb_str one = desk_certificate(arena, "one", NULL, 1);
-    struct tb_str two = desk_certificate(arena, "one", NULL, 1);
-    struct tb_str third = desk_certificate(arena, "one", NULL, 1);
-    struct tb_str old = desk_certificate(arena, "one", NULL, -1);
+    struct tb_str one = fixture_certificate(arena, "one", NULL, 1);
+    struct tb_str two = fixture_certificate(arena, "one", NULL, 1);
+    struct tb_str third = fixture_certificate(arena, "one", NULL, 1);
+    struct tb_str old = fixture_certificate(arena, "one", NULL, -1);
     add_client(tb_arena_format(
                    arena,
                    "{\"token_endpoint_auth_method\":\"self_signed_tls_client_auth\",\"jwks\":"
@@ -118,7 +118,7 @@ static void knows_a_certificate_of_its_own_by_its_bytes(void **state)
     assert_string_equal(ask_by(third, true, CLIENT),
                         "invalid_client"); /* of a chain: not its own */
     assert_string_equal(ask_by(old, true, CLIENT), "invalid_client");
-    assert_string_equal(ask_by(desk_certificate(arena, "one", NULL, 1), true, CLIENT),
+    assert_string_equal(ask_by(fixture_certificate(arena, "one", NULL, 1), true, CLIENT),
                         "invalid_client");
 }
 
@@ -133,11 +133,11 @@ static const char *ask_basic(const char *credentials, const char *body)
 
 static long long add_secret(const char *digest, const char *expires_at)
 {
-    return pg_number(&desk.pg, tb_arena_format(arena,
-                                               "select count(oauth.add_secret('" CLIENT
-                                               "', '%s', now(), %s))",
-                                               digest, expires_at)
-                                   .at);
+    return pg_number(&fixture.pg, tb_arena_format(arena,
+                                                  "select count(oauth.add_secret('" CLIENT
+                                                  "', '%s', now(), %s))",
+                                                  digest, expires_at)
+                                      .at);
 }
 
 static void a_secret_counts_in_the_sandbox(void **state)
@@ -181,7 +181,7 @@ static void a_secret_counts_in_the_sandbox(void **state)
     asking = asking_of(TB_STR(""));
     asking.visit.in.authorization = TB_STR("Basic !!!");
     assert_string_equal(ask(&asking), "invalid_client");
-    pg_do(&desk.pg, "update oauth.client_secret set expires_at = now() - interval '1 s'");
+    pg_do(&fixture.pg, "update oauth.client_secret set expires_at = now() - interval '1 s'");
     assert_string_equal(ask_basic(good[0], ""), "invalid_client");
 }
 
@@ -194,8 +194,8 @@ static void a_secret_does_not_count_elsewhere(void **state)
     assert_int_equal(add_secret(digest, "null"), 1);
     const char *credentials = tb_arena_format(arena, CLIENT ":%s", secret).at;
     assert_string_equal(ask_basic(credentials, ""), "invalid_client");
-    pg_do(&desk.pg, "update bank.app set world = 'wld_1'; update oauth.client set metadata = "
-                    "metadata || '{\"token_endpoint_auth_method\":\"private_key_jwt\"}'");
+    pg_do(&fixture.pg, "update bank.app set world = 'wld_1'; update oauth.client set metadata = "
+                       "metadata || '{\"token_endpoint_auth_method\":\"private_key_jwt\"}'");
     assert_string_equal(ask_basic(credentials, ""), "invalid_client");
 }
 
@@ -232,16 +232,16 @@ static void reads_what_a_client_registered(void **state)
 {
     (void)state;
     struct visit visit = {0};
-    assert_string_equal(desk_do(&desk, &visit, look), "invalid_client");
+    assert_string_equal(fixture_do(&fixture, &visit, look), "invalid_client");
     add_client("{\"token_endpoint_auth_method\":\"tls_client_auth\",\"scope\":\"a b\","
                "\"dpop_bound_access_tokens\":true,\"require_signed_request_object\":true,"
                "\"tls_client_certificate_bound_access_tokens\":true,"
                "\"request_object_signing_alg\":\"PS256\",\"jwks_uri\":\"https://x.example/keys\","
                "\"authorization_signed_response_alg\":\"EdDSA\",\"grant_types\":"
                "[\"client_credentials\"],\"redirect_uris\":[\"https://x.example/cb\"]}");
-    pg_do(&desk.pg, "update oauth.client set resource_server = true");
+    pg_do(&fixture.pg, "update oauth.client set resource_server = true");
     visit = (struct visit){0};
-    assert_string_equal(desk_do(&desk, &visit, look), "ok");
+    assert_string_equal(fixture_do(&fixture, &visit, look), "ok");
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, counter_empty)

@@ -3,8 +3,8 @@
 #include "unit.h"
 
 #include "base/json.h"
-#include "desk.h"
 #include "oauth/request/details.h"
+#include "oauth_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +27,13 @@
 #define READING(more)                                                                              \
     "{\"type\":\"account_information\",\"permissions\":[\"balances\",\"entries\"]" more "}"
 
-static struct desk desk;
+static struct fixture fixture;
 
 static int set_up(void **state)
 {
     char why[256];
     (void)state;
-    desk_open(&desk, false);
+    fixture_open(&fixture, false);
     if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         fail_msg("%s", why);
     return 0;
@@ -42,7 +42,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    desk_close(&desk);
+    fixture_close(&fixture);
     return 0;
 }
 
@@ -67,7 +67,7 @@ static const char *said(const char *details)
 {
     static struct visit visit;
     visit = (struct visit){.arg = (void *)(uintptr_t)details};
-    const char *code = desk_do(&desk, &visit, check);
+    const char *code = fixture_do(&fixture, &visit, check);
     if (strcmp(code, "ok") != 0)
         assert_string_equal(code, "invalid_authorization_details");
     return strcmp(code, "ok") == 0 ? "ok" : visit.detail;

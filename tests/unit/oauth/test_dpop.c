@@ -4,19 +4,19 @@
 #include "../crypto/forge.h"
 #include "base/time.h"
 #include "crypto/digest.h"
-#include "desk.h"
 #include "oauth/token/dpop.h"
+#include "oauth_fixture.h"
 #include <stdio.h>
 #include <string.h>
 
-static struct desk desk;
+static struct fixture fixture;
 static struct tb_arena *arena;
 static struct tb_key *es256, *ed25519, *ps256;
 
 static int set_up(void **state)
 {
     (void)state;
-    desk_open(&desk, false);
+    fixture_open(&fixture, false);
     arena = tb_arena_new(TB_ARENA_CAP * 16);
     es256 = tb_key_make(TB_ALG_ES256);
     ed25519 = tb_key_make(TB_ALG_ED25519);
@@ -31,7 +31,7 @@ static int tear_down(void **state)
     tb_key_free(ed25519);
     tb_key_free(ps256);
     tb_arena_free(arena);
-    desk_close(&desk);
+    fixture_close(&fixture);
     return 0;
 }
 
@@ -74,7 +74,7 @@ static struct tb_str claims_of(const char *more)
     const char *const usual[][2] = {
         {"jti", tb_arena_format(arena, "\"jti-%d\"", ++serial).at},
         {"htm", "\"POST\""},
-        {"htu", "\"" DESK_ISSUER "/oauth/token\""},
+        {"htu", "\"" FIXTURE_ISSUER "/oauth/token\""},
         {"iat", tb_arena_format(arena, "%lld", (long long)now_s()).at},
     };
     return object_of(more, usual, 4);
@@ -116,7 +116,7 @@ static struct showing showing_of(struct tb_str proof)
 static const char *show(struct tb_str proof)
 {
     struct showing showing = showing_of(proof);
-    return desk_do(&desk, &showing.visit, act);
+    return fixture_do(&fixture, &showing.visit, act);
 }
 
 static void says_whose_key_it_is(void **state)
@@ -125,11 +125,11 @@ static void says_whose_key_it_is(void **state)
     struct tb_key *keys[] = {es256, ed25519, ps256};
     for (size_t i = 0; i < 3; i++) {
         struct showing showing = showing_of(proof_of(keys[i], "", ""));
-        assert_string_equal(desk_do(&desk, &showing.visit, act), "ok");
+        assert_string_equal(fixture_do(&fixture, &showing.visit, act), "ok");
         assert_string_equal(showing.jkt, tb_key_thumbprint(keys[i]).at);
     }
     struct showing none = showing_of(TB_STR_NONE);
-    assert_string_equal(desk_do(&desk, &none.visit, act), "ok");
+    assert_string_equal(fixture_do(&fixture, &none.visit, act), "ok");
     assert_string_equal(none.jkt, "");
     assert_string_equal(show(proof_of(ed25519, "\"alg\":\"EdDSA\"", "")), "ok");
 }
@@ -139,7 +139,7 @@ static void there_is_one_header_or_none(void **state)
     (void)state;
     struct showing two = showing_of(proof_of(es256, "", ""));
     visit_header(&two.visit, "dpop", proof_of(es256, "", ""));
-    assert_string_equal(desk_do(&desk, &two.visit, act), "invalid_dpop_proof");
+    assert_string_equal(fixture_do(&fixture, &two.visit, act), "invalid_dpop_proof");
     assert_string_equal(show(TB_STR("")), "invalid_dpop_proof");
     assert_string_equal(show(TB_STR("not a JWT")), "invalid_dpop_proof");
     assert_string_equal(show(TB_STR("a.b.c")), "invalid_dpop_proof");
@@ -246,7 +246,7 @@ static void judges_claims_by_table(void **state)
         {HTU(""), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth/token#\\t"), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth/token?\xc3\xa9"), "invalid_dpop_proof"},
-        {"\"htu\":[\"" DESK_ISSUER "/oauth/token\"]", "invalid_dpop_proof"},
+        {"\"htu\":[\"" FIXTURE_ISSUER "/oauth/token\"]", "invalid_dpop_proof"},
     };
 #undef HTU
     for (size_t i = 0; i < TB_COUNT(rows); i++) {
@@ -259,9 +259,9 @@ static void judges_claims_by_table(void **state)
 static void a_root_without_a_slash_is_the_root(void **state)
 {
     (void)state;
-    struct showing root = showing_of(proof_of(es256, "", "\"htu\":\"" DESK_ISSUER "\""));
+    struct showing root = showing_of(proof_of(es256, "", "\"htu\":\"" FIXTURE_ISSUER "\""));
     root.visit.in.path = root.visit.in.raw_path = TB_STR("/");
-    assert_string_equal(desk_do(&desk, &root.visit, act), "ok");
+    assert_string_equal(fixture_do(&fixture, &root.visit, act), "ok");
 }
 
 static void a_proof_counts_once(void **state)
@@ -274,9 +274,9 @@ static void a_proof_counts_once(void **state)
     assert_string_equal(show(proof_of(es256, "", "\"jti\":\"once\"")), "invalid_dpop_proof");
     assert_string_equal(show(proof_of(ed25519, "", "\"jti\":\"once\"")), "ok");
     struct showing elsewhere = showing_of(
-        proof_of(es256, "", "\"jti\":\"once\",\"htu\":\"" DESK_ISSUER "/oauth/par\""));
+        proof_of(es256, "", "\"jti\":\"once\",\"htu\":\"" FIXTURE_ISSUER "/oauth/par\""));
     elsewhere.visit.in.path = elsewhere.visit.in.raw_path = TB_STR("/oauth/par");
-    assert_string_equal(desk_do(&desk, &elsewhere.visit, act), "ok");
+    assert_string_equal(fixture_do(&fixture, &elsewhere.visit, act), "ok");
 }
 
 static void a_refused_proof_is_not_used_up(void **state)
@@ -306,7 +306,7 @@ static void goes_with_its_token(void **state)
     for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct showing showing = showing_of(proof_of(es256, "", rows[i].more));
         showing.want.token = token;
-        assert_string_equal(desk_do(&desk, &showing.visit, act), rows[i].outcome);
+        assert_string_equal(fixture_do(&fixture, &showing.visit, act), rows[i].outcome);
     }
 }
 
@@ -317,7 +317,7 @@ static const char *show_nonce(int64_t at_s)
     const char *claim = tb_arena_format(arena, "\"nonce\":\"%s\"", nonce).at;
     struct showing showing = showing_of(proof_of(es256, "", claim));
     showing.want.nonce = true;
-    return desk_do(&desk, &showing.visit, act);
+    return fixture_do(&fixture, &showing.visit, act);
 }
 
 static void carries_a_nonce_when_one_is_asked_for(void **state)
@@ -331,35 +331,35 @@ static void carries_a_nonce_when_one_is_asked_for(void **state)
     for (size_t i = 0; i < TB_COUNT(bad); i++) {
         struct showing showing = showing_of(proof_of(es256, "", bad[i]));
         showing.want.nonce = true;
-        assert_string_equal(desk_do(&desk, &showing.visit, act), "use_dpop_nonce");
+        assert_string_equal(fixture_do(&fixture, &showing.visit, act), "use_dpop_nonce");
     }
     assert_string_equal(show(proof_of(es256, "", "\"nonce\":\"of somebody else\"")), "ok");
     assert_false(tb_dpop_asks());
-    desk.settings.dpop_nonce = true;
+    fixture.settings.dpop_nonce = true;
     assert_true(tb_dpop_asks());
-    desk.settings.dpop_nonce = false;
+    fixture.settings.dpop_nonce = false;
 }
 
 static void when_no_more_can_be_remembered_none_is_taken(void **state)
 {
     (void)state;
-    struct tb_jti_set *usual = desk.parts.proofs;
+    struct tb_jti_set *usual = fixture.parts.proofs;
     static _Alignas(4096) unsigned char memory[16 * 4096];
     size_t bytes = tb_jti_set_bytes(1);
     int full = 0;
     assert_true(bytes <= sizeof(memory));
-    desk.parts.proofs = tb_jti_set_init(memory, bytes);
-    tb_oauth_open(&desk.parts);
-    tb_dpop_open(&desk.parts.master);
+    fixture.parts.proofs = tb_jti_set_init(memory, bytes);
+    tb_oauth_open(&fixture.parts);
+    tb_dpop_open(&fixture.parts.master);
     for (int i = 0; i < 64; i++) {
         const char *outcome = show(proof_of(es256, "", ""));
         full += strcmp(outcome, "overloaded") == 0;
         assert_true(strcmp(outcome, "ok") == 0 || strcmp(outcome, "overloaded") == 0);
     }
     assert_true(full > 0);
-    desk.parts.proofs = usual;
-    tb_oauth_open(&desk.parts);
-    tb_dpop_open(&desk.parts.master);
+    fixture.parts.proofs = usual;
+    tb_oauth_open(&fixture.parts);
+    tb_dpop_open(&fixture.parts.master);
 }
 
 int main(void)

@@ -59,13 +59,13 @@ static const char *facts_of(const char *detail_text, const char *scope)
 {
     json_t *detail = json_loads(detail_text, 0, NULL);
     const struct tb_payee payees[] = {{TB_STR("acc_1"), TB_STR("Blue <River>")}};
-    struct tb_facts facts = {.detail = detail,
-                             .scope = tb_str(scope),
-                             .payees = payees,
-                             .payees_n = 1,
-                             .zone_s = 8 * 3600};
+    struct tb_consent_terms facts = {.detail = detail,
+                                     .scope = tb_str(scope),
+                                     .payees = payees,
+                                     .payees_n = 1,
+                                     .zone_s = 8 * 3600};
     tb_html_init(&html, arena, TB_LANG_EN);
-    tb_facts_write(&html, &facts);
+    tb_consent_terms_write(&html, &facts);
     json_decref(detail);
     return tb_text_end(&html.text).at;
 }

@@ -1,24 +1,24 @@
 /* Parameters as they come: what is decoded, what is refused, and what counts as not sent. */
 #include "unit.h"
 
-#include "desk.h"
 #include "oauth/form.h"
+#include "oauth_fixture.h"
 #include <stdio.h>
 #include <string.h>
 
-static struct desk desk;
+static struct fixture fixture;
 
 static int set_up(void **state)
 {
     (void)state;
-    desk_open(&desk, false);
+    fixture_open(&fixture, false);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    desk_close(&desk);
+    fixture_close(&fixture);
     return 0;
 }
 
@@ -83,10 +83,10 @@ static void reads_names_and_values(void **state)
                              .in = {.content_type = TB_STR("application/x-www-form-urlencoded"),
                                     .body = tb_str(rows[i].text)}};
         struct visit query = {.arg = &reading, .in = {.raw_query = tb_str(rows[i].text)}};
-        assert_string_equal(desk_do(&desk, &body, read_body), "ok");
+        assert_string_equal(fixture_do(&fixture, &body, read_body), "ok");
         assert_string_equal(reading.got, rows[i].want);
         memset(reading.got, 0, sizeof(reading.got));
-        assert_string_equal(desk_do(&desk, &query, read_query), "ok");
+        assert_string_equal(fixture_do(&fixture, &query, read_query), "ok");
         assert_string_equal(reading.got, rows[i].want);
     }
 }
@@ -104,7 +104,7 @@ static void refuses_what_has_two_readings(void **state)
     for (size_t i = 0; i < TB_COUNT(rows); i++) {
         struct reading reading = {0};
         struct visit visit = {.arg = &reading, .in = {.raw_query = rows[i]}};
-        if (strcmp(desk_do(&desk, &visit, read_query), "invalid_request") != 0)
+        if (strcmp(fixture_do(&fixture, &visit, read_query), "invalid_request") != 0)
             fail_msg("accepted: %s as %s", rows[i].at, reading.got);
     }
 }
@@ -114,7 +114,7 @@ static void names_the_parameter_that_came_twice(void **state)
     (void)state;
     struct reading reading;
     struct visit visit = {.arg = &reading, .in = {.raw_query = TB_STR("state=1&code=2&state=3")}};
-    assert_string_equal(desk_do(&desk, &visit, read_query), "invalid_request");
+    assert_string_equal(fixture_do(&fixture, &visit, read_query), "invalid_request");
     assert_string_equal(visit.detail, "parameter state is sent more than once");
 }
 
@@ -142,7 +142,7 @@ static void takes_bodies_that_are_forms_only(void **state)
         struct reading reading;
         struct visit visit = {.arg = &reading,
                               .in = {.content_type = tb_str(rows[i].type), .body = TB_STR("a=1")}};
-        assert_string_equal(desk_do(&desk, &visit, read_body), rows[i].outcome);
+        assert_string_equal(fixture_do(&fixture, &visit, read_body), rows[i].outcome);
     }
 }
 
@@ -168,7 +168,7 @@ static void an_empty_value_is_none_and_a_name_counts_once(void **state)
 {
     (void)state;
     struct visit visit = {.in = {.raw_query = TB_STR("a=1&empty=")}};
-    assert_string_equal(desk_do(&desk, &visit, read_and_get), "invalid_request");
+    assert_string_equal(fixture_do(&fixture, &visit, read_and_get), "invalid_request");
     assert_string_equal(visit.detail, "parameter a is sent more than once");
 }
 
@@ -176,7 +176,7 @@ static const char *read_of(const char *text, size_t n)
 {
     struct reading reading;
     struct visit visit = {.arg = &reading, .in = {.raw_query = {text, n}}};
-    return desk_do(&desk, &visit, read_query);
+    return fixture_do(&fixture, &visit, read_query);
 }
 
 static void has_bounds(void **state)

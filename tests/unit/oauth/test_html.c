@@ -93,9 +93,9 @@ static size_t marks(struct tb_str text)
 static void says_everything_in_both_languages(void **state)
 {
     (void)state;
-    for (int word = 0; word < TB_WORDS_N; word++) {
-        struct tb_str zh = tb_word_in(TB_LANG_ZH, (enum tb_word)word);
-        struct tb_str en = tb_word_in(TB_LANG_EN, (enum tb_word)word);
+    for (int word = 0; word < TB_MSGS_N; word++) {
+        struct tb_str zh = tb_msg_in(TB_LANG_ZH, (enum tb_msg)word);
+        struct tb_str en = tb_msg_in(TB_LANG_EN, (enum tb_msg)word);
         assert_true(zh.n > 0 && en.n > 0);
         assert_true(tb_utf8_valid(zh) && tb_utf8_valid(en));
         assert_int_equal(marks(zh), marks(en));
@@ -108,7 +108,7 @@ static void puts_a_value_into_a_sentence_unescaped_once(void **state)
     (void)state;
     struct tb_html html;
     tb_html_init(&html, arena, TB_LANG_EN);
-    struct tb_str sentence = tb_word_with(&html, TB_W_DECIDE_TITLE, TB_STR("<b> $ Co"));
+    struct tb_str sentence = tb_msg_with(&html, TB_MSG_DECIDE_TITLE, TB_STR("<b> $ Co"));
     tb_html(&html, "$", sentence);
     assert_string_equal(tb_text_end(&html.text).at, "&lt;b&gt; $ Co asks for your approval");
 }

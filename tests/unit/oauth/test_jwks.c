@@ -4,8 +4,8 @@
 
 #include "base/json.h"
 #include "crypto/jose.h"
-#include "desk.h"
 #include "oauth/client/jwks.h"
+#include "oauth_fixture.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -18,7 +18,7 @@
 
 enum { VISITORS = 16, ANSWER_ROOM = 256 * 1024 };
 
-static struct desk desk;
+static struct fixture fixture;
 static struct tb_arena *arena;
 static struct tb_key *first, *second;
 
@@ -99,7 +99,7 @@ static const char *set_of(struct tb_key *one, struct tb_key *other)
 static int set_up(void **state)
 {
     (void)state;
-    desk_open(&desk, true);
+    fixture_open(&fixture, true);
     arena = tb_arena_new(TB_ARENA_CAP * 16);
     first = tb_key_make(TB_ALG_ES256);
     second = tb_key_make(TB_ALG_ES256);
@@ -114,15 +114,15 @@ static int tear_down(void **state)
     tb_key_free(first);
     tb_key_free(second);
     tb_arena_free(arena);
-    desk_close(&desk);
+    fixture_close(&fixture);
     return 0;
 }
 
 static int empty_tables(void **state)
 {
     (void)state;
-    pg_do(&desk.pg, "truncate oauth.jwks");
-    desk.settings.oauth_private_addresses = true;
+    pg_do(&fixture.pg, "truncate oauth.jwks");
+    fixture.settings.oauth_private_addresses = true;
     shelf.asked = 0;
     shelf.slow_ms = 0;
     put("200 OK", set_of(first, NULL));
@@ -267,15 +267,15 @@ static struct looking looking_for(struct tb_key *key)
 static bool finds(struct tb_key *key)
 {
     struct looking looking = looking_for(key);
-    assert_string_equal(desk_do(&desk, &looking.visit, act), "ok");
+    assert_string_equal(fixture_do(&fixture, &looking.visit, act), "ok");
     return looking.found;
 }
 
 /* Whether the shelf has been asked so often, in a while: nobody waits for what is not needed. */
 static bool asked_becomes(int n)
 {
-    for (int i = 0; i < 500 && (shelf.asked < n || tb_fiber_stats(desk.loop).live > 0); i++)
-        tb_loop_turn(desk.loop, 10);
+    for (int i = 0; i < 500 && (shelf.asked < n || tb_fiber_stats(fixture.loop).live > 0); i++)
+        tb_loop_turn(fixture.loop, 10);
     return shelf.asked == n;
 }
 
@@ -284,12 +284,12 @@ static void fetches_once_in_five_minutes(void **state)
     (void)state;
     for (int i = 0; i < 3; i++)
         assert_true(finds(first));
-    pg_do(&desk.pg, "update oauth.jwks set fetched_at = fetched_at - interval '290 s', "
-                    "tried_at = tried_at - interval '290 s'");
+    pg_do(&fixture.pg, "update oauth.jwks set fetched_at = fetched_at - interval '290 s', "
+                       "tried_at = tried_at - interval '290 s'");
     assert_true(finds(first));
     assert_int_equal(shelf.asked, 1);
-    pg_do(&desk.pg, "update oauth.jwks set fetched_at = fetched_at - interval '11 s', "
-                    "tried_at = tried_at - interval '11 s'");
+    pg_do(&fixture.pg, "update oauth.jwks set fetched_at = fetched_at - interval '11 s', "
+                       "tried_at = tried_at - interval '11 s'");
     assert_true(finds(first));
     assert_true(asked_becomes(2));
     assert_true(finds(first));
@@ -304,7 +304,7 @@ static void a_new_kid_is_looked_for_once_in_thirty_seconds(void **state)
     for (int i = 0; i < 3; i++)
         assert_false(finds(second));
     assert_int_equal(shelf.asked, 1);
-    pg_do(&desk.pg, "update oauth.jwks set tried_at = tried_at - interval '31 s'");
+    pg_do(&fixture.pg, "update oauth.jwks set tried_at = tried_at - interval '31 s'");
     assert_true(finds(second));
     assert_true(finds(second));
     assert_true(finds(first));
@@ -318,10 +318,10 @@ static void many_who_ask_at_once_wait_for_one_fetch(void **state)
     shelf.slow_ms = 200;
     for (int i = 0; i < VISITORS; i++) {
         lookings[i] = looking_for(first);
-        desk_start(&desk, &lookings[i].visit, act);
+        fixture_start(&fixture, &lookings[i].visit, act);
     }
     for (int i = 0; i < VISITORS; i++) {
-        desk_wait(&desk, &lookings[i].visit, 1);
+        fixture_wait(&fixture, &lookings[i].visit, 1);
         assert_true(lookings[i].found);
     }
     assert_int_equal(shelf.asked, 1);
@@ -332,7 +332,7 @@ static void who_waits_asks_the_database_nothing(void **state)
 {
     (void)state;
     static struct looking lookings[VISITORS];
-    pg_do(&desk.pg,
+    pg_do(&fixture.pg,
           "create sequence turns;"
           "create function count_turn() returns trigger language plpgsql as "
           "$$ begin perform nextval('public.turns'); return null; end $$;"
@@ -340,14 +340,14 @@ static void who_waits_asks_the_database_nothing(void **state)
     shelf.slow_ms = 200;
     for (int i = 0; i < VISITORS; i++) {
         lookings[i] = looking_for(first);
-        desk_start(&desk, &lookings[i].visit, act);
+        fixture_start(&fixture, &lookings[i].visit, act);
     }
     for (int i = 0; i < VISITORS; i++) {
-        desk_wait(&desk, &lookings[i].visit, 1);
+        fixture_wait(&fixture, &lookings[i].visit, 1);
         assert_true(lookings[i].found);
     }
-    assert_int_equal(pg_number(&desk.pg, "select last_value from turns"), 1);
-    pg_do(&desk.pg, "drop trigger turns on oauth.jwks");
+    assert_int_equal(pg_number(&fixture.pg, "select last_value from turns"), 1);
+    pg_do(&fixture.pg, "drop trigger turns on oauth.jwks");
 }
 
 static int count(const struct looking *lookings, int n, const char *code)
@@ -364,22 +364,22 @@ static void no_more_wait_than_may(void **state)
     static struct looking lookings[8];
     struct looking elsewhere = looking_for(first);
     shelf.slow_ms = 200;
-    desk.settings.limits_jwks_waiters_host = 4;
+    fixture.settings.limits_jwks_waiters_host = 4;
     for (int i = 0; i < 8; i++) {
         lookings[i] = looking_for(first);
-        desk_start(&desk, &lookings[i].visit, act);
+        fixture_start(&fixture, &lookings[i].visit, act);
     }
     snprintf(elsewhere.url, sizeof(elsewhere.url), "http://localhost:%u/keys", shelf.port);
-    desk_start(&desk, &elsewhere.visit, act);
+    fixture_start(&fixture, &elsewhere.visit, act);
     for (int i = 0; i < 8; i++)
-        desk_wait(&desk, &lookings[i].visit, 1);
-    desk_wait(&desk, &elsewhere.visit, 1);
+        fixture_wait(&fixture, &lookings[i].visit, 1);
+    fixture_wait(&fixture, &elsewhere.visit, 1);
     assert_int_equal(count(lookings, 8, "overloaded"), 4);
     assert_true(elsewhere.found); /* another host's are not theirs to hold up */
     for (int i = 0; i < 8; i++)
         if (lookings[i].visit.err != NULL)
             assert_true(lookings[i].visit.run.problem.retry_after_s > 0);
-    desk.settings.limits_jwks_waiters_host = 32;
+    fixture.settings.limits_jwks_waiters_host = 32;
 }
 
 /* Documents of one host that are fetched at a time. */
@@ -392,12 +392,12 @@ static void no_more_are_fetched_of_a_host_than_may(void **state)
         lookings[i] = looking_for(first);
         snprintf(lookings[i].url, sizeof(lookings[i].url), "http://127.0.0.1:%u/keys?%d",
                  shelf.port, i);
-        desk_start(&desk, &lookings[i].visit, act);
+        fixture_start(&fixture, &lookings[i].visit, act);
     }
     for (int i = 0; i < 8; i++)
-        desk_wait(&desk, &lookings[i].visit, 1);
-    assert_int_equal(count(lookings, 8, "overloaded"), 8 - desk.settings.limits_outbound_host);
-    assert_int_equal(shelf.asked, desk.settings.limits_outbound_host);
+        fixture_wait(&fixture, &lookings[i].visit, 1);
+    assert_int_equal(count(lookings, 8, "overloaded"), 8 - fixture.settings.limits_outbound_host);
+    assert_int_equal(shelf.asked, fixture.settings.limits_outbound_host);
 }
 
 static void while_the_server_is_gone_the_last_answer_counts_for_an_hour(void **state)
@@ -405,14 +405,14 @@ static void while_the_server_is_gone_the_last_answer_counts_for_an_hour(void **s
     (void)state;
     assert_true(finds(first));
     put("503 Service Unavailable", "");
-    pg_do(&desk.pg, "update oauth.jwks set fetched_at = now() - interval '59 min', "
-                    "tried_at = now() - interval '59 min'");
+    pg_do(&fixture.pg, "update oauth.jwks set fetched_at = now() - interval '59 min', "
+                       "tried_at = now() - interval '59 min'");
     assert_true(finds(first));
     assert_true(asked_becomes(2));
     assert_true(finds(first));
     assert_true(asked_becomes(2));
-    pg_do(&desk.pg, "update oauth.jwks set fetched_at = now() - interval '61 min', "
-                    "tried_at = now() - interval '61 min'");
+    pg_do(&fixture.pg, "update oauth.jwks set fetched_at = now() - interval '61 min', "
+                       "tried_at = now() - interval '61 min'");
     assert_false(finds(first));
     assert_int_equal(shelf.asked, 3);
 }
@@ -421,11 +421,11 @@ static void a_turn_that_was_never_ended_is_over_after_a_while(void **state)
 {
     (void)state;
     struct looking looking = looking_for(first);
-    pg_do(&desk.pg, tb_arena_format(arena,
-                                    "insert into oauth.jwks values ('%s', null, null, now() - "
-                                    "interval '31 s', true)",
-                                    looking.url)
-                        .at);
+    pg_do(&fixture.pg, tb_arena_format(arena,
+                                       "insert into oauth.jwks values ('%s', null, null, now() - "
+                                       "interval '31 s', true)",
+                                       looking.url)
+                           .at);
     assert_true(finds(first));
     assert_int_equal(shelf.asked, 1);
 }
@@ -445,13 +445,13 @@ static void takes_no_answer_that_is_not_a_set(void **state)
         {"201 Created", good},
     };
     for (size_t i = 0; i < TB_COUNT(bad); i++) {
-        pg_do(&desk.pg, "truncate oauth.jwks");
+        pg_do(&fixture.pg, "truncate oauth.jwks");
         put(bad[i][0], bad[i][1]);
         if (finds(first))
             fail_msg("taken: %s %.40s", bad[i][0], bad[i][1]);
     }
-    assert_int_equal(pg_number(&desk.pg, "select count(*) from oauth.jwks where body is not null"),
-                     0);
+    assert_int_equal(
+        pg_number(&fixture.pg, "select count(*) from oauth.jwks where body is not null"), 0);
 }
 
 static void reaches_no_private_address_unless_told_so(void **state)
@@ -470,14 +470,14 @@ static void reaches_no_private_address_unless_told_so(void **state)
         "https://user@127.0.0.1:%u",
         "nonsense %u",
     };
-    desk.settings.oauth_private_addresses = false;
+    fixture.settings.oauth_private_addresses = false;
     for (size_t i = 0; i < TB_COUNT(urls); i++) {
         struct looking looking = looking_for(first);
         snprintf(looking.url, sizeof(looking.url), "%s",
                  tb_arena_format(arena, "%.*s%u%s", (int)(strchr(urls[i], '%') - urls[i]), urls[i],
                                  shelf.port, strchr(urls[i], '%') + 2)
                      .at);
-        assert_string_equal(desk_do(&desk, &looking.visit, act), "ok");
+        assert_string_equal(fixture_do(&fixture, &looking.visit, act), "ok");
         assert_false(looking.found);
     }
     assert_int_equal(shelf.asked, 0);

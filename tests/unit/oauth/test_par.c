@@ -5,7 +5,7 @@
 #include "../crypto/forge.h"
 #include "base/time.h"
 #include "oauth/request/par.h"
-#include "pushing.h"
+#include "par_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static tb_err TB_SUSPENDS find(struct visit *visit)
 static const char *found(const char *client, const char *uri, json_t **out_params)
 {
     struct finding finding = {.client = client, .uri = uri};
-    const char *code = desk_do(&scene.desk, &finding.visit, find);
+    const char *code = fixture_do(&scene.fixture, &finding.visit, find);
     if (out_params != NULL)
         *out_params = finding.params;
     else
@@ -134,7 +134,7 @@ static void keeps_every_parameter_in_normal_form(void **state)
         {"ui_locales", "zh-CN en"},
         {"login_hint", "张伟"},
         {"dpop_jkt", CHALLENGE},
-        {"resource", DESK_ISSUER},
+        {"resource", FIXTURE_ISSUER},
         {"claims", "{\"id_token\":{\"acr\":{\"essential\":true,\"values\":[\"urn:a\","
                    "\"urn:openbanking:psd2:sca\"]}},\"userinfo\":{\"name\":null},\"other\":7}"},
         {"authorization_details", PAYMENT},
@@ -351,7 +351,7 @@ static const char *proof_of(struct tb_key *key)
                                            "{\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":%s}",
                                            tb_key_write_jwk(key, TB_JWK_PUBLIC, scene.arena).at);
     struct tb_str claims = tb_arena_format(scene.arena,
-                                           "{\"htm\":\"POST\",\"htu\":\"" DESK_ISSUER PATH
+                                           "{\"htm\":\"POST\",\"htu\":\"" FIXTURE_ISSUER PATH
                                            "\",\"iat\":%lld,\"jti\":\"p-%d\"}",
                                            (long long)(tb_wall_ms() / 1000), ++serial);
     return forge(scene.arena, key, header, claims).at;
@@ -391,13 +391,13 @@ static void is_found_by_its_client_until_it_is_used_or_expires(void **state)
     assert_string_equal(found(OTHER, uri, NULL), "invalid_request_uri");
     assert_string_equal(found(CLIENT, longer, NULL), "invalid_request_uri");
     assert_string_equal(found(CLIENT, "", NULL), "invalid_request_uri");
-    pg_do(&scene.desk.pg, "update oauth.pushed_request set used_at = now()");
+    pg_do(&scene.fixture.pg, "update oauth.pushed_request set used_at = now()");
     assert_string_equal(found(CLIENT, uri, NULL), "invalid_request_uri");
-    pg_do(&scene.desk.pg,
+    pg_do(&scene.fixture.pg,
           "update oauth.pushed_request set used_at = null, expires_at = now() - interval '1 s'");
     assert_string_equal(found(CLIENT, uri, NULL), "invalid_request_uri");
-    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.pushed_request where "
-                                               "params::text like '%urn:ietf%'"),
+    assert_int_equal(pg_number(&scene.fixture.pg, "select count(*) from oauth.pushed_request where "
+                                                  "params::text like '%urn:ietf%'"),
                      0);
 }
 

@@ -4,7 +4,7 @@
 
 #include "../crypto/forge.h"
 #include "base/time.h"
-#include "pushing.h"
+#include "par_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static const char *at(const char *format, long long offset_s)
 
 static long long kept(const char *condition)
 {
-    return pg_number(&scene.desk.pg,
+    return pg_number(&scene.fixture.pg,
                      tb_arena_format(scene.arena,
                                      "select count(*) from oauth.pushed_request where %s",
                                      condition)
@@ -89,9 +89,9 @@ static void takes_an_object_without_a_type(void **state)
     scene_client(&scene, MEMBERS);
     json_t *claims = members_of(USUAL, NULL);
     json_int_t now_s = tb_wall_ms() / 1000;
-    json_object_update_new(claims,
-                           json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", CLIENT, "aud", DESK_ISSUER,
-                                     "client_id", CLIENT, "nbf", now_s, "exp", now_s + 60));
+    json_object_update_new(claims, json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", CLIENT, "aud",
+                                             FIXTURE_ISSUER, "client_id", CLIENT, "nbf", now_s,
+                                             "exp", now_s + 60));
     char *text = json_dumps(claims, 0);
     struct tb_str header = TB_STR("{\"alg\":\"ES256\"}");
     expect(push(forge(scene.arena, scene.key, header, tb_str(text)), NULL), "ok", "", "no typ");
@@ -143,7 +143,7 @@ static void refuses_what_is_not_this_clients_request_to_us_now(void **state)
         {"{\"aud\":\"https://other.example\"}", "meant for another audience"},
         {"{\"aud\":[\"https://other.example\"]}", "meant for another audience"},
         {"{\"aud\":null}", "meant for another audience"},
-        {"{\"aud\":\"" DESK_ISSUER "/oauth/par\"}", "meant for another audience"},
+        {"{\"aud\":\"" FIXTURE_ISSUER "/oauth/par\"}", "meant for another audience"},
         {"{\"iss\":\"" OTHER "\"}", "issued by another"},
         {"{\"iss\":null}", "issued by another"},
         {"{\"client_id\":\"" OTHER "\"}", "client_id is another"},
@@ -172,7 +172,7 @@ static void takes_what_is_within_the_tolerances(void **state)
 {
     (void)state;
     const char *claims[] = {
-        "{\"aud\":[\"https://other.example\",\"" DESK_ISSUER "\"]}",
+        "{\"aud\":[\"https://other.example\",\"" FIXTURE_ISSUER "\"]}",
         "{\"jti\":null,\"iat\":null}",
         "{\"sub\":\"somebody\"}",
         at("{\"nbf\":%lld}", 8),

@@ -5,7 +5,7 @@
 #include "../yardstick.h"
 #include "oauth/request/backchannel.h"
 #include "oauth/request/ping.h"
-#include "pushing.h"
+#include "par_fixture.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -79,7 +79,7 @@ static int set_up(void **state)
     server.port = ntohs(address.sin_port);
     assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
     scene_open(&scene);
-    scene.desk.settings.oauth_private_addresses = true;
+    scene.fixture.settings.oauth_private_addresses = true;
     tb_backchannel_open();
     return 0;
 }
@@ -117,7 +117,7 @@ static const char *decided(const char *const *answers, const char *url, bool app
     expect(answered, "ok", "", "asking");
     const char *id = json_string_value(json_object_get(answered->json, "auth_req_id"));
     id = tb_arena_text(scene.arena, id, strlen(id));
-    pg_do(&scene.desk.pg,
+    pg_do(&scene.fixture.pg,
           approve ? "select oauth.backchannel_decide(digest, '" CUSTOMER "', true, 'grn_1', now()) "
                     "from oauth.backchannel"
                   : "select oauth.backchannel_decide(digest, '" CUSTOMER "', false, null, now()) "
@@ -139,8 +139,8 @@ static bool comes_true(const char *condition)
     int64_t until_us = tb_loop_us() + 1000 * stretched_ms(10000);
     while (tb_loop_us() < until_us) {
         for (int i = 0; i < 5; i++)
-            tb_loop_turn(scene.desk.loop, 20);
-        if (pg_number(&scene.desk.pg, sql) == 1)
+            tb_loop_turn(scene.fixture.loop, 20);
+        if (pg_number(&scene.fixture.pg, sql) == 1)
             return true;
     }
     return false;
@@ -192,7 +192,7 @@ static void tries_again_a_few_times_when_the_server_fails(void **state)
         snprintf(condition, sizeof(condition),
                  "notified_n = %d and notify_at - now() not between interval '20 s' and '30 s'", n);
         assert_true(comes_true(condition));
-        pg_do(&scene.desk.pg, "update oauth.backchannel set notify_at = now() - interval '1 s'");
+        pg_do(&scene.fixture.pg, "update oauth.backchannel set notify_at = now() - interval '1 s'");
     }
     assert_true(comes_true("notification is null and notify_at is null and notified_n = 4"));
 }
@@ -203,7 +203,7 @@ static void sends_what_a_dead_worker_had_taken(void **state)
     (void)state;
     static const char *const answers[] = {"204 No Content", NULL};
     decided(answers, here("/cb"), true);
-    pg_do(&scene.desk.pg, "select oauth.take_notifications(now(), interval '2 s', 1, 1, 1)");
+    pg_do(&scene.fixture.pg, "select oauth.take_notifications(now(), interval '2 s', 1, 1, 1)");
     assert_true(comes_true("notification is null and notified_n = 2"));
     assert_int_equal(server.calls_n, 1);
 }
@@ -212,11 +212,11 @@ static void reaches_no_private_address_unless_it_is_set(void **state)
 {
     (void)state;
     static const char *const answers[] = {"204 No Content", NULL};
-    scene.desk.settings.oauth_private_addresses = false;
+    scene.fixture.settings.oauth_private_addresses = false;
     decided(answers, here("/cb"), true);
     assert_true(comes_true("notify_at > now() and notified_n = 1"));
     assert_int_equal(server.calls_n, 0);
-    scene.desk.settings.oauth_private_addresses = true;
+    scene.fixture.settings.oauth_private_addresses = true;
 }
 
 /* A server that takes connections and never answers. */
@@ -235,7 +235,7 @@ static int black_hole(uint16_t *out_port)
 /* A second client, with `n` notifications of it that were due before that of the first. */
 static void neighbour(const char *url, int n)
 {
-    pg_do(&scene.desk.pg,
+    pg_do(&scene.fixture.pg,
           tb_arena_format(
               scene.arena,
               "insert into oauth.client (app, metadata, created_at, updated_at) select '" OTHER
@@ -247,7 +247,7 @@ static void neighbour(const char *url, int n)
         struct tb_str digest = tb_arena_format(scene.arena, "%02d%041d", i, 0);
         struct tb_str sealed = tb_ping_seal(scene.arena, digest, TB_STR("id"), TB_STR("token"));
         pg_do(
-            &scene.desk.pg,
+            &scene.fixture.pg,
             tb_arena_format(
                 scene.arena,
                 "insert into oauth.backchannel (digest, client, book, world, user_id, params, state,"
@@ -264,7 +264,7 @@ static void neighbour(const char *url, int n)
 static int64_t taken(void)
 {
     return pg_number(
-        &scene.desk.pg,
+        &scene.fixture.pg,
         "select count(*) from oauth.take_notifications(now(), interval '30 s', 100, 2, 3)");
 }
 
@@ -276,22 +276,22 @@ static void a_client_and_a_host_have_their_shares(void **state)
     neighbour("https://one.example:443/other", 5);
     assert_int_equal(taken(), 3); /* two of the neighbour's, and the first's own */
     assert_int_equal(taken(), 0); /* as many as may be are being sent */
-    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel where "
-                                               "client = '" CLIENT "' and taken_until > now()"),
+    assert_int_equal(pg_number(&scene.fixture.pg, "select count(*) from oauth.backchannel where "
+                                                  "client = '" CLIENT "' and taken_until > now()"),
                      1);
-    pg_do(&scene.desk.pg, "select oauth.put_notification(digest, null) from oauth.backchannel "
-                          "where digest like '01%'");
+    pg_do(&scene.fixture.pg, "select oauth.put_notification(digest, null) from oauth.backchannel "
+                             "where digest like '01%'");
     assert_int_equal(taken(), 1); /* the next in order */
-    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel where "
-                                               "digest like '03%' and taken_until > now()"),
+    assert_int_equal(pg_number(&scene.fixture.pg, "select count(*) from oauth.backchannel where "
+                                                  "digest like '03%' and taken_until > now()"),
                      1);
-    pg_do(&scene.desk.pg,
+    pg_do(&scene.fixture.pg,
           "update oauth.client set metadata = metadata || "
           "'{\"backchannel_client_notification_endpoint\": \"https://ONE.example/cb\"}';"
           "update oauth.backchannel set taken_until = null, notify_at = now() - interval '1 s' "
           "where notification is not null");
     assert_int_equal(taken(), 3); /* a host is one, whichever clients' it is */
-    pg_do(&scene.desk.pg, "delete from oauth.backchannel");
+    pg_do(&scene.fixture.pg, "delete from oauth.backchannel");
 }
 
 static void a_server_that_never_answers_delays_its_own_only(void **state)
@@ -304,10 +304,10 @@ static void a_server_that_never_answers_delays_its_own_only(void **state)
     neighbour(tb_arena_format(scene.arena, "http://127.0.0.1:%d/never", port).at, 20);
     assert_true(comes_true("client = '" CLIENT "' and notification is null"));
     assert_int_equal(server.calls_n, 1);
-    assert_int_equal(pg_number(&scene.desk.pg, "select count(*) from oauth.backchannel "
-                                               "where client = '" OTHER "' and notified_n > 0"),
-                     scene.desk.settings.limits_outbound_client);
-    pg_do(&scene.desk.pg, "delete from oauth.backchannel");
+    assert_int_equal(pg_number(&scene.fixture.pg, "select count(*) from oauth.backchannel "
+                                                  "where client = '" OTHER "' and notified_n > 0"),
+                     scene.fixture.settings.limits_outbound_client);
+    pg_do(&scene.fixture.pg, "delete from oauth.backchannel");
     close(hole);
 }
 
@@ -324,12 +324,12 @@ static void who_is_no_longer_to_be_notified_is_not(void **state)
     };
     for (size_t i = 0; i < TB_COUNT(losses); i++) {
         decided(answers, here("/cb"), true);
-        pg_do(&scene.desk.pg, losses[i]);
+        pg_do(&scene.fixture.pg, losses[i]);
         if (!comes_true("notification is null and notify_at is null and notified_n = 1"))
             fail_msg("%s", losses[i]);
         assert_int_equal(server.calls_n, 0);
     }
-    pg_do(&scene.desk.pg, "update bank.app set state = 'active'");
+    pg_do(&scene.fixture.pg, "update bank.app set state = 'active'");
 }
 
 int main(void)

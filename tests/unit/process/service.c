@@ -33,7 +33,7 @@ struct client {
     int fd;
 };
 
-static struct tb_seat *seat;
+static struct tb_process *seat;
 static struct play *play;
 static struct tb_loop *loop;
 static struct tb_watch accepting;
@@ -56,7 +56,7 @@ static void describe(struct tb_serving *out)
 static void end_if_idle(void)
 {
     if (draining && clients == 0)
-        tb_seat_drained(seat);
+        tb_process_drained(seat);
 }
 
 static void close_client(struct client *c)
@@ -70,7 +70,7 @@ static void close_client(struct client *c)
 
 static void answer(struct client *c)
 {
-    _Atomic int *counter = tb_seat_region(seat, "counter", NULL);
+    _Atomic int *counter = tb_process_region(seat, "counter", NULL);
     char line[64];
     int n = snprintf(line, sizeof(line), "%d %u %d\n", (int)getpid(), seat->generation,
                      atomic_fetch_add(counter, 1) + 1);
@@ -192,22 +192,22 @@ static struct play *open_play(const char *dir)
     return at;
 }
 
-static int worker(struct tb_seat *in_seat)
+static int worker(struct tb_process *in_seat)
 {
-    static const struct tb_seat_calls calls = {.go = on_go, .drain = on_drain};
+    static const struct tb_process_calls calls = {.go = on_go, .drain = on_drain};
     seat = in_seat;
     play = open_play(seat->config_path);
     atomic_fetch_add(&play->starts, 1);
     tb_crash_install(&seat->slot->crash, describe);
     int generation = (int)seat->generation;
     if (play->refuse_from != 0 && generation >= play->refuse_from)
-        return tb_seat_refuse(seat, "plugin test: wrong ABI %d", generation);
+        return tb_process_refuse(seat, "plugin test: wrong ABI %d", generation);
     if (play->die_from != 0 && generation >= play->die_from)
         abort();
     usleep((useconds_t)play->slow_ms * 1000);
     loop = tb_loop_new();
-    tb_seat_attach(seat, loop, &calls, NULL);
-    tb_seat_ready(seat);
+    tb_process_attach(seat, loop, &calls, NULL);
+    tb_process_ready(seat);
     tb_loop_run(loop);
     return 0;
 }
@@ -221,7 +221,7 @@ static bool plan(const char *config_path, struct tb_plan *out, char *why, size_t
         snprintf(why, why_bytes, "the configuration is bad");
         return false;
     }
-    out->count[TB_SEAT_WORKER] = (unsigned)p->workers;
+    out->count[TB_PROCESS_WORKER] = (unsigned)p->workers;
     out->listen[0] = p->listen;
     out->listen_n = 1;
     out->regions[0] = (struct tb_region_want){
@@ -251,7 +251,7 @@ void service_main(int argc, char **argv)
                                           .argv = argv,
                                           .plan = plan,
                                           .forget = forget,
-                                          .main = {[TB_SEAT_WORKER] = worker}};
+                                          .main = {[TB_PROCESS_WORKER] = worker}};
     exit(tb_master_run(&setup));
 }
 

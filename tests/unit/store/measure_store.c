@@ -5,8 +5,8 @@
  *     measure_store [seconds per figure, 2] */
 #include "unit.h"
 
-#include "stage.h"
 #include "store/migrate.h"
+#include "store_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +23,10 @@ static size_t waits_n;
 static const char SCHEMA[] =
     "create schema t; create table t.thing (book int, id text primary key, v int);"
     "create function t.put(book int, calls tb.call[]) returns setof tb.answer language sql as $$"
-    " with i as (insert into t.thing select put.book, c.stem, (c.body->>'v')::int"
+    " with i as (insert into t.thing select put.book, c.id_suffix, (c.body->>'v')::int"
     "            from unnest(calls) c)"
-    " select c.n, 201, null, null, null, '/t/v1/things/' || c.stem,"
-    "        '{\"id\":\"' || c.stem || '\"}', null::jsonb, false from unnest(calls) c order by c.n"
+    " select c.n, 201, null, null, null, '/t/v1/things/' || c.id_suffix,"
+    "        '{\"id\":\"' || c.id_suffix || '\"}', null::jsonb, false from unnest(calls) c order by c.n"
     "$$";
 
 static void keep_wait(int64_t us)

@@ -4,8 +4,8 @@
 
 #include "proxy.h"
 #include "runtime/fault.h"
-#include "stage.h"
 #include "store/migrate.h"
+#include "store_fixture.h"
 #include <stdio.h>
 #include <string.h>
 #include <tongbao/plugin.h>

@@ -1,8 +1,8 @@
 /* Migrations: in order, once, each whole or not at all, and no surprises in either direction. */
 #include "unit.h"
 
-#include "stage.h"
 #include "store/migrate.h"
+#include "store_fixture.h"
 #include <stdio.h>
 #include <string.h>
 #include <tongbao/plugin.h>

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "proxy.h"
-#include "stage.h"
+#include "store_fixture.h"
 #include <stdio.h>
 #include <string.h>
 #include <tongbao/plugin.h>

@@ -1,4 +1,4 @@
-#include "stage.h"
+#include "store_fixture.h"
 
 #include "unit.h"
 #include <stdio.h>

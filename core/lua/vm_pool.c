@@ -1,5 +1,5 @@
 /* A table of chains by version, and a list of all by the time of their last call. */
-#include "lua/states.h"
+#include "lua/vm_pool.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lua/state.h"
@@ -13,22 +13,22 @@ struct slot {
     uint32_t held;
     bool listed; /* false: replaced or evicted, and freed with its last release */
     size_t version_n;
-    char version[TB_STATES_VERSION_BYTES];
+    char version[TB_VM_POOL_VERSION_BYTES];
 };
 
-struct tb_states {
+struct tb_vm_pool {
     const struct tb_script_limits *limits;
     size_t most, most_bytes;
     struct slot **buckets;
     size_t buckets_n; /* a power of two */
     struct slot *newest, *oldest;
-    struct tb_states_stats stats;
+    struct tb_vm_pool_stats stats;
 };
 
-struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t most,
-                                size_t most_bytes)
+struct tb_vm_pool *tb_vm_pool_new(const struct tb_script_limits *limits, size_t most,
+                                  size_t most_bytes)
 {
-    struct tb_states *states = tb_mem(sizeof(*states));
+    struct tb_vm_pool *states = tb_mem(sizeof(*states));
     states->limits = limits;
     states->most = most;
     states->most_bytes = most_bytes;
@@ -41,7 +41,7 @@ struct tb_states *tb_states_new(const struct tb_script_limits *limits, size_t mo
 
 /* Versions are named by us, so nobody looks for those that meet. Every request with a script asks:
  * hence eight bytes at a time. */
-static struct slot **bucket_of(struct tb_states *states, struct tb_str version)
+static struct slot **bucket_of(struct tb_vm_pool *states, struct tb_str version)
 {
     uint64_t hash = version.n;
     for (size_t i = 0; i < version.n; i += sizeof(hash)) {
@@ -61,14 +61,14 @@ static struct tb_str version_of(const struct slot *slot)
 
 /* ---- the list ---- */
 
-static void leave_list(struct tb_states *states, struct slot *slot)
+static void leave_list(struct tb_vm_pool *states, struct slot *slot)
 {
     *(slot->newer == NULL ? &states->newest : &slot->newer->older) = slot->older;
     *(slot->older == NULL ? &states->oldest : &slot->older->newer) = slot->newer;
     slot->newer = slot->older = NULL;
 }
 
-static void join_as_newest(struct tb_states *states, struct slot *slot)
+static void join_as_newest(struct tb_vm_pool *states, struct slot *slot)
 {
     slot->older = states->newest;
     *(states->newest == NULL ? &states->oldest : &states->newest->newer) = slot;
@@ -82,7 +82,7 @@ static void end(struct slot *slot)
 }
 
 /* Nobody finds it any more; it is freed now, or when its last call ends. */
-static void drop(struct tb_states *states, struct slot *slot)
+static void drop(struct tb_vm_pool *states, struct slot *slot)
 {
     struct slot **at = bucket_of(states, version_of(slot));
     while (*at != slot)
@@ -96,12 +96,12 @@ static void drop(struct tb_states *states, struct slot *slot)
         end(slot);
 }
 
-static bool too_many(const struct tb_states *states)
+static bool too_many(const struct tb_vm_pool *states)
 {
     return states->stats.states > states->most || states->stats.bytes > states->most_bytes;
 }
 
-static void make_room(struct tb_states *states)
+static void make_room(struct tb_vm_pool *states)
 {
     struct slot *slot = states->oldest;
     while (slot != NULL && too_many(states)) {
@@ -116,14 +116,14 @@ static void make_room(struct tb_states *states)
 
 /* ---- taking and giving back ---- */
 
-static void weigh(struct tb_states *states, struct slot *slot)
+static void weigh(struct tb_vm_pool *states, struct slot *slot)
 {
     size_t bytes = tb_script_bytes(slot->script);
     states->stats.bytes += bytes - slot->bytes;
     slot->bytes = bytes;
 }
 
-static struct tb_script *hold(struct tb_states *states, struct slot *slot)
+static struct tb_script *hold(struct tb_vm_pool *states, struct slot *slot)
 {
     slot->held++;
     leave_list(states, slot);
@@ -131,7 +131,7 @@ static struct tb_script *hold(struct tb_states *states, struct slot *slot)
     return slot->script;
 }
 
-static struct slot *find(struct tb_states *states, struct tb_str version)
+static struct slot *find(struct tb_vm_pool *states, struct tb_str version)
 {
     struct slot *slot = *bucket_of(states, version);
     while (slot != NULL && !tb_str_eq(version_of(slot), version))
@@ -139,16 +139,16 @@ static struct slot *find(struct tb_states *states, struct tb_str version)
     return slot;
 }
 
-struct tb_script *tb_states_find(struct tb_states *states, struct tb_str version)
+struct tb_script *tb_vm_pool_find(struct tb_vm_pool *states, struct tb_str version)
 {
     struct slot *slot = find(states, version);
     return slot == NULL || tb_script_worn(slot->script) ? NULL : hold(states, slot);
 }
 
-struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version, struct tb_str text,
-                                char *why, size_t why_bytes)
+struct tb_script *tb_vm_pool_add(struct tb_vm_pool *states, struct tb_str version,
+                                 struct tb_str text, char *why, size_t why_bytes)
 {
-    TB_ASSERT(version.n > 0 && version.n <= TB_STATES_VERSION_BYTES);
+    TB_ASSERT(version.n > 0 && version.n <= TB_VM_POOL_VERSION_BYTES);
     struct slot *slot = find(states, version), **bucket = bucket_of(states, version);
     if (slot != NULL && !tb_script_worn(slot->script))
         return hold(states, slot);
@@ -176,7 +176,7 @@ struct tb_script *tb_states_add(struct tb_states *states, struct tb_str version,
     return script;
 }
 
-void tb_states_release(struct tb_states *states, struct tb_script *script)
+void tb_vm_pool_release(struct tb_vm_pool *states, struct tb_script *script)
 {
     struct slot *slot = script->owner;
     TB_ASSERT(slot->held > 0);
@@ -189,12 +189,12 @@ void tb_states_release(struct tb_states *states, struct tb_script *script)
     }
 }
 
-struct tb_states_stats tb_states_stats(const struct tb_states *states)
+struct tb_vm_pool_stats tb_vm_pool_stats(const struct tb_vm_pool *states)
 {
     return states->stats;
 }
 
-void tb_states_free(struct tb_states *states)
+void tb_vm_pool_free(struct tb_vm_pool *states)
 {
     if (states == NULL)
         return;

@@ -1,15 +1,15 @@
-/* A counter of the authorization server: a desk with books, worlds and a partner, clients, and
+/* A counter of the authorization server: a fixture with books, worlds and a partner, clients, and
  * those who ask to be known as one of them. */
 #ifndef TB_TESTS_COUNTER_H
 #define TB_TESTS_COUNTER_H
 
-#include "desk.h"
 #include "oauth/client/auth.h"
+#include "oauth_fixture.h"
 
 #define CLIENT "app_00000000000000000000000001"
 #define NOBODY "app_0000000000000000000000000x" /* does not exist */
 
-extern struct desk desk;
+extern struct fixture fixture;
 extern struct tb_arena *arena; /**< for what a test makes */
 
 /** Set-up and tear-down of a group, and the set-up of a test: no clients. */

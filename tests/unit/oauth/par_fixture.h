@@ -4,7 +4,7 @@
 #define TB_TESTS_PUSHING_H
 
 #include "crypto/jose.h"
-#include "desk.h"
+#include "oauth_fixture.h"
 
 #define CLIENT   "app_01k9x3m6h0g00801v9r5t2n8qd"
 #define OTHER    "app_01k9x3m6h0g00801c4w7e3k6zj"
@@ -12,7 +12,7 @@
 
 /** The whole scene: world wld_1 with book 7, the client, and the customer wei@w7. */
 struct scene {
-    struct desk desk;
+    struct fixture fixture;
     struct tb_arena *arena; /**< of the test program */
     struct tb_key *key;     /**< the client's, ES256 */
     struct tb_key *rsa;     /**< the client's, PS256 */

@@ -1,5 +1,5 @@
 /* The rules for calls to addresses that strangers chose. */
-#include "oauth/reach.h"
+#include "oauth/egress.h"
 #include "base/text.h"
 #include "oauth/server.h"
 
@@ -19,11 +19,11 @@ static uint16_t port_in(const char *url)
     return tb_text_to_int(text, &port) && port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
-struct tb_reach tb_oauth_reach(const char *url, uint16_t ports[TB_REACH_PORTS])
+struct tb_egress tb_oauth_reach(const char *url, uint16_t ports[TB_EGRESS_PORTS])
 {
     if (!tb_oauth()->config->oauth_private_addresses)
-        return (struct tb_reach){.ports = NULL};
+        return (struct tb_egress){.ports = NULL};
     ports[0] = port_in(url);
     ports[1] = 0;
-    return (struct tb_reach){.private_addresses = true, .plain_http = true, .ports = ports};
+    return (struct tb_egress){.private_addresses = true, .plain_http = true, .ports = ports};
 }

@@ -7,21 +7,21 @@
 enum { PAPER_PATH = 128 };
 
 /** A key and its certificate in PEM files. */
-struct paper {
+struct certs {
     char certificate[PAPER_PATH], key[PAPER_PATH];
 };
 
-struct paper_kind {
+struct certs_kind {
     const char *name;           /**< common name, and DNS name */
-    const struct paper *issuer; /**< NULL: self-signed */
+    const struct certs *issuer; /**< NULL: self-signed */
     bool authority;             /**< may issue others */
     bool expired;
 };
 
-/** A fresh directory; everything in it goes with paper_forget. */
-void paper_begin(void);
-void paper_forget(void);
+/** A fresh directory; everything in it goes with certs_forget. */
+void certs_begin(void);
+void certs_forget(void);
 
-void paper_make(struct paper *out, const char *file, const struct paper_kind *kind);
+void certs_make(struct certs *out, const char *file, const struct certs_kind *kind);
 
 #endif

@@ -1,18 +1,18 @@
-#include "counter.h"
+#include "token_fixture.h"
 
 #include "unit.h"
 #include <stdio.h>
 #include <string.h>
 
-struct desk desk;
+struct fixture fixture;
 struct tb_arena *arena;
 
 int counter_open(void **state)
 {
     (void)state;
-    desk_open(&desk, true);
+    fixture_open(&fixture, true);
     arena = tb_arena_new(TB_ARENA_CAP * 16);
-    pg_do(&desk.pg,
+    pg_do(&fixture.pg,
           "insert into bank.world (id, name, kind, created_at) values "
           "('wld_1', 'one', 'sandbox', now()), ('wld_2', 'two', 'live', now());"
           "insert into bank.book (book, world) values (7, 'wld_1'), (9, 'wld_1'), (8, 'wld_2');"
@@ -24,15 +24,15 @@ int counter_close(void **state)
 {
     (void)state;
     tb_arena_free(arena);
-    desk_close(&desk);
+    fixture_close(&fixture);
     return 0;
 }
 
 int counter_empty(void **state)
 {
     (void)state;
-    pg_do(&desk.pg, "truncate oauth.used_jti, oauth.jwks, bank.app cascade; "
-                    "update bank.partner set state = 'active'");
+    pg_do(&fixture.pg, "truncate oauth.used_jti, oauth.jwks, bank.app cascade; "
+                       "update bank.partner set state = 'active'");
     return 0;
 }
 
@@ -45,7 +45,7 @@ void add_client_in(const char *world, const char *metadata)
         "insert into oauth.client (app, metadata, created_at, updated_at) values ('" CLIENT
         "', '%s', now(), now())",
         world, metadata);
-    pg_do(&desk.pg, sql.at);
+    pg_do(&fixture.pg, sql.at);
 }
 
 void add_client(const char *metadata)
@@ -79,7 +79,7 @@ struct asking asking_of(struct tb_str body)
 /* "ok" or the code of the error; and a refusal says nothing of its cause. */
 const char *ask(struct asking *asking)
 {
-    const char *outcome = desk_do(&desk, &asking->visit, act);
+    const char *outcome = fixture_do(&fixture, &asking->visit, act);
     if (strcmp(outcome, "invalid_client") == 0)
         assert_string_equal(asking->visit.detail, "the client could not be authenticated");
     if (strcmp(outcome, "ok") == 0)
@@ -95,5 +95,5 @@ const char *ask_with(struct tb_str body)
 
 void ask_start(struct asking *asking)
 {
-    desk_start(&desk, &asking->visit, act);
+    fixture_start(&fixture, &asking->visit, act);
 }

@@ -1,4 +1,4 @@
-#include "desk.h"
+#include "oauth_fixture.h"
 #include "oauth/token/dpop.h"
 
 #include "oauth/token/keys.h"
@@ -30,67 +30,68 @@ static tb_err TB_SUSPENDS await(struct tb_req *req, void *arg)
     return tb_store_await(req, arg, 120000);
 }
 
-static void open_books(struct desk *desk)
+static void open_books(struct fixture *fixture)
 {
     const struct tb_migration *const rooms[] = {tb_store_migrations, tb_ledger_migrations,
                                                 tb_outbox_migrations, tb_oauth_migrations,
                                                 tb_consent_migrations};
-    pg_make(&desk->pg, false);
+    pg_make(&fixture->pg, false);
     for (size_t i = 0; i < TB_COUNT(rooms); i++)
         for (const struct tb_migration *m = rooms[i]; m->number != 0; m++)
-            pg_do(&desk->pg, m->sql);
-    desk->parts.store = tb_store_open(desk->loop, &(struct tb_store_options){.dsn = desk->pg.dsn});
-    assert_null(tb_run_to_end(desk->loop, await, desk->parts.store, 0));
+            pg_do(&fixture->pg, m->sql);
+    fixture->parts.store = tb_store_open(fixture->loop,
+                                         &(struct tb_store_options){.dsn = fixture->pg.dsn});
+    assert_null(tb_run_to_end(fixture->loop, await, fixture->parts.store, 0));
 }
 
-void desk_open(struct desk *desk, bool books)
+void fixture_open(struct fixture *fixture, bool books)
 {
-    static const char yaml[] = "issuer: " DESK_ISSUER "\nmtls_origin: " DESK_MTLS_ORIGIN
+    static const char yaml[] = "issuer: " FIXTURE_ISSUER "\nmtls_origin: " FIXTURE_MTLS_ORIGIN
                                "\nsandbox: true\n";
     struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
     struct tb_text errors;
     tb_text_init(&errors, arena);
-    *desk = (struct desk){.books = books, .loop = tb_loop_new()};
-    desk->config = tb_config_parse("desk", TB_STR(yaml), &errors);
-    if (desk->config == NULL)
+    *fixture = (struct fixture){.books = books, .loop = tb_loop_new()};
+    fixture->config = tb_config_parse("desk", TB_STR(yaml), &errors);
+    if (fixture->config == NULL)
         fail_msg("%s", tb_text_end(&errors).at);
     tb_arena_free(arena);
-    desk->settings = *desk->config;
+    fixture->settings = *fixture->config;
 
     size_t bytes = (tb_jti_set_bytes(PROOFS) + 63) / 64 * 64;
     void *proofs = aligned_alloc(64, bytes);
     memset(proofs, 0, bytes);
-    desk->parts.loop = desk->loop;
-    desk->parts.config = &desk->settings;
-    desk->parts.outbound = tb_client_new(desk->loop);
-    desk->parts.proofs = tb_jti_set_init(proofs, bytes);
-    tb_secret_set(&desk->parts.master, "0123456789abcdef0123456789abcdef", 32);
+    fixture->parts.loop = fixture->loop;
+    fixture->parts.config = &fixture->settings;
+    fixture->parts.outbound = tb_http_client_new(fixture->loop);
+    fixture->parts.proofs = tb_jti_set_init(proofs, bytes);
+    tb_secret_set(&fixture->parts.master, "0123456789abcdef0123456789abcdef", 32);
     if (books)
-        open_books(desk);
+        open_books(fixture);
     host = tb_run_host;
     host.query = query;
-    tb_oauth_open(&desk->parts);
-    tb_dpop_open(&desk->parts.master);
+    tb_oauth_open(&fixture->parts);
+    tb_dpop_open(&fixture->parts.master);
 }
 
-void desk_close(struct desk *desk)
+void fixture_close(struct fixture *fixture)
 {
-    for (int i = 0; i < 2000 && tb_fiber_stats(desk->loop).live > 0; i++)
-        tb_loop_turn(desk->loop, 10);
-    tb_client_free(desk->parts.outbound);
-    if (desk->books)
-        tb_store_close(desk->parts.store);
-    tb_loop_free(desk->loop);
-    if (desk->books)
-        pg_remove(&desk->pg);
-    free(desk->parts.proofs);
-    tb_secret_wipe(&desk->parts.master);
-    tb_config_free(desk->config);
+    for (int i = 0; i < 2000 && tb_fiber_stats(fixture->loop).live > 0; i++)
+        tb_loop_turn(fixture->loop, 10);
+    tb_http_client_free(fixture->parts.outbound);
+    if (fixture->books)
+        tb_store_close(fixture->parts.store);
+    tb_loop_free(fixture->loop);
+    if (fixture->books)
+        pg_remove(&fixture->pg);
+    free(fixture->parts.proofs);
+    tb_secret_wipe(&fixture->parts.master);
+    tb_config_free(fixture->config);
 }
 
 void visit_header(struct visit *visit, const char *name, struct tb_str value)
 {
-    assert_true(visit->in.headers_n < DESK_HEADERS_MAX);
+    assert_true(visit->in.headers_n < FIXTURE_HEADERS_MAX);
     visit->headers[visit->in.headers_n++] = (struct tb_header){tb_str(name), value};
 }
 
@@ -110,10 +111,10 @@ static void visit_main(void *arg)
     visit->ended = true;
 }
 
-void desk_start(struct desk *desk, struct visit *visit, tb_err (*act)(struct visit *visit))
+void fixture_start(struct fixture *fixture, struct visit *visit, tb_err (*act)(struct visit *visit))
 {
     struct tb_arena *arena = visit->run.arena;
-    tb_run_init(&visit->run, desk->loop, arena != NULL ? arena : tb_arena_new(TB_ARENA_CAP));
+    tb_run_init(&visit->run, fixture->loop, arena != NULL ? arena : tb_arena_new(TB_ARENA_CAP));
     visit->run.req.host = &host;
     visit->run.label = "visit";
     visit->run.in = &visit->in;
@@ -121,30 +122,31 @@ void desk_start(struct desk *desk, struct visit *visit, tb_err (*act)(struct vis
     visit->in.headers = visit->headers;
     visit->act = act;
     visit->ended = false;
-    assert_null(tb_fiber_start(desk->loop, visit_main, visit));
+    assert_null(tb_fiber_start(fixture->loop, visit_main, visit));
 }
 
-void desk_wait(struct desk *desk, const struct visit *visits, size_t n)
+void fixture_wait(struct fixture *fixture, const struct visit *visits, size_t n)
 {
     int64_t until_us = tb_loop_us() + PATIENCE_US;
     for (size_t i = 0; i < n; i++)
         while (!visits[i].ended) {
-            tb_loop_turn(desk->loop, 100);
+            tb_loop_turn(fixture->loop, 100);
             if (tb_loop_us() > until_us)
                 fail_msg("visit %zu of %zu does not end", i, n);
         }
 }
 
-const char *desk_do(struct desk *desk, struct visit *visit, tb_err (*act)(struct visit *visit))
+const char *fixture_do(struct fixture *fixture, struct visit *visit,
+                       tb_err (*act)(struct visit *visit))
 {
-    tb_loop_turn(desk->loop, 0); /* the loop's clock is read once in a turn */
-    desk_start(desk, visit, act);
-    desk_wait(desk, visit, 1);
+    tb_loop_turn(fixture->loop, 0); /* the loop's clock is read once in a turn */
+    fixture_start(fixture, visit, act);
+    fixture_wait(fixture, visit, 1);
     return visit->err == NULL ? "ok" : visit->err->code;
 }
 
-struct tb_str desk_certificate(struct tb_arena *arena, const char *subject, const char *names,
-                               int days)
+struct tb_str fixture_certificate(struct tb_arena *arena, const char *subject, const char *names,
+                                  int days)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();

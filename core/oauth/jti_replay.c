@@ -1,5 +1,5 @@
 /* The one moment a token counts: the row is there, or the answer is no. */
-#include "oauth/once.h"
+#include "oauth/jti_replay.h"
 #include "base/json.h"
 #include "crypto/digest.h"
 #include <tongbao/plugin.h>
@@ -8,15 +8,15 @@ static const char SQL_USE[] =
     "insert into oauth.used_jti (client, digest, expires_at) values ($1, $2, $3) "
     "on conflict do nothing returning 1";
 
-tb_err TB_SUSPENDS tb_once(struct tb_req *req, struct tb_str client, enum tb_once_use use,
-                           const json_t *claims, bool *out_first)
+tb_err TB_SUSPENDS tb_jti_purpose(struct tb_req *req, struct tb_str client,
+                                  enum tb_jti_use_once use, const json_t *claims, bool *out_first)
 {
     unsigned char digest[TB_SHA256_BYTES];
     char text[TB_SHA256_BASE64URL];
     struct tb_rows *rows;
     int64_t exp_s = 0;
-    struct tb_str parts[] = {use == TB_ONCE_ASSERTION ? TB_STR("")
-                                                      : TB_STR("backchannel request\n"),
+    struct tb_str parts[] = {use == TB_JTI_OF_ASSERTION ? TB_STR("")
+                                                        : TB_STR("backchannel request\n"),
                              tb_json_str(claims, "jti")};
     *out_first = false;
     bool good = tb_json_int(claims, "exp", &exp_s);

@@ -1,8 +1,8 @@
-/* One request to the house by libcurl, whose HTTP/2 is not ours. */
+/* One request to the server_fixture by libcurl, whose HTTP/2 is not ours. */
 #ifndef TB_TESTS_ASK_H
 #define TB_TESTS_ASK_H
 
-#include "house.h"
+#include "server_fixture.h"
 
 struct asking {
     const char *path;
@@ -27,11 +27,12 @@ struct answer {
 };
 
 /** Ask and wait, turning the loop. Free with answer_free. */
-void ask(struct house *house, const struct asking *asking, struct answer *out);
+void ask(struct server_fixture *server_fixture, const struct asking *asking, struct answer *out);
 
 /** The two halves of it. One at a time; `asking` must live as long. */
-void ask_begin(struct house *house, const struct asking *asking, struct answer *out);
-void ask_end(struct house *house);
+void ask_begin(struct server_fixture *server_fixture, const struct asking *asking,
+               struct answer *out);
+void ask_end(struct server_fixture *server_fixture);
 void answer_free(struct answer *answer);
 
 #endif

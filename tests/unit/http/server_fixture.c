@@ -1,4 +1,4 @@
-#include "house.h"
+#include "server_fixture.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -27,7 +27,7 @@ __attribute__((visibility("default"))) const char *__lsan_default_options(void)
 struct exchange {
     struct tb_incoming in;
     struct tb_run run;
-    struct house *house;
+    struct server_fixture *server_fixture;
     struct exchange *next;
     bool gone, ended;
 };
@@ -36,20 +36,20 @@ static void maybe_free(struct exchange *x)
 {
     if (!x->gone || !x->ended)
         return;
-    x->house->freed++;
+    x->server_fixture->freed++;
     tb_arena_reset(x->in.arena);
-    x->next = x->house->spare;
-    x->house->spare = x;
+    x->next = x->server_fixture->spare;
+    x->server_fixture->spare = x;
 }
 
 static struct tb_incoming *begin(void *owner)
 {
-    struct house *house = owner;
-    if (house->full)
+    struct server_fixture *server_fixture = owner;
+    if (server_fixture->full)
         return NULL;
-    struct exchange *x = house->spare;
+    struct exchange *x = server_fixture->spare;
     if (x != NULL) {
-        house->spare = x->next;
+        server_fixture->spare = x->next;
     } else {
         x = tb_mem(sizeof(*x));
         x->in.arena = tb_arena_new(TB_ARENA_CAP);
@@ -57,11 +57,11 @@ static struct tb_incoming *begin(void *owner)
     struct tb_arena *arena = x->in.arena;
     memset(x, 0xa5, sizeof(*x)); /* the server must set every field it promises */
     x->in.arena = arena;
-    x->house = house;
+    x->server_fixture = server_fixture;
     x->next = NULL;
     x->gone = x->ended = false;
-    tb_run_init(&x->run, house->loop, arena);
-    house->begun++;
+    tb_run_init(&x->run, server_fixture->loop, arena);
+    server_fixture->begun++;
     return &x->in;
 }
 
@@ -150,15 +150,15 @@ static void many(struct exchange *x)
 
 static void request(void *owner, struct tb_incoming *in)
 {
-    struct house *house = owner;
+    struct server_fixture *server_fixture = owner;
     struct exchange *x = (struct exchange *)in;
     if (in->path.n >= 5 && memcmp(in->path.at, "/echo", 5) == 0) {
         echo(x);
     } else if (tb_str_eq(in->path, TB_STR("/slow"))) {
-        TB_ASSERT(tb_fiber_start(house->loop, slow, x) == NULL);
+        TB_ASSERT(tb_fiber_start(server_fixture->loop, slow, x) == NULL);
     } else if (tb_str_eq(in->path, TB_STR("/wait"))) {
-        x->next = house->waiting;
-        house->waiting = x;
+        x->next = server_fixture->waiting;
+        server_fixture->waiting = x;
     } else if (tb_str_eq(in->path, TB_STR("/many"))) {
         many(x);
     } else {
@@ -180,11 +180,11 @@ static void gone(void *owner, struct tb_incoming *in)
     maybe_free(x);
 }
 
-void house_release(struct house *house)
+void server_release(struct server_fixture *server_fixture)
 {
-    while (house->waiting != NULL) {
-        struct exchange *x = house->waiting;
-        house->waiting = x->next;
+    while (server_fixture->waiting != NULL) {
+        struct exchange *x = server_fixture->waiting;
+        server_fixture->waiting = x->next;
         reply(x, 200, TB_STR("released"));
         end(x);
     }
@@ -201,19 +201,21 @@ static int listen_somewhere(uint16_t *out_port)
     return fd;
 }
 
-void house_open(struct house *house, const struct house_kind *kind)
+void server_open(struct server_fixture *server_fixture, const struct server_kind *kind)
 {
     static const struct tb_http_owner calls = {begin, request, gone};
     const char *why = NULL;
-    memset(house, 0, sizeof(*house));
-    house->loop = tb_loop_new();
-    house->tls_fd = listen_somewhere(&house->tls_port);
-    house->plain_fd = listen_somewhere(&house->plain_port);
-    snprintf(house->tls_host, sizeof(house->tls_host), "localhost:%u", house->tls_port);
-    snprintf(house->plain_host, sizeof(house->plain_host), "localhost:%u", house->plain_port);
-    paper_begin();
-    paper_make(&house->paper, "server", &(struct paper_kind){.name = "localhost"});
-    paper_make(&house->ca, "ca", &(struct paper_kind){.name = "ca", .authority = true});
+    memset(server_fixture, 0, sizeof(*server_fixture));
+    server_fixture->loop = tb_loop_new();
+    server_fixture->tls_fd = listen_somewhere(&server_fixture->tls_port);
+    server_fixture->plain_fd = listen_somewhere(&server_fixture->plain_port);
+    snprintf(server_fixture->tls_host, sizeof(server_fixture->tls_host), "localhost:%u",
+             server_fixture->tls_port);
+    snprintf(server_fixture->plain_host, sizeof(server_fixture->plain_host), "localhost:%u",
+             server_fixture->plain_port);
+    certs_begin();
+    certs_make(&server_fixture->certs, "server", &(struct certs_kind){.name = "localhost"});
+    certs_make(&server_fixture->ca, "ca", &(struct certs_kind){.name = "ca", .authority = true});
 
     struct tb_guard_limits guard;
     tb_guard_limits_init(&guard);
@@ -221,13 +223,14 @@ void house_open(struct house *house, const struct house_kind *kind)
         guard.connections = kind->connections;
     if (kind->address_connections != 0)
         guard.address_connections = kind->address_connections;
-    const char *hosts[] = {house->tls_host, house->plain_host, "api.bank.example"};
+    const char *hosts[] = {server_fixture->tls_host, server_fixture->plain_host,
+                           "api.bank.example"};
     const struct tb_http_setup setup = {
         .hosts = hosts,
         .hosts_n = 3,
-        .certificate = house->paper.certificate,
-        .key = house->paper.key,
-        .client_ca = kind->trusts_ca ? house->ca.certificate : NULL,
+        .certificate = server_fixture->certs.certificate,
+        .key = server_fixture->certs.key,
+        .client_ca = kind->trusts_ca ? server_fixture->ca.certificate : NULL,
         .plain_h2 = true,
         .body_bytes = 1 << 20,
         .handshake_ms = 5000,
@@ -236,67 +239,68 @@ void house_open(struct house *house, const struct house_kind *kind)
         .problem_base = TB_STR("https://docs.bank.example/problems/"),
         .guard = &guard,
     };
-    house->server = tb_server_open(house->loop, &setup, &calls, house, &house->counters, &why);
-    if (house->server == NULL)
+    server_fixture->server = tb_server_open(server_fixture->loop, &setup, &calls, server_fixture,
+                                            &server_fixture->counters, &why);
+    if (server_fixture->server == NULL)
         fprintf(stderr, "%s\n", why);
-    TB_ASSERT(house->server != NULL);
-    tb_server_listen(house->server, house->tls_fd,
-                     kind->ask_for_certificate ? TB_DOOR_MTLS : TB_DOOR_TLS);
-    tb_server_listen(house->server, house->plain_fd, TB_DOOR_PLAIN);
+    TB_ASSERT(server_fixture->server != NULL);
+    tb_server_listen(server_fixture->server, server_fixture->tls_fd,
+                     kind->ask_for_certificate ? TB_LISTENER_MTLS : TB_LISTENER_TLS);
+    tb_server_listen(server_fixture->server, server_fixture->plain_fd, TB_LISTENER_PLAIN);
 }
 
 static void on_drained(void *owner)
 {
-    struct house *house = owner;
-    house->drained = true;
+    struct server_fixture *server_fixture = owner;
+    server_fixture->drained = true;
 }
 
-void house_drain(struct house *house, int64_t grace_ms)
+void server_drain(struct server_fixture *server_fixture, int64_t grace_ms)
 {
-    house->draining = true;
-    tb_server_drain(house->server, grace_ms, on_drained);
+    server_fixture->draining = true;
+    tb_server_drain(server_fixture->server, grace_ms, on_drained);
 }
 
-void house_close(struct house *house)
+void server_close(struct server_fixture *server_fixture)
 {
-    house_release(house);
-    if (!house->draining)
-        house_drain(house, 0);
-    house_until(house, &house->drained);
-    for (int i = 0; i < 100 && (house->begun != house->freed ||
-                                tb_server_stats(house->server).connections > 0);
+    server_release(server_fixture);
+    if (!server_fixture->draining)
+        server_drain(server_fixture, 0);
+    server_until(server_fixture, &server_fixture->drained);
+    for (int i = 0; i < 100 && (server_fixture->begun != server_fixture->freed ||
+                                tb_server_stats(server_fixture->server).connections > 0);
          i++)
-        house_turn(house, 5);
-    struct tb_http_stats stats = tb_server_stats(house->server);
+        server_turn(server_fixture, 5);
+    struct tb_http_stats stats = tb_server_stats(server_fixture->server);
     TB_ASSERT(stats.connections == 0 && stats.requests_open == 0);
-    TB_ASSERT(house->begun == house->freed);
-    while (house->spare != NULL) {
-        struct exchange *x = house->spare;
-        house->spare = x->next;
+    TB_ASSERT(server_fixture->begun == server_fixture->freed);
+    while (server_fixture->spare != NULL) {
+        struct exchange *x = server_fixture->spare;
+        server_fixture->spare = x->next;
         tb_arena_free(x->in.arena);
         tb_mem_free(x);
     }
-    tb_server_free(house->server);
-    tb_loop_free(house->loop);
-    close(house->tls_fd);
-    close(house->plain_fd);
-    paper_forget();
+    tb_server_free(server_fixture->server);
+    tb_loop_free(server_fixture->loop);
+    close(server_fixture->tls_fd);
+    close(server_fixture->plain_fd);
+    certs_forget();
 }
 
 /* ---- turning the loop ---- */
 
-void house_turn(struct house *house, int64_t ms)
+void server_turn(struct server_fixture *server_fixture, int64_t ms)
 {
     int64_t end_us = tb_loop_us() + ms * 1000;
     for (int64_t turns = 0; turns <= ms / 4 || tb_loop_us() < end_us; turns++)
-        tb_loop_turn(house->loop, 2);
+        tb_loop_turn(server_fixture->loop, 2);
 }
 
-void house_until(struct house *house, const bool *flag)
+void server_until(struct server_fixture *server_fixture, const bool *flag)
 {
     for (int64_t end_us = tb_loop_us() + 60 * 1000 * 1000; !*flag;) {
         TB_ASSERT(tb_loop_us() < end_us);
-        tb_loop_turn(house->loop, 2);
+        tb_loop_turn(server_fixture->loop, 2);
     }
 }
 
@@ -315,7 +319,7 @@ static void *help(void *unused)
     return NULL;
 }
 
-void house_start(void (*work)(void *arg), void *arg)
+void server_start(void (*work)(void *arg), void *arg)
 {
     helper.work = work;
     helper.arg = arg;
@@ -323,14 +327,14 @@ void house_start(void (*work)(void *arg), void *arg)
     TB_ASSERT(pthread_create(&helper.thread, NULL, help, NULL) == 0);
 }
 
-void house_join(struct house *house)
+void server_join(struct server_fixture *server_fixture)
 {
     while (!atomic_load(&helper.done))
-        tb_loop_turn(house->loop, 2);
+        tb_loop_turn(server_fixture->loop, 2);
     pthread_join(helper.thread, NULL);
 }
 
-int house_dial(uint16_t port)
+int server_dial(uint16_t port)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -1,4 +1,4 @@
-#include "pushing.h"
+#include "par_fixture.h"
 #include "oauth/token/dpop.h"
 
 #include "base/text.h"
@@ -16,17 +16,17 @@
 void scene_open(struct scene *scene)
 {
     char why[256];
-    desk_open(&scene->desk, true);
+    fixture_open(&scene->fixture, true);
     scene->arena = tb_arena_new(TB_ARENA_CAP * 16);
     scene->key = tb_key_make(TB_ALG_ES256);
     scene->rsa = tb_key_make(TB_ALG_PS256);
     scene->stranger = tb_key_make(TB_ALG_ES256);
-    scene->desk.parts.scopes = TB_STR("openid accounts:read e-payment:read e-payment:write");
-    tb_oauth_open(&scene->desk.parts);
-    tb_dpop_open(&scene->desk.parts.master);
+    scene->fixture.parts.scopes = TB_STR("openid accounts:read e-payment:read e-payment:write");
+    tb_oauth_open(&scene->fixture.parts);
+    tb_dpop_open(&scene->fixture.parts.master);
     if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
         fail_msg("%s", why);
-    pg_do(&scene->desk.pg,
+    pg_do(&scene->fixture.pg,
           "insert into bank.world (id, name, kind, created_at) values "
           "('wld_1', 'one', 'sandbox', now()), ('wld_2', 'two', 'sandbox', now());"
           "insert into bank.book (book, world) values (7, 'wld_1'), (8, 'wld_2');"
@@ -50,7 +50,7 @@ void scene_close(struct scene *scene)
     tb_key_free(scene->rsa);
     tb_key_free(scene->stranger);
     tb_arena_free(scene->arena);
-    desk_close(&scene->desk);
+    fixture_close(&scene->fixture);
 }
 
 void scene_client(struct scene *scene, const char *more)
@@ -72,7 +72,7 @@ void scene_client(struct scene *scene, const char *more)
         tb_key_write_jwk(scene->key, TB_JWK_PUBLIC, scene->arena).at,
         tb_key_write_jwk(scene->rsa, TB_JWK_PUBLIC, scene->arena).at, more, (int)sizeof(digest),
         digest);
-    pg_do(&scene->desk.pg, tb_text_end(&text).at);
+    pg_do(&scene->fixture.pg, tb_text_end(&text).at);
 }
 
 /* ---- texts ---- */
@@ -145,8 +145,8 @@ struct tb_str object_of(struct scene *scene, struct tb_key *key, const char *typ
     json_int_t now_s = tb_wall_ms() / 1000;
     const char *jti = tb_arena_format(scene->arena, "jti-%d", ++serial).at;
     json_t *whole = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "iss", CLIENT, "aud",
-                              DESK_ISSUER, "client_id", CLIENT, "iat", now_s, "nbf", now_s, "exp",
-                              now_s + 300, "jti", jti);
+                              FIXTURE_ISSUER, "client_id", CLIENT, "iat", now_s, "nbf", now_s,
+                              "exp", now_s + 300, "jti", jti);
     json_t *instead = json_loads(claims, 0, NULL), *value;
     const char *name;
     assert_non_null(instead);
@@ -170,7 +170,7 @@ struct tb_str object_of(struct scene *scene, struct tb_key *key, const char *typ
 /* ---- posting ---- */
 
 static struct answered latest;
-static struct tb_host host; /* a desk's, with a place for answers */
+static struct tb_host host; /* a fixture's, with a place for answers */
 
 static tb_err reply(struct tb_req *req, int status, struct tb_str body)
 {
@@ -227,7 +227,7 @@ const struct answered *post(struct scene *scene, const char *path, const char *f
     visit_header(&latest.visit, "authorization", latest.visit.in.authorization);
     if (proof != NULL)
         visit_header(&latest.visit, "dpop", tb_str(proof));
-    latest.code = desk_do(&scene->desk, &latest.visit, act);
+    latest.code = fixture_do(&scene->fixture, &latest.visit, act);
     latest.json = json_loads(latest.body, 0, NULL);
     return &latest;
 }

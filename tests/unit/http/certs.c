@@ -1,4 +1,4 @@
-#include "paper.h"
+#include "certs.h"
 #include <assert.h>
 #include <dirent.h>
 #include <openssl/ec.h>
@@ -12,13 +12,13 @@
 
 static char directory[64];
 
-void paper_begin(void)
+void certs_begin(void)
 {
     snprintf(directory, sizeof(directory), "/tmp/tb-paper-XXXXXX");
     assert(mkdtemp(directory) != NULL);
 }
 
-void paper_forget(void)
+void certs_forget(void)
 {
     DIR *dir = opendir(directory);
     assert(dir != NULL);
@@ -57,7 +57,7 @@ static EVP_PKEY *read_key(const char *path)
     return key;
 }
 
-static void write_files(const struct paper *out, X509 *certificate, EVP_PKEY *key)
+static void write_files(const struct certs *out, X509 *certificate, EVP_PKEY *key)
 {
     FILE *file = fopen(out->certificate, "w");
     assert(file != NULL && PEM_write_X509(file, certificate) == 1);
@@ -67,7 +67,7 @@ static void write_files(const struct paper *out, X509 *certificate, EVP_PKEY *ke
     fclose(file);
 }
 
-void paper_make(struct paper *out, const char *file, const struct paper_kind *kind)
+void certs_make(struct certs *out, const char *file, const struct certs_kind *kind)
 {
     static long serial;
     char names[128];

@@ -1,6 +1,6 @@
 /* The seat as seen from inside the process: orders in, reports out, and a pulse that the master
  * watches. */
-#include "process/seat.h"
+#include "process/process.h"
 
 #include "base/assert.h"
 #include <errno.h>
@@ -18,13 +18,14 @@ enum {
     LAST_S = 5, /**< beyond the grace, a process that was told to end is killed by its own alarm */
 };
 
-const char *tb_seat_kind_name(enum tb_seat_kind kind)
+const char *tb_process_kind_name(enum tb_process_kind kind)
 {
-    static const char *const names[] = {[TB_SEAT_WORKER] = "worker", [TB_SEAT_CLERK] = "clerk"};
+    static const char *const names[] = {
+        [TB_PROCESS_WORKER] = "worker", [TB_PROCESS_CLERK] = "clerk"};
     return names[kind];
 }
 
-void *tb_seat_region(const struct tb_seat *seat, const char *name, size_t *out_bytes)
+void *tb_process_region(const struct tb_process *seat, const char *name, size_t *out_bytes)
 {
     for (size_t i = 0; i < seat->regions_n; i++) {
         if (strcmp(seat->regions[i].name, name) != 0)
@@ -38,20 +39,20 @@ void *tb_seat_region(const struct tb_seat *seat, const char *name, size_t *out_b
 
 /* ---- reports ---- */
 
-static void report(const struct tb_seat *seat, const char *message, size_t n)
+static void report(const struct tb_process *seat, const char *message, size_t n)
 {
     /* A master that is gone hears nothing; the control watch notices. */
     (void)!send(seat->control, message, n, MSG_NOSIGNAL);
 }
 
-void tb_seat_ready(struct tb_seat *seat)
+void tb_process_ready(struct tb_process *seat)
 {
     report(seat, "R", 1);
 }
 
-int tb_seat_refuse(struct tb_seat *seat, const char *format, ...)
+int tb_process_refuse(struct tb_process *seat, const char *format, ...)
 {
-    char message[TB_SEAT_WHY_BYTES] = "X";
+    char message[TB_PROCESS_WHY_BYTES] = "X";
     va_list args;
     va_start(args, format);
     int n = vsnprintf(message + 1, sizeof(message) - 2, format, args);
@@ -61,7 +62,7 @@ int tb_seat_refuse(struct tb_seat *seat, const char *format, ...)
     return EXIT_FAILURE;
 }
 
-void tb_seat_drained(struct tb_seat *seat)
+void tb_process_drained(struct tb_process *seat)
 {
     report(seat, "E", 1);
     tb_timer_stop(seat->loop, &seat->beat);
@@ -72,7 +73,7 @@ void tb_seat_drained(struct tb_seat *seat)
 
 /* ---- orders ---- */
 
-static void drain(struct tb_seat *seat, int64_t grace_ms)
+static void drain(struct tb_process *seat, int64_t grace_ms)
 {
     if (seat->draining)
         return;
@@ -83,7 +84,7 @@ static void drain(struct tb_seat *seat, int64_t grace_ms)
 }
 
 /** Nobody is left to take orders from: end, and give the addresses free for the next master. */
-static void orphaned(struct tb_seat *seat)
+static void orphaned(struct tb_process *seat)
 {
     tb_watch_want(&seat->control_watch, false, false);
     drain(seat, seat->grace_ms);
@@ -92,7 +93,7 @@ static void orphaned(struct tb_seat *seat)
     seat->listeners_n = 0;
 }
 
-static void go(struct tb_seat *seat)
+static void go(struct tb_process *seat)
 {
     if (seat->draining)
         return;
@@ -105,7 +106,7 @@ static void on_control(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, control_watch, watch);
+    struct tb_process *seat = TB_CONTAINER(struct tb_process, control_watch, watch);
     char message[64];
     ssize_t n = recv(seat->control, message, sizeof(message) - 1, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -140,7 +141,7 @@ static void on_term_event(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, signal_watch, watch);
+    struct tb_process *seat = TB_CONTAINER(struct tb_process, signal_watch, watch);
     uint64_t count;
     (void)!read(seat->ended, &count, sizeof(count));
     drain(seat, seat->grace_ms);
@@ -148,13 +149,13 @@ static void on_term_event(struct tb_watch *watch, bool readable, bool writable)
 
 static void on_beat(struct tb_timer *timer)
 {
-    struct tb_seat *seat = TB_CONTAINER(struct tb_seat, beat, timer);
+    struct tb_process *seat = TB_CONTAINER(struct tb_process, beat, timer);
     atomic_fetch_add_explicit(&seat->slot->beats, 1, memory_order_relaxed);
     tb_timer_start(seat->loop, timer, BEAT_MS);
 }
 
-void tb_seat_attach(struct tb_seat *seat, struct tb_loop *loop, const struct tb_seat_calls *calls,
-                    void *owner)
+void tb_process_attach(struct tb_process *seat, struct tb_loop *loop,
+                       const struct tb_process_calls *calls, void *owner)
 {
     seat->loop = loop;
     seat->calls = calls;

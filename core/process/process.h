@@ -2,23 +2,22 @@
  * fills the seat and calls the main function of the seat's kind in the child; the rest is a short
  * story:
  *
- *     int tb_worker_main(struct tb_seat *seat)
+ *     int tb_worker_main(struct tb_process *seat)
  *     {
  *         struct tb_loop *loop = tb_loop_new();
  *         ... load plugins, connect ...
  *         if (why != NULL)
- *             return tb_seat_refuse(seat, "plugin %s: %s", name, why);
- *         tb_seat_attach(seat, loop, &calls, me);   // from here on go and drain arrive in the loop
- *         tb_seat_ready(seat);
- *         tb_loop_run(loop);                        // calls.drain ends it with tb_seat_drained
- *         return 0;
+ *             return tb_process_refuse(seat, "plugin %s: %s", name, why);
+ *         tb_process_attach(seat, loop, &calls, me);   // from here on go and drain arrive in the
+ * loop tb_process_ready(seat); tb_loop_run(loop);                        // calls.drain ends it
+ * with tb_process_drained return 0;
  *     }
  *
  * `go` comes when every process of the generation is ready: start to accept. `drain` comes when a
- * newer generation accepts, or the service ends: stop accepting, finish, then tb_seat_drained. A
+ * newer generation accepts, or the service ends: stop accepting, finish, then tb_process_drained. A
  * seat whose master is gone is told to drain too, so nothing is left behind. */
-#ifndef TB_PROCESS_SEAT_H
-#define TB_PROCESS_SEAT_H
+#ifndef TB_PROCESS_PROCESS_H
+#define TB_PROCESS_PROCESS_H
 
 #include "process/crash.h"
 #include "process/quarantine.h"
@@ -27,12 +26,12 @@
 
 struct tb_config;
 
-enum tb_seat_kind { TB_SEAT_WORKER, TB_SEAT_CLERK, TB_SEAT_KINDS };
+enum tb_process_kind { TB_PROCESS_WORKER, TB_PROCESS_CLERK, TB_PROCESS_KINDS };
 
 enum {
-    TB_LISTENERS_MAX = 8,    /**< addresses one master listens on */
-    TB_REGIONS_MAX = 16,     /**< named regions of shared memory */
-    TB_SEAT_WHY_BYTES = 512, /**< most of a sentence that says why a seat refuses */
+    TB_LISTENERS_MAX = 8,       /**< addresses one master listens on */
+    TB_REGIONS_MAX = 16,        /**< named regions of shared memory */
+    TB_PROCESS_WHY_BYTES = 512, /**< most of a sentence that says why a seat refuses */
 };
 
 /** A listening socket, made by the master, shared by all workers of all generations. */
@@ -63,16 +62,16 @@ struct tb_slot {
     struct tb_crash crash;
 };
 
-struct tb_seat_calls {
+struct tb_process_calls {
     /** Start to accept; returning means that new connections are being taken. NULL: nothing to do.
      */
     void (*go)(void *owner);
-    /** Stop accepting, finish what is begun within `grace_ms`, then call tb_seat_drained. */
+    /** Stop accepting, finish what is begun within `grace_ms`, then call tb_process_drained. */
     void (*drain)(void *owner, int64_t grace_ms);
 };
 
-struct tb_seat {
-    enum tb_seat_kind kind;
+struct tb_process {
+    enum tb_process_kind kind;
     unsigned index; /**< 0.., among the seats of its kind */
     unsigned count; /**< seats of its kind in this generation */
     uint32_t generation;
@@ -92,7 +91,7 @@ struct tb_seat {
     int control;
     int ended;
     struct tb_loop *loop;
-    const struct tb_seat_calls *calls;
+    const struct tb_process_calls *calls;
     void *owner;
     struct tb_watch control_watch, signal_watch;
     struct tb_timer beat;
@@ -102,28 +101,29 @@ struct tb_seat {
 /** Take orders from the master on this loop: `calls` are called from it, outside any fiber. Also
  * starts the heartbeat: a loop that does not turn for the configured time is ended with a crash
  * record. */
-void tb_seat_attach(struct tb_seat *seat, struct tb_loop *loop, const struct tb_seat_calls *calls,
-                    void *owner);
+void tb_process_attach(struct tb_process *seat, struct tb_loop *loop,
+                       const struct tb_process_calls *calls, void *owner);
 
 /** Everything is loaded: `go` may come. */
-void tb_seat_ready(struct tb_seat *seat);
+void tb_process_ready(struct tb_process *seat);
 
 /** This seat cannot start. The master logs the sentence and keeps the generation before.
  *  @return the exit status to return from the main function */
-int TB_NODISCARD tb_seat_refuse(struct tb_seat *seat, const char *format, ...) TB_PRINTF(2, 3);
+int TB_NODISCARD tb_process_refuse(struct tb_process *seat, const char *format, ...)
+    TB_PRINTF(2, 3);
 
 /** All work is done: tells the master and stops the loop. */
-void tb_seat_drained(struct tb_seat *seat);
+void tb_process_drained(struct tb_process *seat);
 
 /** The shared region of that name, NULL when the master was not asked for one; its size in
  * *out_bytes (may be NULL). Memory: lives as long as the process. */
-void *tb_seat_region(const struct tb_seat *seat, const char *name, size_t *out_bytes);
+void *tb_process_region(const struct tb_process *seat, const char *name, size_t *out_bytes);
 
 /** "worker", "clerk". */
-const char *tb_seat_kind_name(enum tb_seat_kind kind);
+const char *tb_process_kind_name(enum tb_process_kind kind);
 
 /** The main functions of the kinds; each runs in its own process and returns its exit status. */
-int tb_worker_main(struct tb_seat *seat);
-int tb_clerk_main(struct tb_seat *seat);
+int tb_worker_main(struct tb_process *seat);
+int tb_clerk_main(struct tb_process *seat);
 
 #endif

@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "h2_client.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include <curl/curl.h>
@@ -8,7 +8,7 @@
 enum { BODY_MOST = 1 << 20 };
 
 struct errand {
-    const struct house *house;
+    const struct server_fixture *server_fixture;
     const struct asking *asking;
     struct answer *answer;
     size_t head_n, sent;
@@ -66,9 +66,9 @@ static void run(void *arg)
 {
     struct errand *errand = arg;
     const struct asking *asking = errand->asking;
-    const struct house *house = errand->house;
+    const struct server_fixture *server_fixture = errand->server_fixture;
     char url[16 * 1024];
-    uint16_t port = asking->plain ? house->plain_port : house->tls_port;
+    uint16_t port = asking->plain ? server_fixture->plain_port : server_fixture->tls_port;
     char to[64];
     snprintf(to, sizeof(to), "::127.0.0.1:%u", port);
     if (asking->host == NULL)
@@ -88,7 +88,7 @@ static void run(void *arg)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 15000L);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, house->paper.certificate);
+    curl_easy_setopt(easy, CURLOPT_CAINFO, server_fixture->certs.certificate);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, asking->host == NULL ? 2L : 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      asking->http1   ? (long)CURL_HTTP_VERSION_1_1
@@ -118,23 +118,24 @@ static void run(void *arg)
     curl_easy_cleanup(easy);
 }
 
-void ask_begin(struct house *house, const struct asking *asking, struct answer *out)
+void ask_begin(struct server_fixture *server_fixture, const struct asking *asking,
+               struct answer *out)
 {
     static struct errand errand;
     *out = (struct answer){.body = tb_mem(BODY_MOST)};
-    errand = (struct errand){.house = house, .asking = asking, .answer = out};
-    house_start(run, &errand);
+    errand = (struct errand){.server_fixture = server_fixture, .asking = asking, .answer = out};
+    server_start(run, &errand);
 }
 
-void ask_end(struct house *house)
+void ask_end(struct server_fixture *server_fixture)
 {
-    house_join(house);
+    server_join(server_fixture);
 }
 
-void ask(struct house *house, const struct asking *asking, struct answer *out)
+void ask(struct server_fixture *server_fixture, const struct asking *asking, struct answer *out)
 {
-    ask_begin(house, asking, out);
-    ask_end(house);
+    ask_begin(server_fixture, asking, out);
+    ask_end(server_fixture);
 }
 
 void answer_free(struct answer *answer)

@@ -8,12 +8,12 @@
 #include "oauth/server.h"
 #include "runtime/run.h"
 
-enum { DESK_HEADERS_MAX = 8 };
+enum { FIXTURE_HEADERS_MAX = 8 };
 
-#define DESK_ISSUER      "https://bank.example"
-#define DESK_MTLS_ORIGIN "https://mtls.bank.example:8444"
+#define FIXTURE_ISSUER      "https://bank.example"
+#define FIXTURE_MTLS_ORIGIN "https://mtls.bank.example:8444"
 
-struct desk {
+struct fixture {
     struct pg pg;
     struct tb_loop *loop;
     struct tb_config *config;
@@ -23,14 +23,14 @@ struct desk {
 };
 
 /** @param books  with a PostgreSQL that has the migrations of store, bank and oauth */
-void desk_open(struct desk *desk, bool books);
-void desk_close(struct desk *desk);
+void fixture_open(struct fixture *fixture, bool books);
+void fixture_close(struct fixture *fixture);
 
 /** One request. Set what it brings in `in` before; keep it until it has ended. */
 struct visit {
     struct tb_run run;
     struct tb_incoming in;
-    struct tb_header headers[DESK_HEADERS_MAX];
+    struct tb_header headers[FIXTURE_HEADERS_MAX];
     tb_err (*act)(struct visit *visit);
     void *arg; /**< for `act` */
     tb_err err;
@@ -48,19 +48,21 @@ static inline struct visit *visit_of(struct tb_req *req)
 void visit_header(struct visit *visit, const char *name, struct tb_str value);
 
 /** Start `visit` on a fiber. `run.arena` is there already if the test made one. */
-void desk_start(struct desk *desk, struct visit *visit, tb_err (*act)(struct visit *visit));
+void fixture_start(struct fixture *fixture, struct visit *visit,
+                   tb_err (*act)(struct visit *visit));
 
 /** Take turns until these have ended, 20 s at most. */
-void desk_wait(struct desk *desk, const struct visit *visits, size_t n);
+void fixture_wait(struct fixture *fixture, const struct visit *visits, size_t n);
 
 /** Start one and wait for it. @return the code of its error, or "ok" */
-const char *desk_do(struct desk *desk, struct visit *visit, tb_err (*act)(struct visit *visit));
+const char *fixture_do(struct fixture *fixture, struct visit *visit,
+                       tb_err (*act)(struct visit *visit));
 
 /** DER of a certificate with a key of its own, in `arena`.
  *  @param subject  its common name
  *  @param names    alternative names as OpenSSL's configuration writes them; NULL: none
  *  @param days     from now to its end; negative: it has ended */
-struct tb_str desk_certificate(struct tb_arena *arena, const char *subject, const char *names,
-                               int days);
+struct tb_str fixture_certificate(struct tb_arena *arena, const char *subject, const char *names,
+                                  int days);
 
 #endif
