@@ -64,7 +64,7 @@ static void reuse_first_chunk(struct tb_arena *arena)
 }
 
 /* One malloc for each allocation, of the exact size, so that the sanitizer sees its borders. */
-static void *take(struct tb_arena *arena, size_t size, size_t n)
+static void *take_memory(struct tb_arena *arena, size_t size, size_t n)
 {
     struct chunk *chunk = tb_mem_try_raw(HEAD + n);
     if (chunk == NULL)
@@ -134,7 +134,7 @@ static void *take_from_new_chunk(struct tb_arena *arena, size_t size)
     return arena->at - size;
 }
 
-static void *take(struct tb_arena *arena, size_t size, size_t n)
+static void *take_memory(struct tb_arena *arena, size_t size, size_t n)
 {
     (void)n;
     if (size > (size_t)(arena->end - arena->at))
@@ -202,7 +202,7 @@ void *tb_arena_raw(struct tb_arena *arena, size_t n)
     size_t size = padded(n == 0 ? 1 : n);
     if (size > arena->left)
         return overflow(arena);
-    return take(arena, size, n);
+    return take_memory(arena, size, n);
 }
 
 void *tb_arena_alloc(struct tb_arena *arena, size_t n)

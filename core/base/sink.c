@@ -94,7 +94,7 @@ size_t tb_sink_flush(struct tb_sink *sink)
     return sink->n;
 }
 
-static bool keep(struct tb_sink *sink, const char *line, size_t n)
+static bool hold_line(struct tb_sink *sink, const char *line, size_t n)
 {
     if (n > sizeof(sink->bytes) - sink->n)
         tb_sink_flush(sink);
@@ -113,7 +113,7 @@ static void report_dropped(struct tb_sink *sink, const struct tb_line_head *head
     report.event = "log_lines_dropped";
     uint64_t lines = sink->dropped - sink->reported;
     size_t n = tb_line_make(line, &report, &TB_F_INT("lines", lines), 1);
-    if (keep(sink, line, n))
+    if (hold_line(sink, line, n))
         sink->reported = sink->dropped;
 }
 
@@ -124,7 +124,7 @@ void tb_sink_put(struct tb_sink *sink, const struct tb_line_head *head,
     size_t n = tb_line_make(line, head, fields, fields_n);
     if (sink->dropped > sink->reported)
         report_dropped(sink, head);
-    if (sink->dropped > sink->reported || !keep(sink, line, n))
+    if (sink->dropped > sink->reported || !hold_line(sink, line, n))
         sink->dropped++; /* not before the report: the log stays in order */
     if (sink->n >= sink->hold)
         tb_sink_flush(sink);

@@ -208,7 +208,7 @@ static int no_such(const struct tb_cli *cli, const char *id)
 }
 
 /* What an act has come to, in words or as an object. */
-static int tell(struct tb_cli *cli, const struct work *work)
+static int print_result(struct tb_cli *cli, const struct work *work)
 {
     const char *id = work->id[0] != '\0'     ? work->id
                      : cli->arguments_n == 0 ? ""
@@ -227,7 +227,7 @@ static int tell(struct tb_cli *cli, const struct work *work)
 static int finish(struct tb_cli *cli, struct work *work)
 {
     if (work->verb->kind == TB_ADMIN_ACT)
-        return tell(cli, work);
+        return print_result(cli, work);
     if (work->verb->kind == TB_ADMIN_LIST) {
         tb_admin_print(cli, json_incref(work->list));
         if (json_array_size(work->list) == LIST_ROWS)

@@ -32,7 +32,7 @@ static json_t *text_or_null(struct tb_str text)
     return text.at == NULL ? json_null() : json_stringn(text.at, text.n);
 }
 
-static void take(struct result *result, int64_t book, const struct tb_rows *rows)
+static void add_violations(struct result *result, int64_t book, const struct tb_rows *rows)
 {
     for (size_t i = 0; i < rows->n && i < VIOLATIONS_SHOWN; i++)
         json_array_append_new(result->violations,
@@ -58,7 +58,7 @@ static tb_err TB_SUSPENDS audit_product(struct tb_req *req, struct result *resul
              "select '%.*s', a.invariant, a.object, a.detail from \"%s\".audit($1) a limit 1001",
              (int)product.n, product.at, schema);
     TB_TRY(tb_query(req, &rows, statements[p], TB_INT(book)));
-    take(result, book, rows);
+    add_violations(result, book, rows);
     return NULL;
 }
 
@@ -67,7 +67,7 @@ static tb_err TB_SUSPENDS audit_acts(struct tb_req *req, struct result *result)
 {
     struct tb_rows *rows;
     TB_TRY(tb_query_params(req, &rows, SQL_ACTS, NULL, 0));
-    take(result, 0, rows);
+    add_violations(result, 0, rows);
     TB_TRY(tb_query_params(req, &rows, SQL_NEWEST_ACT, NULL, 0));
     if (rows->n == 0)
         return NULL;
@@ -91,7 +91,7 @@ static tb_err TB_SUSPENDS examine(struct tb_req *req, struct tb_command_job *job
     for (size_t b = 0; b < books->n; b++) {
         int64_t book = tb_cell_int(books, b, 0);
         TB_TRY(tb_query(req, &rows, SQL_LEDGER, TB_INT(book)));
-        take(result, book, rows);
+        add_violations(result, book, rows);
         for (size_t p = 0; p < products->n; p++)
             TB_TRY(audit_product(req, result, book, tb_cell(products, p, 0), p));
     }

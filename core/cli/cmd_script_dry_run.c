@@ -36,7 +36,7 @@ static bool stop(void *arg)
     return interrupted != 0;
 }
 
-static void told(void *arg, int64_t replayed, int64_t recordings)
+static void print_progress(void *arg, int64_t replayed, int64_t recordings)
 {
     (void)arg;
     tb_print_to(stderr, "%lld of %lld replayed\n", (long long)replayed, (long long)recordings);
@@ -126,7 +126,7 @@ static tb_err TB_SUSPENDS dry_run(struct tb_req *req, struct tb_command_job *job
         .most = work->limit,
         .limits = tb_script_limits_of(job->config),
         .alone = true,
-        .told = told,
+        .told = print_progress,
         .stop = stop,
     };
     TB_TRY(tb_dry_run_begin(req, job->store, &ask, &run));
@@ -175,7 +175,7 @@ static void say_change(const json_t *counts, const char *const words[3])
     puts((size_t)count > json_array_size(ids) ? " …" : "");
 }
 
-static void say(const json_t *result)
+static void print_result(const json_t *result)
 {
     static const char *const kinds[][3] = {
         {"deny", "deny", ""},
@@ -216,7 +216,7 @@ static int report(const struct tb_cli *cli, json_t *result)
     if (cli->json)
         tb_admin_print_one(cli, json_incref(result));
     else
-        say(result);
+        print_result(result);
     if (done)
         return TB_EXIT_OK;
     return tb_cli_fail(cli, TB_EXIT_FOUND, "the dry run ended early: %s%s%s",

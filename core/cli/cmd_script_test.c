@@ -120,8 +120,8 @@ static json_t *verdict_json(const struct tb_script_verdict *v)
 }
 
 /* Count a test and tell it; takes its differences. */
-static void tell(struct report *report, const struct pair *pair, json_t *tests,
-                 struct tb_script_verdict *v)
+static void report_pair(struct report *report, const struct pair *pair, json_t *tests,
+                        struct tb_script_verdict *v)
 {
     *(v->good ? &report->passed : &report->failed) += 1;
     if (v->cpu_ns > report->slowest_ns) {
@@ -192,12 +192,12 @@ static void run_texts(struct report *report, struct tb_loop *loop, const struct 
     struct tb_script_suite *suite = tb_script_suite_new(loop, script, tests, pair->tests,
                                                         verdict.why, sizeof(verdict.why));
     if (suite == NULL) {
-        tell(report, pair, list, &verdict);
+        report_pair(report, pair, list, &verdict);
         return;
     }
     for (size_t i = 0; i < tb_script_suite_n(suite); i++) {
         tb_script_suite_run(suite, i, &verdict);
-        tell(report, pair, list, &verdict);
+        report_pair(report, pair, list, &verdict);
     }
     tell_uncalled(suite, file);
     tb_script_suite_free(suite);

@@ -95,8 +95,8 @@ static size_t takes(const struct tb_command *c, char *const *words, size_t words
     return strcmp(c->name, two) == 0 ? 2 : 0;
 }
 
-static const struct tb_command *find(const struct tb_command *const *commands, size_t n,
-                                     char *const *words, size_t words_n, size_t *out_taken)
+static const struct tb_command *find_command(const struct tb_command *const *commands, size_t n,
+                                             char *const *words, size_t words_n, size_t *out_taken)
 {
     for (size_t i = 0; i < n; i++) {
         *out_taken = takes(commands[i], words, words_n);
@@ -145,7 +145,7 @@ static int help(const struct tb_command *const *commands, size_t n, char *const 
         return TB_EXIT_OK;
     }
     size_t taken, first = strlen(words[0]);
-    const struct tb_command *c = find(commands, n, words, words_n, &taken);
+    const struct tb_command *c = find_command(commands, n, words, words_n, &taken);
     if (c != NULL) {
         print_command(c);
         return TB_EXIT_OK;
@@ -179,7 +179,8 @@ static int usage(const struct tb_cli *cli, const char *what, const char *which)
     return TB_EXIT_USAGE;
 }
 
-static void keep(struct tb_cli *cli, const struct tb_option *o, bool is_common, const char *value)
+static void set_option(struct tb_cli *cli, const struct tb_option *o, bool is_common,
+                       const char *value)
 {
     if (!is_common)
         cli->values[o - cli->command->options] = value;
@@ -228,7 +229,7 @@ static int read_words(struct tb_cli *cli, char **words, size_t words_n, bool *ou
                 return usage(cli, "a value is missing behind --", o->name);
             value = words[++i];
         }
-        keep(cli, o, is_common, value == NULL ? "" : value);
+        set_option(cli, o, is_common, value == NULL ? "" : value);
     }
     return TB_EXIT_OK;
 }
@@ -324,7 +325,7 @@ int tb_command_main(const struct tb_command *const *commands, size_t commands_n,
         return help(commands, commands_n, words + 1, words_n - 1);
 
     size_t taken;
-    const struct tb_command *c = find(commands, commands_n, words, words_n, &taken);
+    const struct tb_command *c = find_command(commands, commands_n, words, words_n, &taken);
     if (c == NULL && words_n == 2 && strcmp(words[1], "--help") == 0)
         return help(commands, commands_n, words, 1);
     if (c == NULL)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Move `*text` behind `*to`. */
-static void take(struct tb_str *text, char **to)
+static void copy_text(struct tb_str *text, char **to)
 {
     if (text->at == NULL)
         return;
@@ -28,18 +28,18 @@ struct tb_grant *tb_grant_new(const struct tb_grant *from)
     struct tb_str *scopes = (struct tb_str *)(grant + 1);
     char *to = (char *)grant + head;
     *grant = *from;
-    take(&grant->partner, &to);
-    take(&grant->app, &to);
-    take(&grant->subject, &to);
-    take(&grant->jti, &to);
-    take(&grant->family, &to);
-    take(&grant->consent, &to);
-    take(&grant->details, &to);
-    take(&grant->cert, &to);
-    take(&grant->dpop, &to);
+    copy_text(&grant->partner, &to);
+    copy_text(&grant->app, &to);
+    copy_text(&grant->subject, &to);
+    copy_text(&grant->jti, &to);
+    copy_text(&grant->family, &to);
+    copy_text(&grant->consent, &to);
+    copy_text(&grant->details, &to);
+    copy_text(&grant->cert, &to);
+    copy_text(&grant->dpop, &to);
     for (size_t i = 0; i < from->scopes_n; i++) {
         scopes[i] = from->scopes[i];
-        take(&scopes[i], &to);
+        copy_text(&scopes[i], &to);
     }
     grant->scopes = scopes;
     grant->bytes = bytes;

@@ -47,14 +47,14 @@ void tb_head_memo_free(struct tb_head_memo *memo)
     tb_mem_free(memo);
 }
 
-static struct place *place_of(const struct tb_head_memo *memo, struct tb_str head)
+static struct place *slot_of_head(const struct tb_head_memo *memo, struct tb_str head)
 {
     return &memo->places[tb_siphash(memo->hash_key, head.at, head.n) & memo->mask];
 }
 
 struct tb_key *tb_head_memo_find(const struct tb_head_memo *memo, struct tb_str head)
 {
-    const struct place *place = place_of(memo, head);
+    const struct place *place = slot_of_head(memo, head);
     if (place->head == NULL || place->head_n != head.n || memcmp(place->head, head.at, head.n) != 0)
         return NULL;
     return place->key;
@@ -62,7 +62,7 @@ struct tb_key *tb_head_memo_find(const struct tb_head_memo *memo, struct tb_str 
 
 void tb_head_memo_keep(struct tb_head_memo *memo, struct tb_str head, struct tb_key *key)
 {
-    struct place *place = place_of(memo, head);
+    struct place *place = slot_of_head(memo, head);
     empty(place);
     *place = (struct place){tb_mem_text(head.at, head.n), head.n, key};
 }

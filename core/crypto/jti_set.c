@@ -62,7 +62,7 @@ struct tb_jti_set *tb_jti_set_init(void *memory, size_t bytes)
     return set;
 }
 
-static struct place place_of(const struct tb_jti_set *set, const struct tb_str *parts, size_t n)
+static struct place slot_of_jti(const struct tb_jti_set *set, const struct tb_str *parts, size_t n)
 {
     enum { PARTS_MAX = 4 };
     struct tb_str pieces[1 + 2 * PARTS_MAX];
@@ -113,7 +113,7 @@ static bool matches(uint64_t word, const struct place *place, uint64_t now_unit)
 bool tb_jti_set_has(const struct tb_jti_set *set, const struct tb_str *parts, size_t n,
                     int64_t now_s)
 {
-    struct place place = place_of(set, parts, n);
+    struct place place = slot_of_jti(set, parts, n);
     uint64_t now_unit = unit_of(now_s);
     for (size_t i = 0; i < 2 * WAYS; i++)
         if (matches(atomic_load(word_at(set, &place, i)), &place, now_unit))
@@ -174,7 +174,7 @@ enum tb_jti tb_jti_set_add(struct tb_jti_set *set, const struct tb_str *parts, s
 {
     if (expires_s > now_s + TB_JTI_LIFE_MAX_S)
         return TB_JTI_FULL;
-    struct place place = place_of(set, parts, n);
+    struct place place = slot_of_jti(set, parts, n);
     uint64_t now_unit = unit_of(now_s);
     uint64_t word = place.print | unit_of((expires_s > now_s ? expires_s : now_s) + UNIT_S);
     for (int tries = 0; tries < TRIES; tries++) {

@@ -92,8 +92,8 @@ static struct slot *place(struct tb_keystore *next, const struct tb_key_row *row
 }
 
 /* Take one row into `next`; why not, or NULL. */
-static const char *take(const struct tb_keystore *keys, struct tb_keystore *next,
-                        const struct tb_key_row *row)
+static const char *take_row(const struct tb_keystore *keys, struct tb_keystore *next,
+                            const struct tb_key_row *row)
 {
     if (next->n == TB_KEYSTORE_KEYS_MAX)
         return "there are more live signing keys than the store holds";
@@ -131,7 +131,7 @@ const char *tb_keystore_load(struct tb_keystore *keys, const struct tb_key_row *
     const char *why = NULL;
     for (size_t i = 0; i < rows_n && why == NULL; i++)
         if (rows[i].valid_until_s > now_s)
-            why = take(keys, &next, &rows[i]);
+            why = take_row(keys, &next, &rows[i]);
     if (why != NULL) {
         free_others(&next, keys);
         return why;

@@ -22,7 +22,7 @@ static struct tb_str operation_key(const struct tb_exchange *x)
     return operation == NULL ? TB_STR_NONE : (struct tb_str){operation->key, operation->key_n};
 }
 
-static void tell(const struct tb_exchange *x, tb_err err, int64_t us)
+static void log_access(const struct tb_exchange *x, tb_err err, int64_t us)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     const struct tb_field fields[] = {
@@ -79,5 +79,5 @@ void tb_record(struct tb_exchange *x, tb_err err)
     tb_count_answer(parts->metrics, metric, x->gone ? 0 : x->status, (uint64_t)us);
     keep_trace(x, now);
     if (is_told(x))
-        tell(x, err, (int64_t)us);
+        log_access(x, err, (int64_t)us);
 }

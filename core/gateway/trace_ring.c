@@ -78,7 +78,7 @@ uint64_t tb_trace_share_of_stranger(const char *peer, bool refused)
 
 /* ---- the writer's account of who has what ---- */
 
-static size_t place_of(const struct tb_traces *traces, uint64_t key)
+static size_t index_of_key(const struct tb_traces *traces, uint64_t key)
 {
     size_t at = mixed(0, key) % INDEX;
     while (traces->index[at] != 0 && traces->shares[traces->index[at] - 1].key != key)
@@ -88,7 +88,7 @@ static size_t place_of(const struct tb_traces *traces, uint64_t key)
 
 static size_t share_of(struct tb_traces *traces, uint64_t key)
 {
-    size_t at = place_of(traces, key);
+    size_t at = index_of_key(traces, key);
     if (traces->index[at] == 0) {
         traces->shares[traces->shares_n] = (struct share){.key = key, .filled = TB_TRACE_CHUNK};
         traces->index[at] = (uint16_t)++traces->shares_n;
@@ -106,7 +106,7 @@ static void forget_share(struct tb_traces *traces, size_t gone)
             traces->chunks[c].share = (uint16_t)gone;
     memset(traces->index, 0, sizeof(traces->index));
     for (size_t i = 0; i < traces->shares_n; i++)
-        traces->index[place_of(traces, traces->shares[i].key)] = (uint16_t)(i + 1);
+        traces->index[index_of_key(traces, traces->shares[i].key)] = (uint16_t)(i + 1);
 }
 
 /* The oldest chunk of the share that has most; the oldest of all such when several have. */

@@ -51,7 +51,7 @@ static const char SQL_START[] =
     "select what, script, held, after_n, upto_n, recordings "
     "from script.start_dry_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-static tb_err refuse(struct tb_req *req, const struct tb_dry_run_ask *ask, struct tb_str what)
+static tb_err refuse_run(struct tb_req *req, const struct tb_dry_run_ask *ask, struct tb_str what)
 {
     if (tb_str_eq(what, TB_STR("busy")))
         return tb_fail(req, TB_E_CONFLICT, "two dry runs are running already");
@@ -81,7 +81,7 @@ static tb_err TB_SUSPENDS start(struct tb_req *req, struct tb_tx *tx, void *arg)
     };
     TB_TRY(tb_tx_query(tx, &rows, SQL_START, params, TB_COUNT(params)));
     if (!tb_str_eq(tb_cell(rows, 0, 0), TB_STR("started")))
-        return refuse(req, ask, tb_cell(rows, 0, 0));
+        return refuse_run(req, ask, tb_cell(rows, 0, 0));
     keep_text(run->script, tb_cell(rows, 0, 1));
     run->sides[TB_DRY_AFTER].version = ask->version;
     run->sides[TB_DRY_BEFORE].version = (int32_t)tb_cell_int(rows, 0, 2);
@@ -135,7 +135,7 @@ static struct tb_str text_of(struct tb_req *req, json_t *json)
 }
 
 /* How far it is. Somebody may want it to end. */
-static tb_err TB_SUSPENDS tell(struct tb_req *req, struct tb_dry_run *run)
+static tb_err TB_SUSPENDS store_progress(struct tb_req *req, struct tb_dry_run *run)
 {
     struct tb_dry_count *count = &run->count;
     struct tb_rows *rows;
@@ -163,7 +163,7 @@ static tb_err TB_SUSPENDS breathe(struct tb_req *req, struct tb_dry_run *run)
 {
     int64_t now_us = tb_loop_us();
     if (now_us - run->told_us >= TELL_US || run->count.lines_bytes >= TELL_BYTES)
-        TB_TRY(tell(req, run));
+        TB_TRY(store_progress(req, run));
     run->cancelled |= run->ask.stop != NULL && run->ask.stop(run->ask.arg);
     if (run->ask.alone || now_us - run->slice_us < TB_DRY_RUN_SLICE_US)
         return NULL;
@@ -300,7 +300,7 @@ static tb_err TB_SUSPENDS replay_page(struct tb_req *req, struct tb_dry_run *run
             return err;
         run->after_n = tb_cell_int(rows, i, N);
     }
-    return tell(req, run);
+    return store_progress(req, run);
 }
 
 /* ---- the whole ---- */
@@ -349,7 +349,7 @@ tb_err TB_SUSPENDS tb_dry_run_replay(struct tb_req *req, struct tb_dry_run *run)
     while (err == NULL && run->after_n < run->upto_n && goes_on(run))
         err = step(req, run, replay_page);
     if (err == NULL && run->count.recordings == 0)
-        err = step(req, run, tell);
+        err = step(req, run, store_progress);
     return step(req, run, end);
 }
 

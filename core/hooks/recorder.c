@@ -46,7 +46,7 @@ static struct recorder {
 
 /* ---- taking ---- */
 
-static void drop(struct recording *recording)
+static void drop_recording(struct recording *recording)
 {
     json_decref(recording->request);
     tb_mem_free(recording);
@@ -99,7 +99,7 @@ struct batch {
 };
 
 /* Take the oldest and those behind it that are of the same script. */
-static void take(struct batch *batch)
+static void take_batch(struct batch *batch)
 {
     while (recorder.first != NULL && batch->n < BATCH) {
         struct recording *recording = recorder.first;
@@ -216,12 +216,12 @@ static tb_err TB_SUSPENDS write_some(struct tb_req *req, void *arg)
     struct batch batch = {0};
     int64_t kept = 0;
     (void)arg;
-    take(&batch);
+    take_batch(&batch);
     tb_err err = write_batch(req, &batch, &kept);
     tb_count(recorder.parts.metrics, TB_M_RECORDED, (uint64_t)kept);
     lose(batch.n - (size_t)kept);
     for (size_t i = 0; i < batch.n; i++)
-        drop(batch.recordings[i]);
+        drop_recording(batch.recordings[i]);
     recorder.left -= batch.n;
     recorder.running = false;
     if (recorder.first != NULL)

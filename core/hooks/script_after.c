@@ -69,7 +69,7 @@ static void apply(struct tb_exchange *x, const json_t *answer, struct tb_script_
 }
 
 /* Ask the script, and do as it says. */
-static tb_err TB_SUSPENDS ask(struct tb_exchange *x, struct tb_script_turn *turn)
+static tb_err TB_SUSPENDS run_hook(struct tb_exchange *x, struct tb_script_turn *turn)
 {
     static const struct tb_json_limits limits = {
         .bytes = TB_ARENA_CAP, .depth = 32, .members = UINT32_MAX, .reals = true};
@@ -96,7 +96,7 @@ static bool TB_SUSPENDS consider(struct tb_exchange *x)
     const struct tb_str reply = x->reply;
     tb_err err = tb_script_begin(x, TB_HOOK_ON_RESPONSE, &turn);
     if (err == NULL && turn.script != NULL) {
-        err = ask(x, &turn);
+        err = run_hook(x, &turn);
         bool starved = tb_arena_overflowed(x->run.arena);
         if (starved)
             x->reply = reply;

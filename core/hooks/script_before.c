@@ -26,7 +26,7 @@ static bool is_scripted(const struct tb_exchange *x)
     return true;
 }
 
-static tb_err TB_SUSPENDS refuse(struct tb_exchange *x, tb_err err)
+static tb_err TB_SUSPENDS refuse_request(struct tb_exchange *x, tb_err err)
 {
     err = tb_script_refuse(x, err);
     if (err == NULL)
@@ -54,8 +54,8 @@ static tb_err TB_SUSPENDS deny(struct tb_exchange *x, const json_t *denial)
     x->run.problem.extra = tb_text_end(&extra);
     if (detail.at == NULL)
         detail = TB_STR("it gave no words, only a code");
-    return refuse(x, tb_fail(&x->run.req, TB_E_SCRIPT_DENIED, "%.*s: %.*s", (int)code.n, code.at,
-                             (int)detail.n, detail.at));
+    return refuse_request(x, tb_fail(&x->run.req, TB_E_SCRIPT_DENIED, "%.*s: %.*s", (int)code.n,
+                                     code.at, (int)detail.n, detail.at));
 }
 
 /* Under a consent, that many users of the company have approved it. Nobody approves what a partner
@@ -75,13 +75,15 @@ static tb_err TB_SUSPENDS demand_approvals(struct tb_exchange *x, int64_t wanted
         return NULL;
     tb_script_trace(x, TB_HOOK_ON_REQUEST, "approvals", NULL);
     if (!consented)
-        return refuse(x, tb_fail(&x->run.req, TB_E_APPROVALS,
-                                 "%lld approvals are asked for, and there is no consent that "
-                                 "anybody could have approved",
-                                 (long long)wanted));
-    return refuse(x, tb_fail(&x->run.req, TB_E_APPROVALS,
-                             "the consent has %lld of the %lld approvals that are asked for",
-                             (long long)approvals, (long long)wanted));
+        return refuse_request(x,
+                              tb_fail(&x->run.req, TB_E_APPROVALS,
+                                      "%lld approvals are asked for, and there is no consent that "
+                                      "anybody could have approved",
+                                      (long long)wanted));
+    return refuse_request(x,
+                          tb_fail(&x->run.req, TB_E_APPROVALS,
+                                  "the consent has %lld of the %lld approvals that are asked for",
+                                  (long long)approvals, (long long)wanted));
 }
 
 /* A bucket beside those that were agreed. Its subject is no app's, so it can take nothing from
@@ -108,7 +110,7 @@ static tb_err TB_SUSPENDS take_limit(struct tb_exchange *x, const json_t *limit)
                       tb_loop_now_ms(x->run.loop) * 1000000, &verdict))
         return NULL;
     tb_script_trace(x, TB_HOOK_ON_REQUEST, "limit", NULL);
-    return refuse(x, tb_exchange_limited(x, &verdict));
+    return refuse_request(x, tb_exchange_limited(x, &verdict));
 }
 
 /* The body with the script's changes, beside what came: the fingerprint is of that. */
@@ -200,9 +202,9 @@ static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how, const c
     TB_TRY(tb_stage_schema(x));
     if (x->answered)
         return NULL;
-    return refuse(x, tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
-                             "on_request of version %d did not decide: %s%s%s", x->script_version,
-                             how, told ? ": " : "", told ? why : ""));
+    return refuse_request(x, tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
+                                     "on_request of version %d did not decide: %s%s%s",
+                                     x->script_version, how, told ? ": " : "", told ? why : ""));
 }
 
 /* The books are away, and with them a text or an entry of a table: as if the script had failed, but

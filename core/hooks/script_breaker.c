@@ -14,8 +14,8 @@ enum {
 };
 
 /* NULL for a version that does not run any more. */
-static struct tb_script_breaker *find(struct tb_script_row *row, int32_t version,
-                                      enum tb_script_hook hook)
+static struct tb_script_breaker *find_breaker(struct tb_script_row *row, int32_t version,
+                                              enum tb_script_hook hook)
 {
     if (version == row->version)
         return &row->breakers[hook].version;
@@ -25,7 +25,7 @@ static struct tb_script_breaker *find(struct tb_script_row *row, int32_t version
 bool tb_script_off(struct tb_script_row *row, int32_t version, enum tb_script_hook hook,
                    int64_t now_ms)
 {
-    const struct tb_script_breaker *breaker = find(row, version, hook);
+    const struct tb_script_breaker *breaker = find_breaker(row, version, hook);
     return breaker != NULL && now_ms < breaker->off_until_ms;
 }
 
@@ -47,7 +47,7 @@ bool tb_script_too_long(const struct tb_script_row *row, int64_t now_ms)
 
 /* ---- hearing ---- */
 
-static void hear(struct tb_script_row *row, const json_t *told, struct tb_loop *loop)
+static void apply_state(struct tb_script_row *row, const json_t *told, struct tb_loop *loop)
 {
     int64_t version = 0, until_ms = 0;
     struct tb_str name = tb_json_str(told, "hook");
@@ -55,7 +55,7 @@ static void hear(struct tb_script_row *row, const json_t *told, struct tb_loop *
     (void)tb_json_int(told, "until_ms", &until_ms);
     int64_t left_ms = until_ms - tb_loop_wall_ms(loop);
     for (enum tb_script_hook hook = 0; left_ms > 0 && hook < TB_HOOKS_N; hook++) {
-        struct tb_script_breaker *breaker = find(row, (int32_t)version, hook);
+        struct tb_script_breaker *breaker = find_breaker(row, (int32_t)version, hook);
         if (breaker == NULL || !tb_str_eq(name, tb_str(tb_script_hook_row(hook)->name)))
             continue;
         if (left_ms > TB_BREAKER_OFF_MS) /* another machine's clock */
@@ -68,7 +68,7 @@ void tb_script_breakers_hear(struct tb_script_row *row, struct tb_str off, struc
 {
     json_t *list = off.at == NULL ? NULL : json_loadb(off.at, off.n, 0, NULL);
     for (size_t i = 0; i < json_array_size(list); i++)
-        hear(row, json_array_get(list, i), loop);
+        apply_state(row, json_array_get(list, i), loop);
     json_decref(list);
 }
 
@@ -85,7 +85,7 @@ struct telling {
 
 static const char SQL_NOTE[] = "select script.note_failure($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-static tb_err TB_SUSPENDS tell(struct tb_req *req, void *arg)
+static tb_err TB_SUSPENDS publish_state(struct tb_req *req, void *arg)
 {
     struct telling *t = arg;
     struct tb_rows *rows;
@@ -119,7 +119,7 @@ static void tell_failure(struct tb_exchange *x, const struct tb_script_row *row,
     memcpy(t->script, row->id, sizeof(t->script));
     memcpy(t->request, x->request_id, sizeof(x->request_id));
     tb_script_words(t->why, sizeof(t->why), why);
-    if (tb_run_detached(x->run.loop, "script failure", tell, t, TELL_WITHIN_MS) != NULL)
+    if (tb_run_detached(x->run.loop, "script failure", publish_state, t, TELL_WITHIN_MS) != NULL)
         tb_mem_free(t);
 }
 
@@ -135,7 +135,7 @@ static bool may_tell(struct tb_script_breaker *breaker, int64_t now_ms)
 void tb_script_note_too_long(struct tb_exchange *x, struct tb_script_row *row, int32_t version,
                              enum tb_script_hook hook, const char *why)
 {
-    struct tb_script_breaker *breaker = find(row, version, hook);
+    struct tb_script_breaker *breaker = find_breaker(row, version, hook);
     if (breaker != NULL && may_tell(breaker, tb_loop_now_ms(x->run.loop)))
         tell_failure(x, row, version, hook, "too long", why, false);
 }
@@ -162,7 +162,7 @@ void tb_script_note(struct tb_exchange *x, struct tb_script_row *row, int32_t ve
     static const uint64_t looked_back = (UINT64_C(1) << TB_BREAKER_CALLS) - 1;
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     struct tb_metrics *metrics = parts->metrics;
-    struct tb_script_breaker *breaker = find(row, version, hook);
+    struct tb_script_breaker *breaker = find_breaker(row, version, hook);
     int64_t now_ms = tb_loop_now_ms(x->run.loop);
     count(metrics, result);
     tb_script_held(row, result->held_ns, parts->config->script_long_ms, now_ms);

@@ -19,7 +19,8 @@ struct told {
     struct tb_script_member scopes[];
 };
 
-static void tell(struct tb_script_member *list, size_t *n, const char *name, struct tb_str text)
+static void add_member(struct tb_script_member *list, size_t *n, const char *name,
+                       struct tb_str text)
 {
     list[(*n)++] = (struct tb_script_member){.name = name, .text = text};
 }
@@ -35,15 +36,15 @@ static void tell_parts(const struct tb_exchange *x, struct told *told, size_t *n
 {
     size_t params_n = 0, query_n = 0, headers_n = 0;
     for (size_t i = 0; i < x->match.params_n; i++)
-        tell(told->params, &params_n, x->match.params[i].name, x->match.params[i].value);
+        add_member(told->params, &params_n, x->match.params[i].name, x->match.params[i].value);
     for (size_t i = 0; i < x->query_n; i++)
-        tell(told->query, &query_n,
-             tb_arena_text(x->run.arena, x->query[i].name.at, x->query[i].name.n),
-             x->query[i].value);
+        add_member(told->query, &query_n,
+                   tb_arena_text(x->run.arena, x->query[i].name.at, x->query[i].name.n),
+                   x->query[i].value);
     for (size_t i = 0; i < TB_COUNT(HEADERS); i++) {
         struct tb_str value = tb_http_header(&x->in, tb_str(HEADERS[i]));
         if (value.at != NULL && tb_utf8_valid(value)) /* paths and queries were checked before */
-            tell(told->headers, &headers_n, HEADERS[i], value);
+            add_member(told->headers, &headers_n, HEADERS[i], value);
     }
     for (size_t i = 0; i < x->grant->scopes_n; i++)
         told->scopes[i] = (struct tb_script_member){.text = x->grant->scopes[i]};
@@ -63,17 +64,17 @@ const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *
     size_t *n = out_n;
     *n = 0;
     tb_time_format(tb_now(&x->run.req), told->now);
-    tell(told->all, n, "id", (struct tb_str){x->request_id, sizeof(x->request_id) - 1});
-    tell(told->all, n, "method", x->in.method);
-    tell(told->all, n, "path", x->in.path);
-    tell(told->all, n, "route", (struct tb_str){operation->key, operation->key_n});
-    tell(told->all, n, "product", tb_str(operation->plugin->name));
-    tell(told->all, n, "partner", x->grant->partner);
-    tell(told->all, n, "app", x->grant->app);
-    tell(told->all, n, "environment", environment_of(x->grant));
+    add_member(told->all, n, "id", (struct tb_str){x->request_id, sizeof(x->request_id) - 1});
+    add_member(told->all, n, "method", x->in.method);
+    add_member(told->all, n, "path", x->in.path);
+    add_member(told->all, n, "route", (struct tb_str){operation->key, operation->key_n});
+    add_member(told->all, n, "product", tb_str(operation->plugin->name));
+    add_member(told->all, n, "partner", x->grant->partner);
+    add_member(told->all, n, "app", x->grant->app);
+    add_member(told->all, n, "environment", environment_of(x->grant));
     if (x->grant->consent.at != NULL)
-        tell(told->all, n, "consent", x->grant->consent);
-    tell(told->all, n, "world_time", (struct tb_str){told->now, TB_TIME_CHARS});
+        add_member(told->all, n, "consent", x->grant->consent);
+    add_member(told->all, n, "world_time", (struct tb_str){told->now, TB_TIME_CHARS});
     if (x->json != NULL)
         told->all[(*n)++] = (struct tb_script_member){.name = "body",
                                                       .json = x->sent != NULL ? x->sent : x->json};

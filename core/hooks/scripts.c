@@ -145,8 +145,8 @@ static void begin_anew(struct tb_script_row *row, int64_t activated)
     memset(row->breakers, 0, sizeof(row->breakers));
 }
 
-static void take(struct tb_scripts *scripts, const struct tb_rows *rows, size_t i,
-                 struct tb_loop *loop)
+static void take_row(struct tb_scripts *scripts, const struct tb_rows *rows, size_t i,
+                     struct tb_loop *loop)
 {
     struct tb_str partner = tb_cell(rows, i, PARTNER), id = tb_cell(rows, i, SCRIPT);
     int32_t book = (int32_t)tb_cell_int(rows, i, BOOK);
@@ -180,7 +180,7 @@ tb_err TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scr
     *out_behind = false;
     TB_TRY(tb_store_query(req, scripts->parts.store, &rows, SQL_CHANGES, params, TB_COUNT(params)));
     for (size_t i = 0; i < rows->n; i++)
-        take(scripts, rows, i, tb_run_of(req)->loop);
+        take_row(scripts, rows, i, tb_run_of(req)->loop);
     *out_behind = rows->n == CHANGES_MAX;
     if (!*out_behind) /* a worker that begins is asked when it knows all */
         tb_gauge(scripts->parts.metrics, TB_M_SCRIPT_GENERATION, (uint64_t)scripts->generation);

@@ -107,7 +107,7 @@ static struct tb_str new_id(struct work *w, const char *prefix)
     return (struct tb_str){out, tb_id_make(out, prefix, w->seed->book, w->now_ms)};
 }
 
-static void keep(char out[TB_SEED_ID_BYTES], struct tb_str id)
+static void copy_id(char out[TB_SEED_ID_BYTES], struct tb_str id)
 {
     snprintf(out, TB_SEED_ID_BYTES, "%.*s", (int)id.n, id.at);
 }
@@ -170,11 +170,11 @@ static tb_err TB_SUSPENDS make_companies(struct work *w, size_t companies_n,
             size_t currency = COMPANY_ACCOUNTS[i];
             struct tb_str id = new_id(w, "acc");
             if (c == 0 && i == 0) {
-                keep(w->seed->debtor, id);
-                keep(w->seed->company, party);
+                copy_id(w->seed->debtor, id);
+                copy_id(w->seed->company, party);
             }
             if (c == 0 ? i == 1 : c == 1 && i == 0) /* of the second company, if there is one */
-                keep(w->seed->creditor, id);
+                copy_id(w->seed->creditor, id);
             add_account(&list, id, party, CURRENCIES[currency].code, COMPANIES[c],
                         settlement[currency], CURRENCIES[currency].opening_minor);
         }
@@ -186,9 +186,9 @@ static tb_err TB_SUSPENDS make_companies(struct work *w, size_t companies_n,
 static tb_err TB_SUSPENDS make_app(struct work *w, const struct tb_seed_order *order)
 {
     struct tb_seed *seed = w->seed;
-    keep(seed->world, new_id(w, "wld"));
-    keep(seed->partner, new_id(w, "ptr"));
-    keep(seed->app, new_id(w, "app"));
+    copy_id(seed->world, new_id(w, "wld"));
+    copy_id(seed->partner, new_id(w, "ptr"));
+    copy_id(seed->app, new_id(w, "app"));
     TB_TRY(
         RUN(w, SQL_WORLD, TB_TEXT(tb_str(seed->world)), TB_TEXT(order->world), TB_TIME(w->now_ms)));
     TB_TRY(RUN(w, SQL_BOOK, TB_INT(seed->book), TB_TEXT(tb_str(seed->world))));
@@ -246,17 +246,17 @@ static tb_err TB_SUSPENDS demo(struct tb_req *req, struct tb_tx *tx, void *arg)
     whole->made = rows->n == 0;
     if (whole->made)
         return make_demo(&w);
-    keep(seed->world, tb_cell(rows, 0, 0));
+    copy_id(seed->world, tb_cell(rows, 0, 0));
     seed->book = (int32_t)tb_cell_int(rows, 0, 1);
-    keep(seed->partner, tb_cell(rows, 0, 2));
-    keep(seed->app, tb_cell(rows, 0, 3));
+    copy_id(seed->partner, tb_cell(rows, 0, 2));
+    copy_id(seed->app, tb_cell(rows, 0, 3));
     const struct tb_param whose[] = {TB_INT(seed->book), TB_TEXT(tb_str(seed->partner))};
     TB_TRY(tb_tx_query(tx, &rows, SQL_FIND_ACCOUNTS, whose, TB_COUNT(whose)));
     if (rows->n < 2)
         return tb_fail(req, TB_E_CONFLICT, "the demo world has lost its accounts");
-    keep(seed->debtor, tb_cell(rows, 0, 0));
-    keep(seed->company, tb_cell(rows, 0, 1));
-    keep(seed->creditor, tb_cell(rows, 1, 0));
+    copy_id(seed->debtor, tb_cell(rows, 0, 0));
+    copy_id(seed->company, tb_cell(rows, 0, 1));
+    copy_id(seed->creditor, tb_cell(rows, 1, 0));
     return NULL;
 }
 

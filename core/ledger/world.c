@@ -21,7 +21,7 @@ struct tb_worlds *tb_worlds_new(void)
     return tb_mem(sizeof(struct tb_worlds));
 }
 
-static struct place *place_of(struct tb_worlds *worlds, int32_t book)
+static struct place *slot_of_book(struct tb_worlds *worlds, int32_t book)
 {
     return &worlds->places[(uint32_t)book % TB_WORLDS_REMEMBERED];
 }
@@ -46,7 +46,7 @@ static tb_err TB_SUSPENDS read_world(struct tb_req *req, int32_t book, struct tb
 tb_err TB_SUSPENDS tb_world_find(struct tb_req *req, struct tb_worlds *worlds, int32_t book,
                                  struct tb_world *out_world)
 {
-    struct place *place = place_of(worlds, book);
+    struct place *place = slot_of_book(worlds, book);
     int64_t now_ms = tb_loop_now_ms(tb_run_of(req)->loop);
     bool known = place->read_ms != 0 && place->world.book == book;
     bool fresh = now_ms - place->read_ms < FRESH_MS;

@@ -161,7 +161,7 @@ static void open(lua_State *lua, lua_CFunction library, const char *name)
 }
 
 /* Copy the named members of the table at `from` into the table on top. */
-static void keep(lua_State *lua, int from, const char *const *names)
+static void keep_fields(lua_State *lua, int from, const char *const *names)
 {
     for (; *names != NULL; names++) {
         lua_getfield(lua, from, *names);
@@ -173,7 +173,7 @@ static void keep(lua_State *lua, int from, const char *const *names)
  *  The handler runs when all is unwound. */
 static void keep_base(lua_State *lua)
 {
-    keep(lua, LUA_GLOBALSINDEX, BASE);
+    keep_fields(lua, LUA_GLOBALSINDEX, BASE);
     lua_getglobal(lua, "tonumber");
     lua_pushcclosure(lua, to_number, 1);
     lua_setfield(lua, -2, "tonumber");
@@ -205,7 +205,7 @@ static void keep_math(lua_State *lua)
 {
     lua_getglobal(lua, "math");
     lua_createtable(lua, 0, 8);
-    keep(lua, lua_gettop(lua) - 1, MATH);
+    keep_fields(lua, lua_gettop(lua) - 1, MATH);
     tb_script_namespace(lua, "math");
     lua_pop(lua, 1);
 }

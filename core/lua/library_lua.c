@@ -51,7 +51,7 @@ static void compile_all(void)
 }
 
 /* The place of a text; -1: there is none of that name. */
-static int place_of(const char *name)
+static int index_of_text(const char *name)
 {
     for (int i = 0; tb_script_texts[i].name != NULL; i++)
         if (strcmp(tb_script_texts[i].name, name) == 0)
@@ -71,7 +71,7 @@ static void load(lua_State *lua, int place)
 
 void tb_script_lua(lua_State *lua, const char *name, int results)
 {
-    load(lua, place_of(name));
+    load(lua, index_of_text(name));
     lua_call(lua, 0, results);
 }
 
@@ -102,7 +102,7 @@ static void push_host(lua_State *lua)
 static int find_namespace(lua_State *lua)
 {
     const char *name = lua_type(lua, 2) == LUA_TSTRING ? lua_tostring(lua, 2) : "";
-    int place = place_of(name);
+    int place = index_of_text(name);
     if (place < 0 || !tb_script_texts[place].is_namespace)
         return 0;
     load(lua, place);

@@ -77,7 +77,7 @@ static int byte(lua_State *lua)
  *  Searches for plain text. */
 
 /* Plain search only; the fourth argument of the original is accepted when it says so. */
-static int find(lua_State *lua)
+static int string_find(lua_State *lua)
 {
     size_t n, wanted_n;
     const char *text = luaL_checklstring(lua, 1, &n),
@@ -168,7 +168,7 @@ void tb_script_open_string(lua_State *lua)
     wrap(lua, originals, "rep", rep);
     wrap(lua, originals, "byte", byte);
     wrap(lua, originals, "format", format);
-    lua_pushcfunction(lua, find);
+    lua_pushcfunction(lua, string_find);
     lua_setfield(lua, -2, "find");
     lead_methods_here(lua);
     tb_script_namespace(lua, "string");
@@ -208,7 +208,7 @@ static int insert(lua_State *lua)
 
 /*** table.remove(list[, place]) → value
  *  The last one when there is no place. */
-static int take(lua_State *lua)
+static int take_codepoints(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
     int n = (int)lua_objlen(lua, 1), at = n;
@@ -251,7 +251,7 @@ static int concat(lua_State *lua)
  *  Equal values keep their order. */
 void tb_script_open_table(lua_State *lua)
 {
-    static const luaL_Reg own[] = {{"insert", insert}, {"remove", take}, {NULL, NULL}};
+    static const luaL_Reg own[] = {{"insert", insert}, {"remove", take_codepoints}, {NULL, NULL}};
     lua_getglobal(lua, "table");
     int originals = lua_gettop(lua);
     lua_createtable(lua, 0, 5);

@@ -40,7 +40,7 @@ static bool is_of_front(const struct tb_script_front *front, const void *at)
     return (uintptr_t)at - (uintptr_t)front->at < front->bytes;
 }
 
-static void *take(struct tb_script_front *front, size_t n)
+static void *take_block(struct tb_script_front *front, size_t n)
 {
     size_t class = size_class(n);
     if (class < TB_SCRIPT_CLASSES) {
@@ -74,7 +74,7 @@ static void *resize(struct tb_script_front *front, void *at, size_t old_n, size_
         return tb_mem_try_resize(at, n);
     if (size_class(n) == size_class(old_n))
         return at;
-    void *moved = take(front, n);
+    void *moved = take_block(front, n);
     if (moved == NULL)
         return NULL;
     memcpy(moved, at, old_n < n ? old_n : n);
@@ -94,7 +94,7 @@ void *tb_script_allocate(void *owner, void *at, size_t old_n, size_t n)
     void *moved = NULL;
     if (n == 0)
         give_back(&script->front, at, old_n);
-    else if ((moved = at == NULL ? take(&script->front, n)
+    else if ((moved = at == NULL ? take_block(&script->front, n)
                                  : resize(&script->front, at, old_n, n)) == NULL)
         return NULL;
     script->bytes += n - old_n;

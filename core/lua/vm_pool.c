@@ -82,7 +82,7 @@ static void end(struct slot *slot)
 }
 
 /* Nobody finds it any more; it is freed now, or when its last call ends. */
-static void drop(struct tb_vm_pool *states, struct slot *slot)
+static void drop_slot(struct tb_vm_pool *states, struct slot *slot)
 {
     struct slot **at = bucket_of(states, version_of(slot));
     while (*at != slot)
@@ -107,7 +107,7 @@ static void make_room(struct tb_vm_pool *states)
     while (slot != NULL && too_many(states)) {
         struct slot *newer = slot->newer;
         if (slot->held == 0) {
-            drop(states, slot);
+            drop_slot(states, slot);
             states->stats.evicted++;
         }
         slot = newer;
@@ -131,7 +131,7 @@ static struct tb_script *hold(struct tb_vm_pool *states, struct slot *slot)
     return slot->script;
 }
 
-static struct slot *find(struct tb_vm_pool *states, struct tb_str version)
+static struct slot *find_slot(struct tb_vm_pool *states, struct tb_str version)
 {
     struct slot *slot = *bucket_of(states, version);
     while (slot != NULL && !tb_str_eq(version_of(slot), version))
@@ -141,7 +141,7 @@ static struct slot *find(struct tb_vm_pool *states, struct tb_str version)
 
 struct tb_script *tb_vm_pool_find(struct tb_vm_pool *states, struct tb_str version)
 {
-    struct slot *slot = find(states, version);
+    struct slot *slot = find_slot(states, version);
     return slot == NULL || tb_script_worn(slot->script) ? NULL : hold(states, slot);
 }
 
@@ -149,12 +149,12 @@ struct tb_script *tb_vm_pool_add(struct tb_vm_pool *states, struct tb_str versio
                                  struct tb_str text, char *why, size_t why_bytes)
 {
     TB_ASSERT(version.n > 0 && version.n <= TB_VM_POOL_VERSION_BYTES);
-    struct slot *slot = find(states, version), **bucket = bucket_of(states, version);
+    struct slot *slot = find_slot(states, version), **bucket = bucket_of(states, version);
     if (slot != NULL && !tb_script_worn(slot->script))
         return hold(states, slot);
     if (slot != NULL) {
         states->stats.worn++;
-        drop(states, slot);
+        drop_slot(states, slot);
     }
     struct tb_script *script = tb_script_new(states->limits, text, why, why_bytes);
     if (script == NULL)
@@ -200,7 +200,7 @@ void tb_vm_pool_free(struct tb_vm_pool *states)
         return;
     while (states->newest != NULL) {
         TB_ASSERT(states->newest->held == 0);
-        drop(states, states->newest);
+        drop_slot(states, states->newest);
     }
     tb_mem_free(states->buckets);
     tb_mem_free(states);

@@ -57,7 +57,7 @@ tb_err tb_form_add(struct tb_req *req, struct tb_form *form, struct tb_str name,
     return NULL;
 }
 
-static tb_err take(struct tb_req *req, struct tb_form *form, struct tb_str pair)
+static tb_err add_pair(struct tb_req *req, struct tb_form *form, struct tb_str pair)
 {
     const char *equals = memchr(pair.at, '=', pair.n);
     struct tb_str raw_name = {pair.at, equals != NULL ? (size_t)(equals - pair.at) : pair.n};
@@ -78,7 +78,7 @@ tb_err tb_form_parse(struct tb_req *req, struct tb_str text, struct tb_form *out
         const char *amp = memchr(text.at, '&', text.n);
         struct tb_str pair = {text.at, amp != NULL ? (size_t)(amp - text.at) : text.n};
         if (pair.n > 0)
-            TB_TRY(take(req, out, pair));
+            TB_TRY(add_pair(req, out, pair));
         size_t used = pair.n + (amp != NULL);
         text = (struct tb_str){text.at + used, text.n - used};
     }

@@ -24,7 +24,7 @@ static void note_reload(struct tb_master *m, bool ok, const char *why)
 }
 
 /** The new generation is refused. Before there is a first one, that is the end. */
-static void refuse(struct tb_master *m, const char *why)
+static void refuse_generation(struct tb_master *m, const char *why)
 {
     note_reload(m, false, why);
     tb_log_with(TB_LOG_ERROR, "generation_refused", TB_F_INT("generation", m->numbered),
@@ -56,7 +56,7 @@ static void begin(struct tb_master *m)
     m->numbered++;
     memset(&m->next_plan, 0, sizeof(m->next_plan));
     if (!m->setup->plan(m->setup->config_path, &m->next_plan, why, sizeof(why))) {
-        refuse(m, why);
+        refuse_generation(m, why);
         return;
     }
     if (!plan_fits(&m->next_plan, why, sizeof(why)) ||
@@ -87,7 +87,7 @@ void tb_generation_give_up(struct tb_master *m, const char *why)
     if (m->planned)
         tb_listeners_prune(m, &m->plan);
     m->setup->forget(&m->next_plan);
-    refuse(m, why);
+    refuse_generation(m, why);
 }
 
 /** How many processes of a generation are in this state or further. */

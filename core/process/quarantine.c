@@ -93,7 +93,7 @@ void tb_quarantine_init(struct tb_quarantine *q)
     TB_ASSERT(getrandom(q->key, sizeof(q->key), 0) == (ssize_t)sizeof(q->key));
 }
 
-static struct tb_suspect *find(const struct tb_quarantine *q, const uint64_t want[2])
+static struct tb_suspect *find_suspect(const struct tb_quarantine *q, const uint64_t want[2])
 {
     for (size_t i = 0; i < TB_QUARANTINE_MAX; i++) {
         const struct tb_suspect *s = &q->suspects[i];
@@ -110,7 +110,7 @@ uint32_t tb_quarantine_note(struct tb_quarantine *q, const unsigned char hash[TB
     memcpy(want, hash, sizeof(want));
     if (want[0] == 0 && want[1] == 0)
         return 0;
-    struct tb_suspect *s = find(q, want);
+    struct tb_suspect *s = find_suspect(q, want);
     if (s == NULL) {
         s = &q->suspects[q->next];
         q->next = (q->next + 1) % TB_QUARANTINE_MAX;
@@ -132,6 +132,6 @@ bool tb_quarantined(const struct tb_quarantine *q, const unsigned char hash[TB_C
         return false;
     uint64_t want[2];
     memcpy(want, hash, sizeof(want));
-    const struct tb_suspect *s = find(q, want);
+    const struct tb_suspect *s = find_suspect(q, want);
     return s != NULL && s->crashes >= TB_QUARANTINE_CRASHES;
 }

@@ -15,7 +15,7 @@ static const struct tb_region_want own[] = {
     {"quarantine", sizeof(struct tb_quarantine), 1, NULL},
 };
 
-static struct tb_region *find(struct tb_master *m, const char *name)
+static struct tb_region *find_region(struct tb_master *m, const char *name)
 {
     for (size_t i = 0; i < m->regions_n; i++) {
         if (strcmp(m->regions[i].name, name) == 0)
@@ -57,7 +57,7 @@ static bool make(struct tb_region *r, const struct tb_region_want *want)
 static bool want_region(struct tb_master *m, const struct tb_region_want *want, char *why,
                         size_t why_bytes)
 {
-    struct tb_region *r = find(m, want->name);
+    struct tb_region *r = find_region(m, want->name);
     if (r != NULL && r->bytes == want->bytes && r->layout == want->layout)
         return true;
     if (r == NULL && m->regions_n == TB_REGIONS_MAX) {
@@ -86,8 +86,8 @@ bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why,
         if (!want_region(m, &own[i], why, why_bytes))
             return false;
     }
-    m->slots = find(m, "seats")->at;
-    m->quarantine = find(m, "quarantine")->at;
+    m->slots = find_region(m, "seats")->at;
+    m->quarantine = find_region(m, "quarantine")->at;
     if (m->quarantine->key[0] == 0)
         tb_quarantine_init(m->quarantine);
     for (size_t i = 0; i < plan->regions_n; i++) {

@@ -26,7 +26,7 @@ enum {
 };
 static const char variable[] = "TB_TAKEOVER";
 
-static void refuse(struct tb_master *m, const char *why)
+static void refuse_takeover(struct tb_master *m, const char *why)
 {
     m->last_reload = (struct tb_reload){
         .at_ms = tb_wall_ms(), .generation = m->numbered, .ok = false};
@@ -41,7 +41,7 @@ void tb_takeover_probe(struct tb_master *m)
     m->numbered++;
     pid_t pid = fork();
     if (pid < 0) {
-        refuse(m, strerrordesc_np(errno));
+        refuse_takeover(m, strerrordesc_np(errno));
         return;
     }
     if (pid == 0) {
@@ -126,14 +126,15 @@ void tb_takeover_probed(struct tb_master *m, int status)
 {
     m->probe = 0;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        refuse(m, WIFEXITED(status) && WEXITSTATUS(status) == 127
-                      ? "it cannot be run"
-                      : "it does not accept the configuration; its message is in the log above");
+        refuse_takeover(
+            m, WIFEXITED(status) && WEXITSTATUS(status) == 127
+                   ? "it cannot be run"
+                   : "it does not accept the configuration; its message is in the log above");
         return;
     }
     int fd = write_state(m);
     if (fd < 0) {
-        refuse(m, "no memory to hand over the state");
+        refuse_takeover(m, "no memory to hand over the state");
         return;
     }
     char number[16];
@@ -147,7 +148,7 @@ void tb_takeover_probed(struct tb_master *m, int status)
     keep_open(m, false);
     unsetenv(variable);
     close(fd);
-    refuse(m, strerrordesc_np(error));
+    refuse_takeover(m, strerrordesc_np(error));
 }
 
 /* ---- what is taken over ---- */

@@ -11,7 +11,7 @@ struct check {
     size_t why_bytes;
 };
 
-static const char *TB_PRINTF(2, 3) refuse(const struct check *c, const char *format, ...)
+static const char *TB_PRINTF(2, 3) refuse_plugin(const struct check *c, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -42,13 +42,14 @@ static const char *check_identity(const struct check *c)
     unsigned major, minor, patch;
     int used = 0;
     if (!word(p->name, "-", 40))
-        return refuse(c, "its name must be lower-case letters, digits and '-', at most 40");
+        return refuse_plugin(c, "its name must be lower-case letters, digits and '-', at most 40");
     if (p->version == NULL ||
         sscanf(p->version, "%u.%u.%u%n", &major, &minor, &patch, &used) != 3 ||
         p->version[used] != '\0')
-        return refuse(c, "%s: its version must be MAJOR.MINOR.PATCH, as in \"1.0.0\"", p->name);
+        return refuse_plugin(c, "%s: its version must be MAJOR.MINOR.PATCH, as in \"1.0.0\"",
+                             p->name);
     if (p->title == NULL || p->title[0] == '\0')
-        return refuse(c, "%s: it has no title", p->name);
+        return refuse_plugin(c, "%s: it has no title", p->name);
     return NULL;
 }
 
@@ -59,15 +60,15 @@ static const char *check_scope(const struct check *c, const struct tb_route *rou
     if (c->builtin && route->scope != NULL && strcmp(route->scope, "openid") == 0)
         return NULL; /* OpenID Connect's own */
     if (route->scope == NULL)
-        return c->builtin
-                   ? NULL
-                   : refuse(c, "%s: route %s %s has no scope", name, route->method, route->path);
+        return c->builtin ? NULL
+                          : refuse_plugin(c, "%s: route %s %s has no scope", name, route->method,
+                                          route->path);
     if (strncmp(route->scope, name, n) == 0 &&
         (strcmp(route->scope + n, ":read") == 0 || strcmp(route->scope + n, ":write") == 0))
         return NULL;
-    return refuse(c,
-                  "%s: route %s %s has the unknown scope \"%s\"; scopes are %s:read and %s:write",
-                  name, route->method, route->path, route->scope, name, name);
+    return refuse_plugin(
+        c, "%s: route %s %s has the unknown scope \"%s\"; scopes are %s:read and %s:write", name,
+        route->method, route->path, route->scope, name, name);
 }
 
 static const char *check_path(const struct check *c, const struct tb_route *route)
@@ -80,8 +81,8 @@ static const char *check_path(const struct check *c, const struct tb_route *rout
         strncmp(route->path + 1 + n, "/v", 2) == 0 && route->path[n + 3] >= '1' &&
         route->path[n + 3] <= '9')
         return NULL;
-    return refuse(c, "%s: the path %s must begin with /%s/v1/ (or a later version)", name,
-                  route->path, name);
+    return refuse_plugin(c, "%s: the path %s must begin with /%s/v1/ (or a later version)", name,
+                         route->path, name);
 }
 
 static const char *check_query(const struct check *c, const struct tb_route *route)
@@ -89,11 +90,11 @@ static const char *check_query(const struct check *c, const struct tb_route *rou
     for (const struct tb_query_param *q = route->query; q != NULL && q->name != NULL; q++) {
         bool needs_values = q->kind == TB_Q_ENUM || q->kind == TB_Q_ID;
         if (q->kind > TB_Q_DATE || (needs_values && (q->values == NULL || q->values[0] == '\0')))
-            return refuse(c, "%s: query parameter %s of %s lacks its values", c->plugin->name,
-                          q->name, route->path);
+            return refuse_plugin(c, "%s: query parameter %s of %s lacks its values",
+                                 c->plugin->name, q->name, route->path);
         if (q->kind == TB_Q_TEXT && (q->max <= 0 || q->min > q->max))
-            return refuse(c, "%s: query parameter %s of %s needs a length of at least 1",
-                          c->plugin->name, q->name, route->path);
+            return refuse_plugin(c, "%s: query parameter %s of %s needs a length of at least 1",
+                                 c->plugin->name, q->name, route->path);
     }
     return NULL;
 }
@@ -104,11 +105,11 @@ static const char *check_reach(const struct check *c, const struct tb_route *rou
 {
     const uint32_t known = TB_R_KEY | TB_R_FINISH | TB_R_PAGE;
     if (!c->builtin && (route->flags & ~known) != 0)
-        return refuse(c, "%s: route %s %s has a flag that is for built-in products",
-                      c->plugin->name, route->method, route->path);
+        return refuse_plugin(c, "%s: route %s %s has a flag that is for built-in products",
+                             c->plugin->name, route->method, route->path);
     if (route->consent != NULL && !word(route->consent, "_|", 120))
-        return refuse(c, "%s: route %s %s must name consents as in \"payment|mandate\"",
-                      c->plugin->name, route->method, route->path);
+        return refuse_plugin(c, "%s: route %s %s must name consents as in \"payment|mandate\"",
+                             c->plugin->name, route->method, route->path);
     return NULL;
 }
 
@@ -116,17 +117,17 @@ static const char *check_route(const struct check *c, const struct tb_route *rou
 {
     const char *name = c->plugin->name, *why;
     if (route->method == NULL || route->path == NULL)
-        return refuse(c, "%s: a route lacks its method or path", name);
+        return refuse_plugin(c, "%s: a route lacks its method or path", name);
     if (route->handler == NULL)
-        return refuse(c, "%s: route %s %s has no handler", name, route->method, route->path);
+        return refuse_plugin(c, "%s: route %s %s has no handler", name, route->method, route->path);
     if (route->level != TB_A1 && route->level != TB_A2 && !c->builtin)
-        return refuse(c, "%s: route %s %s has no interface level (TB_A1, TB_A2)", name,
-                      route->method, route->path);
+        return refuse_plugin(c, "%s: route %s %s has no interface level (TB_A1, TB_A2)", name,
+                             route->method, route->path);
     if ((why = check_scope(c, route)) != NULL || (why = check_path(c, route)) != NULL)
         return why;
     if ((route->flags & TB_R_KEY) != 0 && strcmp(route->method, "POST") != 0)
-        return refuse(c, "%s: only POST takes an Idempotency-Key, not %s %s", name, route->method,
-                      route->path);
+        return refuse_plugin(c, "%s: only POST takes an Idempotency-Key, not %s %s", name,
+                             route->method, route->path);
     if ((why = check_reach(c, route)) != NULL)
         return why;
     return check_query(c, route);
@@ -145,18 +146,18 @@ static const char *check_states(const struct check *c, const struct tb_vm_pool *
     const char *name = c->plugin->name;
     if (life->resource == NULL || life->states == NULL || life->states[0] == NULL ||
         life->terminal == NULL || life->edges == NULL)
-        return refuse(c, "%s: a state machine lacks its resource, states or edges", name);
+        return refuse_plugin(c, "%s: a state machine lacks its resource, states or edges", name);
     for (const char *const *t = life->terminal; *t != NULL; t++)
         if (!listed(life->states, *t))
-            return refuse(c, "%s: terminal state %s of %s is not among its states", name, *t,
-                          life->resource);
+            return refuse_plugin(c, "%s: terminal state %s of %s is not among its states", name, *t,
+                                 life->resource);
     for (const struct tb_edge *e = life->edges; e->from != NULL; e++) {
         if (e->to == NULL || !listed(life->states, e->from) || !listed(life->states, e->to))
-            return refuse(c, "%s: edge %s -> %s of %s names an unknown state", name, e->from,
-                          e->to == NULL ? "?" : e->to, life->resource);
+            return refuse_plugin(c, "%s: edge %s -> %s of %s names an unknown state", name, e->from,
+                                 e->to == NULL ? "?" : e->to, life->resource);
         if (listed(life->terminal, e->from))
-            return refuse(c, "%s: %s of %s is terminal but has a way out", name, e->from,
-                          life->resource);
+            return refuse_plugin(c, "%s: %s of %s is terminal but has a way out", name, e->from,
+                                 life->resource);
     }
     return NULL;
 }
@@ -171,8 +172,8 @@ static const char *check_call(const struct check *c, const struct tb_call *call)
         own = call->function[i] == (name[i] == '-' ? '_' : name[i]);
     if (own && word(dot + 1, "_", 60))
         return NULL;
-    return refuse(c, "%s: the call %s must be a function of the product's own SQL schema", name,
-                  call->function == NULL ? "?" : call->function);
+    return refuse_plugin(c, "%s: the call %s must be a function of the product's own SQL schema",
+                         name, call->function == NULL ? "?" : call->function);
 }
 
 static const char *check_migrations(const struct check *c)
@@ -180,8 +181,9 @@ static const char *check_migrations(const struct check *c)
     const struct tb_migration *m = c->plugin->migrations;
     for (uint32_t i = 1; m != NULL && m->number != 0; i++, m++)
         if (m->number != i || m->sql == NULL || m->name == NULL)
-            return refuse(c, "%s: its migrations must be numbered 1, 2, 3 without gaps; found %u",
-                          c->plugin->name, m->number);
+            return refuse_plugin(
+                c, "%s: its migrations must be numbered 1, 2, 3 without gaps; found %u",
+                c->plugin->name, m->number);
     return NULL;
 }
 
@@ -191,10 +193,10 @@ static const char *check_errors(const struct check *c)
     for (size_t i = 0; i < p->errors_n; i++) {
         const struct tb_error *e = p->errors[i];
         if (e == NULL || !word(e->code, "_", 60) || e->title == NULL || e->remedy == NULL)
-            return refuse(c, "%s: error %zu lacks its code, title or remedy", p->name, i);
+            return refuse_plugin(c, "%s: error %zu lacks its code, title or remedy", p->name, i);
         if (e->status < 400 || e->status > 599)
-            return refuse(c, "%s: error %s has status %u, which is no error", p->name, e->code,
-                          e->status);
+            return refuse_plugin(c, "%s: error %s has status %u, which is no error", p->name,
+                                 e->code, e->status);
     }
     return NULL;
 }
@@ -205,16 +207,17 @@ static const char *check_small_tables(const struct check *c)
     for (size_t i = 0; i < p->config_n; i++)
         if (!word(p->config[i].key, "_.", 60) || p->config[i].default_text == NULL ||
             p->config[i].doc == NULL)
-            return refuse(c, "%s: configuration key %zu lacks its name, default or doc", p->name,
-                          i);
+            return refuse_plugin(c, "%s: configuration key %zu lacks its name, default or doc",
+                                 p->name, i);
     for (size_t i = 0; i < p->events_n; i++)
         if (!word(p->events[i].type, "_.", 60))
-            return refuse(c, "%s: event type %zu has no proper name", p->name, i);
+            return refuse_plugin(c, "%s: event type %zu has no proper name", p->name, i);
     for (size_t i = 0; i < p->jobs_n; i++)
         if (!word(p->jobs[i].name, "_", 60) || p->jobs[i].run == NULL ||
             p->jobs[i].every_ms < TB_JOB_EVERY_MS_MIN)
-            return refuse(c, "%s: job %zu lacks its name, function or interval of at least %d ms",
-                          p->name, i, TB_JOB_EVERY_MS_MIN);
+            return refuse_plugin(
+                c, "%s: job %zu lacks its name, function or interval of at least %d ms", p->name, i,
+                TB_JOB_EVERY_MS_MIN);
     return NULL;
 }
 

@@ -116,7 +116,8 @@ static bool known_method(const char *method)
     return false;
 }
 
-static const char *refuse(struct tb_router *router, const struct tb_route *route, const char *why)
+static const char *refuse_route(struct tb_router *router, const struct tb_route *route,
+                                const char *why)
 {
     snprintf(router->why, sizeof(router->why), "route %s %s: %s", route->method, route->path, why);
     return router->why;
@@ -127,9 +128,9 @@ static const char *add_method(struct tb_router *router, struct node *node,
 {
     for (size_t i = 0; i < node->operations_n; i++)
         if (strcmp(node->operations[i]->route->method, operation->route->method) == 0)
-            return refuse(router, operation->route, "declared twice");
+            return refuse_route(router, operation->route, "declared twice");
     if (node->operations_n == METHODS_MAX)
-        return refuse(router, operation->route, "too many methods on one path");
+        return refuse_route(router, operation->route, "too many methods on one path");
     const char *method = operation->route->method;
     size_t n = strlen(node->allow);
     snprintf(node->allow + n, sizeof(node->allow) - n, "%s%s%s", n == 0 ? "" : ", ", method,
@@ -144,25 +145,25 @@ const char *tb_router_add(struct tb_router *router, struct tb_operation *operati
 {
     const struct tb_route *route = operation->route;
     if (!known_method(route->method))
-        return refuse(router, route, "unknown method");
+        return refuse_route(router, route, "unknown method");
     if (route->path[0] != '/')
-        return refuse(router, route, "the path must begin with /");
+        return refuse_route(router, route, "the path must begin with /");
     if (!write_key(operation))
-        return refuse(router, route, "the path is too long");
+        return refuse_route(router, route, "the path is too long");
     operation->writes = strcmp(route->method, "GET") != 0 && strcmp(route->method, "HEAD") != 0;
     struct node *node = &router->root;
     size_t params = 0, segments = 0;
     for (const char *at = route->path; *at != '\0';) {
         size_t n = strcspn(at + 1, "/");
         if (n == 0)
-            return refuse(router, route, "empty path segment");
+            return refuse_route(router, route, "empty path segment");
         node = child_for(node, at + 1, n);
         params += node->is_param;
         segments++;
         at += 1 + n;
     }
     if (params > TB_ROUTE_PARAMS_MAX || segments > TB_ROUTE_SEGMENTS_MAX)
-        return refuse(router, route, "too many segments or parameters");
+        return refuse_route(router, route, "too many segments or parameters");
     return add_method(router, node, operation);
 }
 

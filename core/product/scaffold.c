@@ -19,7 +19,7 @@ struct names {
     char title[NAME_MAX_BYTES + 1];  /* as in prose: "Gift card" */
 };
 
-static bool TB_PRINTF(3, 4) refuse(char *why, size_t why_bytes, const char *format, ...)
+static bool TB_PRINTF(3, 4) refuse_name(char *why, size_t why_bytes, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -75,8 +75,8 @@ static bool copy_file(const char *from_path, const char *to_path, const struct n
     FILE *from = fopen(from_path, "r");
     FILE *to = from == NULL ? NULL : fopen(to_path, "wx");
     if (to == NULL) {
-        refuse(why, why_bytes, "%s: %s", from == NULL ? from_path : to_path,
-               strerrordesc_np(errno));
+        refuse_name(why, why_bytes, "%s: %s", from == NULL ? from_path : to_path,
+                    strerrordesc_np(errno));
         if (from != NULL)
             fclose(from);
         return false;
@@ -85,7 +85,7 @@ static bool copy_file(const char *from_path, const char *to_path, const struct n
         write_line(to, line, names);
     fclose(from);
     if (fclose(to) != 0)
-        return refuse(why, why_bytes, "%s: %s", to_path, strerrordesc_np(errno));
+        return refuse_name(why, why_bytes, "%s: %s", to_path, strerrordesc_np(errno));
     return true;
 }
 
@@ -108,11 +108,11 @@ static bool copy_folder(const char *root, const char *below, const struct names 
     snprintf(to, sizeof(to), "%s/%s/%s", root, below, names->plain);
     DIR *folder = opendir(from);
     if (folder == NULL)
-        return refuse(why, why_bytes, "%s: %s; run this in the source tree", from,
-                      strerrordesc_np(errno));
+        return refuse_name(why, why_bytes, "%s: %s; run this in the source tree", from,
+                           strerrordesc_np(errno));
     if (mkdir(to, 0755) != 0) {
         closedir(folder);
-        return refuse(why, why_bytes, "%s: %s", to, strerrordesc_np(errno));
+        return refuse_name(why, why_bytes, "%s: %s", to, strerrordesc_np(errno));
     }
     bool good = true;
     for (struct dirent *entry; good && (entry = readdir(folder)) != NULL;) {
@@ -137,15 +137,16 @@ bool tb_plugin_scaffold(const char *root, const char *name, void (*wrote)(const 
     char path[PATH_MAX];
     struct stat info;
     if (!make_names(name, &names))
-        return refuse(why, why_bytes,
-                      "a product's name has 1 to %d lower-case letters, digits and '-', and begins "
-                      "with a letter",
-                      NAME_MAX_BYTES);
+        return refuse_name(
+            why, why_bytes,
+            "a product's name has 1 to %d lower-case letters, digits and '-', and begins "
+            "with a letter",
+            NAME_MAX_BYTES);
     static const char *const folders[] = {"plugins", "schemas"};
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s/%s", root, folders[i], names.plain);
         if (stat(path, &info) == 0)
-            return refuse(why, why_bytes, "%s is there already", path);
+            return refuse_name(why, why_bytes, "%s is there already", path);
     }
     return copy_folder(root, "plugins", &names, wrote, why, why_bytes) &&
            copy_folder(root, "schemas", &names, wrote, why, why_bytes);

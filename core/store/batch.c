@@ -334,7 +334,7 @@ void tb_batcher_turn(struct tb_batcher *batcher)
 /* ---- refusing ---- */
 
 /* End the calls that have waited in their groups since `queued_before_ms` or longer. */
-static void refuse(struct tb_batcher *batcher, tb_err err, int64_t queued_before_ms)
+static void fail_waiting(struct tb_batcher *batcher, tb_err err, int64_t queued_before_ms)
 {
     struct tb_group *group = batcher->circle;
     batcher->circle = NULL;
@@ -351,12 +351,12 @@ static void refuse(struct tb_batcher *batcher, tb_err err, int64_t queued_before
 
 void tb_batcher_down(struct tb_batcher *batcher)
 {
-    refuse(batcher, TB_E_STORE, INT64_MAX);
+    fail_waiting(batcher, TB_E_STORE, INT64_MAX);
 }
 
 void tb_batcher_sweep(struct tb_batcher *batcher, int64_t queued_before_ms)
 {
-    refuse(batcher, TB_E_OVERLOAD, queued_before_ms);
+    fail_waiting(batcher, TB_E_OVERLOAD, queued_before_ms);
     int64_t give_up_ms = tb_loop_now_ms(batcher->store->loop) - RESOLVE_MS;
     for (struct tb_batch **at = &batcher->again; *at != NULL;) {
         struct tb_batch *batch = *at;

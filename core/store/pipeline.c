@@ -148,7 +148,7 @@ static bool end_script(struct tb_conn *conn)
 
 /* One result of the operation that is being answered; NULL is the end of a command's results.
  * False when client and server no longer agree about what is being answered. */
-static bool take(struct tb_conn *conn, PGresult *result)
+static bool take_result(struct tb_conn *conn, PGresult *result)
 {
     struct tb_op *op = conn->first;
     if (result == NULL) {
@@ -195,7 +195,7 @@ bool tb_pipeline_read(struct tb_conn *conn)
     /* At the end of the stream there may still be answers in libpq's buffer. */
     bool open = PQconsumeInput(conn->pg) == 1;
     while (conn->pg != NULL && conn->first != NULL && !PQisBusy(conn->pg))
-        if (!take(conn, PQgetResult(conn->pg)))
+        if (!take_result(conn, PQgetResult(conn->pg)))
             return false;
     return conn->pg == NULL || (open && PQstatus(conn->pg) == CONNECTION_OK);
 }

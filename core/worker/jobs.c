@@ -47,7 +47,7 @@ struct tb_jobs *tb_jobs_new(const struct tb_jobs_parts *parts)
 }
 
 /* The lease in the request's arena; absent: not now, and job->due_ms says when to ask again. */
-static tb_err TB_SUSPENDS take(struct tb_req *req, struct job *job, struct tb_str *out_lease)
+static tb_err TB_SUSPENDS take_lease(struct tb_req *req, struct job *job, struct tb_str *out_lease)
 {
     struct tb_rows *rows;
     TB_TRY(tb_query(req, &rows, SQL_TAKE, TB_TEXT(tb_str(job->product)),
@@ -93,7 +93,7 @@ static tb_err TB_SUSPENDS work(struct tb_req *req, void *arg)
     struct tb_str lease = TB_STR_NONE;
     tb_job_equip(req, all->parts.store);
     job->due_ms = tb_loop_now_ms(all->parts.loop) + AGAIN_MS;
-    tb_err err = take(req, job, &lease);
+    tb_err err = take_lease(req, job, &lease);
     if (err == NULL && lease.at != NULL)
         err = run_leased(req, job, lease);
     job->running = false;

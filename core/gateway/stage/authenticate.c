@@ -47,7 +47,7 @@ static const char *words_of(enum tb_token_fault fault)
 }
 
 /* Refuse a token, or what is none. Whose it was may read the trace. */
-static tb_err refuse(struct tb_exchange *x, tb_err err, const char *cause)
+static tb_err refuse_token(struct tb_exchange *x, tb_err err, const char *cause)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
     const char *words = "the Authorization header is of another scheme than Bearer and DPoP";
@@ -84,7 +84,7 @@ tb_err tb_stage_authenticate(struct tb_exchange *x)
         return tb_fail(&x->run.req, TB_E_STORE,
                        "the keys that tokens are checked with are not here yet");
     if (err != NULL)
-        return refuse(x, err, cause);
+        return refuse_token(x, err, cause);
     if (!tb_arena_defer(x->run.arena, tb_grant_drop_any, grant))
         return TB_E_INTERNAL;
     x->grant = grant;

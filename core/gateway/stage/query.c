@@ -20,7 +20,7 @@ static const struct tb_query_param PAGE_PARAMS[] = {
     {NULL, TB_Q_TEXT, 0, 0, NULL, NULL},
 };
 
-static tb_err refuse(struct tb_exchange *x, struct tb_str name, const char *why)
+static tb_err refuse_parameter(struct tb_exchange *x, struct tb_str name, const char *why)
 {
     struct tb_problem *problem = &x->run.problem;
     char *copy = tb_arena_text(x->run.arena, name.at, name.n);
@@ -54,12 +54,12 @@ static tb_err refuse_unknown(struct tb_exchange *x, struct tb_str name)
         for (const struct tb_query_param *p = PAGE_PARAMS; p->name != NULL; p++)
             tb_nearest_try(&nearest, tb_str(p->name));
     if (nearest.name.at == NULL)
-        return refuse(x, name, "is not a parameter of this operation");
-    return refuse(x, name,
-                  tb_arena_format(x->run.arena,
-                                  "is not a parameter of this operation; did you mean %.*s?",
-                                  (int)nearest.name.n, nearest.name.at)
-                      .at);
+        return refuse_parameter(x, name, "is not a parameter of this operation");
+    return refuse_parameter(
+        x, name,
+        tb_arena_format(x->run.arena, "is not a parameter of this operation; did you mean %.*s?",
+                        (int)nearest.name.n, nearest.name.at)
+            .at);
 }
 
 static bool one_of(struct tb_str value, const char *values)
@@ -130,7 +130,7 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     return "is of no known kind";
 }
 
-static tb_err take(struct tb_exchange *x, struct tb_str pair)
+static tb_err add_parameter(struct tb_exchange *x, struct tb_str pair)
 {
     const char *equals = memchr(pair.at, '=', pair.n);
     struct tb_str raw_name = {pair.at, equals != NULL ? (size_t)(equals - pair.at) : pair.n};
@@ -147,10 +147,10 @@ static tb_err take(struct tb_exchange *x, struct tb_str pair)
         return refuse_unknown(x, name);
     for (size_t i = 0; i < x->query_n; i++)
         if (tb_str_eq(x->query[i].name, name))
-            return refuse(x, name, "is given twice");
+            return refuse_parameter(x, name, "is given twice");
     const char *why = wrong(x, param, &value);
     if (why != NULL)
-        return refuse(x, name, why);
+        return refuse_parameter(x, name, why);
     if (x->query_n == TB_QUERY_MAX)
         return tb_fail(&x->run.req, TB_E_BAD_PARAMETER, "more than %d query parameters",
                        TB_QUERY_MAX);
@@ -189,7 +189,7 @@ tb_err tb_stage_query(struct tb_exchange *x)
         const char *amp = memchr(rest.at, '&', rest.n);
         struct tb_str pair = {rest.at, amp != NULL ? (size_t)(amp - rest.at) : rest.n};
         if (pair.n > 0)
-            TB_TRY(take(x, pair));
+            TB_TRY(add_parameter(x, pair));
         size_t used = pair.n + (amp != NULL);
         rest = (struct tb_str){rest.at + used, rest.n - used};
     }

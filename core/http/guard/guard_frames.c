@@ -112,7 +112,7 @@ void h2o_http2_stream_reset(h2o_http2_conn_t *conn, h2o_http2_stream_t *stream)
 
 /* ---- frames ---- */
 
-static ssize_t refuse(struct guarded *g, enum tb_guard_kind_index kind, const char **err_desc)
+static ssize_t refuse_frame(struct guarded *g, enum tb_guard_kind_index kind, const char **err_desc)
 {
     tb_guard_condemn(g, kind);
     *err_desc = tb_guard_kinds[g->condemned].name;
@@ -193,7 +193,7 @@ static ssize_t admit_data(struct guarded *g, h2o_http2_frame_t *frame, const cha
     if ((frame->flags & H2O_FLAG_PADDED) != 0 && length != 0)
         length -= frame->payload[0] < length ? (size_t)frame->payload[0] + 1 : length;
     if (!ends && length < TINY_DATA_BYTES && !pay(g, length == 0 ? COST_FRAME : COST_TINY_DATA))
-        return refuse(g, TB_GUARD_FRAME_BUDGET, err_desc);
+        return refuse_frame(g, TB_GUARD_FRAME_BUDGET, err_desc);
     if (tb_guard_is_early(g, frame->stream_id)) {
         tb_guard_drop_data(g, frame);
         swallow(frame);
@@ -234,9 +234,9 @@ static ssize_t admit_header_part(struct guarded *g, const h2o_http2_frame_t *fra
     }
     if (g->conn->state != H2O_CONN_OPEN || ++g->continuations > limits->continuations ||
         (frame->length == 0 && !ends))
-        return refuse(g, TB_GUARD_CONTINUATION, err_desc);
+        return refuse_frame(g, TB_GUARD_CONTINUATION, err_desc);
     if (gathered->size + frame->length > limits->header_block_bytes)
-        return refuse(g, TB_GUARD_HEADER_BLOCK, err_desc);
+        return refuse_frame(g, TB_GUARD_HEADER_BLOCK, err_desc);
     if (ends)
         g->headers_ms = 0;
     return 0;
@@ -286,7 +286,7 @@ static ssize_t admit(struct guarded *g, h2o_http2_frame_t *frame, const char **e
             swallow(frame);
         }
     }
-    return pay(g, cost) ? 0 : refuse(g, TB_GUARD_FRAME_BUDGET, err_desc);
+    return pay(g, cost) ? 0 : refuse_frame(g, TB_GUARD_FRAME_BUDGET, err_desc);
 }
 
 /* The library announces 100 streams and no size of header lists; a second SETTINGS corrects it. */
@@ -331,7 +331,7 @@ ssize_t h2o_http2_decode_frame(h2o_http2_frame_t *frame, const uint8_t *src, siz
         announce_limits(g->conn);
     }
     if (g->condemned != TB_GUARD_KIND_N)
-        return refuse(g, g->condemned, err_desc);
+        return refuse_frame(g, g->condemned, err_desc);
     ssize_t refused = admit(g, frame, err_desc);
     return refused != 0 ? refused : used;
 }

@@ -59,7 +59,8 @@ static size_t largest_body(void)
     return tb_guard_self.ctx->globalconf->max_request_entity_size;
 }
 
-static int refuse(struct guarded *g, enum tb_guard_kind_index kind, int code, const char **err_desc)
+static int refuse_block(struct guarded *g, enum tb_guard_kind_index kind, int code,
+                        const char **err_desc)
 {
     tb_guard_condemn(g, kind);
     *err_desc = tb_guard_kinds[kind].name;
@@ -84,7 +85,7 @@ static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, con
     if (tb_guard_hpack_fits(table, src, len, limits, out_brief))
         return 0;
     if (len > tb_guard_self.limits.header_block_bytes)
-        return refuse(g, TB_GUARD_HEADER_BLOCK, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
+        return refuse_block(g, TB_GUARD_HEADER_BLOCK, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
     enum guard_hpack_verdict verdict = tb_guard_hpack_measure(table, src, len, limits, false,
                                                               &size);
     *out_brief = (struct guard_hpack_brief){.fresh = size.fresh, .token_at = size.token_at};
@@ -96,7 +97,7 @@ static int measure(struct guarded *g, const h2o_hpack_header_table_t *table, con
         *out_excess = GUARD_REFUSE_BYTES;
         break;
     case GUARD_HPACK_BROKEN:
-        return refuse(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
+        return refuse_block(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
     case GUARD_HPACK_FITS:
         break;
     }
@@ -143,10 +144,11 @@ static int parse_pieces(struct guarded *g, h2o_req_t *req, h2o_hpack_header_tabl
         struct guard_hpack_size size;
         n = tb_guard_hpack_piece(table, src + at, len - at, limits, &size);
         if (n == 0)
-            return refuse(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
+            return refuse_block(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
         fields += size.fields;
         if (fields > (size_t)limits.fields * EXCESS_FACTOR)
-            return refuse(g, TB_GUARD_HEADER_BOMB, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM, err_desc);
+            return refuse_block(g, TB_GUARD_HEADER_BOMB, H2O_HTTP2_ERROR_ENHANCE_YOUR_CALM,
+                                err_desc);
         if (at == 0 && pseudo_header_exists_map != NULL && size.bytes <= limits.bytes)
             ret = tb_guard_original.h2o_hpack_parse_headers(
                 req, table, src, n, pseudo_header_exists_map, &ignored, NULL, err_desc);
@@ -267,7 +269,7 @@ static int parse_fields(struct guarded *g, h2o_req_t *req, h2o_hpack_header_tabl
     for (size_t at = 0; at < len;) {
         struct guard_hpack_field field;
         if (!tb_guard_hpack_field(table, src + at, len - at, &field))
-            return refuse(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
+            return refuse_block(g, TB_GUARD_HEADER_CODING, H2O_HTTP2_ERROR_COMPRESSION, err_desc);
         if (field.name == GUARD_NAME_HOST && c->hosts++ == 0)
             c->host = read_value(req, table, src + at, &field);
         c->lengths += field.name == GUARD_NAME_LENGTH;

@@ -78,8 +78,8 @@ static void evict(h2o_hpack_header_table_t *table)
 }
 
 /* Index of the entry with this name and value, 0 when there is none. */
-static size_t find(const h2o_hpack_header_table_t *table, const h2o_iovec_t *name,
-                   const h2o_iovec_t *value)
+static size_t find_field(const h2o_hpack_header_table_t *table, const h2o_iovec_t *name,
+                         const h2o_iovec_t *value)
 {
     bool token = is_token(name);
     for (size_t i = 0; i < table->num_entries; i++) {
@@ -103,7 +103,7 @@ static h2o_iovec_t *shared_copy(const h2o_iovec_t *text)
 
 /* Keep a field, as the peer will when it reads it. @return false when the table is too small for it
  */
-static bool keep(h2o_hpack_header_table_t *table, h2o_iovec_t *name, const h2o_iovec_t *value)
+static bool add_field(h2o_hpack_header_table_t *table, h2o_iovec_t *name, const h2o_iovec_t *value)
 {
     size_t size = name->len + value->len + ENTRY_OVERHEAD;
     if (size > table->hpack_capacity)
@@ -153,10 +153,10 @@ static uint8_t *put_field(uint8_t *dst, h2o_hpack_header_table_t *table, h2o_iov
     uint8_t form = token && is_secret(name) ? NEVER : PASSING;
     unsigned prefix_bits = 4;
     if (repeats(name, token)) {
-        size_t index = find(table, name, value);
+        size_t index = find_field(table, name, value);
         if (index != 0)
             return put_integer(dst, INDEXED, 7, index);
-        if (keep(table, name, value)) {
+        if (add_field(table, name, value)) {
             form = KEPT;
             prefix_bits = 6;
         }

@@ -13,7 +13,7 @@ static struct place {
 
 static uint8_t rewritten[TB_HPACK_MEMO_BLOCK_MAX];
 
-static struct place *place_of(const uint8_t *coded, size_t n)
+static struct place *slot_of_token(const uint8_t *coded, size_t n)
 {
     uint64_t tail;
     memcpy(&tail, coded + n - 16, sizeof(tail)); /* the very end has padding */
@@ -60,7 +60,7 @@ struct tb_hpack_block tb_hpack_memo_open(const uint8_t *src, size_t len, size_t 
     if (value_at == 0 || len + TB_HPACK_MEMO_PLAIN_MAX > sizeof(rewritten) ||
         !find_coded(src + value_at, src + len, &coded, &coded_n))
         return block;
-    const struct place *place = place_of(coded, coded_n);
+    const struct place *place = slot_of_token(coded, coded_n);
     if (place->coded_n != coded_n || memcmp(place->coded, coded, coded_n) != 0) {
         block.coded = coded;
         block.coded_n = coded_n;
@@ -82,7 +82,7 @@ void tb_hpack_memo_learn(const struct tb_hpack_block *block, struct tb_str plain
     for (size_t i = 0; i < plain.n; i++)
         if (plain.at[i] < 0x20 || plain.at[i] > 0x7e)
             return;
-    struct place *place = place_of(block->coded, block->coded_n);
+    struct place *place = slot_of_token(block->coded, block->coded_n);
     place->coded_n = (uint32_t)block->coded_n;
     place->plain_n = (uint32_t)plain.n;
     memcpy(place->coded, block->coded, block->coded_n);

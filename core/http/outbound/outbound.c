@@ -235,7 +235,7 @@ static void resolve(void *arg)
         freeaddrinfo(found);
 }
 
-static tb_err TB_SUSPENDS find(struct call *call, struct place *place)
+static tb_err TB_SUSPENDS find_addresses(struct call *call, struct place *place)
 {
     struct tb_req *req = call->req;
     TB_TRY(tb_offload(req, resolve, place));
@@ -434,7 +434,7 @@ static tb_err TB_SUSPENDS try_address(struct call *call, const char *address, ui
     return err;
 }
 
-static tb_err judge(struct call *call, const struct place *place, struct tb_reply *reply)
+static tb_err check_result(struct call *call, const struct place *place, struct tb_reply *reply)
 {
     struct tb_req *req = call->req;
     if (call->too_large)
@@ -458,7 +458,7 @@ static tb_err TB_SUSPENDS exchange(struct call *call, struct place *place, struc
     int64_t start_ms = tb_loop_now_ms(call->client->loop);
     TB_TRY(read_url(call, place));
     TB_TRY(add_headers(call));
-    TB_TRY(find(call, place));
+    TB_TRY(find_addresses(call, place));
     for (size_t i = 0; i < place->addresses_n; i++) {
         int64_t left_ms = call->out->timeout_ms - (tb_loop_now_ms(call->client->loop) - start_ms);
         if (left_ms <= 0)
@@ -468,7 +468,7 @@ static tb_err TB_SUSPENDS exchange(struct call *call, struct place *place, struc
         if (call->result != CURLE_COULDNT_CONNECT)
             break;
     }
-    return judge(call, place, reply);
+    return check_result(call, place, reply);
 }
 
 tb_err tb_http_client_call(struct tb_req *req, struct tb_http_client *client,

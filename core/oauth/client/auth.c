@@ -313,8 +313,8 @@ static bool method_registered(const struct tb_oauth_client *client, const struct
     return false;
 }
 
-static tb_err TB_SUSPENDS judge(struct tb_req *req, const struct claim *claim,
-                                struct tb_oauth_client **out_client, const char **out_why)
+static tb_err TB_SUSPENDS check_claim(struct tb_req *req, const struct claim *claim,
+                                      struct tb_oauth_client **out_client, const char **out_why)
 {
     struct tb_oauth_client *client;
     struct tb_jose assertion;
@@ -342,7 +342,7 @@ tb_err TB_SUSPENDS tb_client_authenticate(struct tb_req *req, const struct tb_fo
     *out = NULL;
     const char *why = read_claim(req, form, &claim);
     if (why == NULL)
-        TB_TRY(judge(req, &claim, out, &why));
+        TB_TRY(check_claim(req, &claim, out, &why));
     if (why == NULL && claim.method == BY_CERTIFICATE)
         tb_certificate_seen(req, (*out)->id, tb_run_of(req)->in->client_certificate);
     if (why == NULL)

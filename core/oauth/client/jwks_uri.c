@@ -61,7 +61,7 @@ static const char SQL_GIVE_UP[] = "update oauth.jwks set busy = false where uri 
 
 /* The document, or absent when the server has none to give. Why, goes to the log: the client's own
  * people learn it from the bank, a stranger from nobody. */
-static struct tb_str TB_SUSPENDS ask(struct tb_req *req, const char *url)
+static struct tb_str TB_SUSPENDS fetch_jwks(struct tb_req *req, const char *url)
 {
     static const struct tb_header headers[] = {
         {{"accept", 6}, {"application/jwk-set+json, application/json", 42}}};
@@ -98,7 +98,7 @@ static tb_err TB_SUSPENDS fetch(struct tb_req *req, const struct flight *flight,
                                 struct document *document)
 {
     struct tb_rows *rows;
-    struct tb_str body = ask(req, flight->uri.at);
+    struct tb_str body = fetch_jwks(req, flight->uri.at);
     if (body.at == NULL)
         return query(req, &rows, SQL_GIVE_UP, &TB_TEXT(flight->uri), 1);
     document->body = body;
@@ -243,13 +243,13 @@ static void leave(struct flight *flight, struct waiter *waiter)
     flight->waiters_n--;
 }
 
-static tb_err refuse(struct tb_req *req)
+static tb_err refuse_overload(struct tb_req *req)
 {
     tb_run_of(req)->problem.retry_after_s = RETRY_S;
     return tb_fail(req, TB_E_OVERLOAD, "too many wait for keys behind a jwks_uri");
 }
 
-static void drop(void *keys)
+static void drop_keys(void *keys)
 {
     tb_client_keys_drop(keys);
 }
@@ -273,7 +273,7 @@ static tb_err TB_SUSPENDS renew(struct tb_req *req, struct tb_str uri, bool wait
     struct flight *flight = flight_of(uri);
     bool first = flight == NULL;
     if (!has_room(uri, wait, flight))
-        return wait ? refuse(req) : NULL;
+        return wait ? refuse_overload(req) : NULL;
     if (first)
         flight = flight_new(uri);
     if (wait) {
@@ -290,12 +290,12 @@ static tb_err TB_SUSPENDS renew(struct tb_req *req, struct tb_str uri, bool wait
         leave(flight, &waiter);
     if (err != NULL || waiter.refused) {
         tb_client_keys_drop(waiter.keys);
-        return err != NULL ? err : refuse(req);
+        return err != NULL ? err : refuse_overload(req);
     }
     if (waiter.keys == NULL)
         return NULL;
     *out = waiter.keys;
-    return tb_arena_defer(tb_run_of(req)->arena, drop, waiter.keys)
+    return tb_arena_defer(tb_run_of(req)->arena, drop_keys, waiter.keys)
                ? NULL
                : tb_fail(req, TB_E_INTERNAL, "no memory left for the client's keys");
 }
@@ -305,7 +305,7 @@ static tb_err TB_SUSPENDS renew(struct tb_req *req, struct tb_str uri, bool wait
 static tb_err lend(struct tb_req *req, struct tb_str text, struct tb_client_keys **out)
 {
     *out = tb_client_keys_read(text);
-    if (!tb_arena_defer(tb_run_of(req)->arena, drop, *out))
+    if (!tb_arena_defer(tb_run_of(req)->arena, drop_keys, *out))
         return tb_fail(req, TB_E_INTERNAL, "no memory left for the client's keys");
     return NULL;
 }

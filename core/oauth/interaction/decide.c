@@ -32,8 +32,8 @@ static tb_err TB_SUSPENDS approve(struct tb_req *req, const struct tb_authz_requ
 }
 
 /* Also without a login: whoever has the request's page may go back to the app. */
-static tb_err TB_SUSPENDS refuse(struct tb_req *req, const struct tb_authz_request *asked,
-                                 const struct tb_session *session)
+static tb_err TB_SUSPENDS deny_consent(struct tb_req *req, const struct tb_authz_request *asked,
+                                       const struct tb_session *session)
 {
     bool theirs = session->whole && tb_authz_request_of_world(asked, session->user);
     struct tb_decision decision = {.asked = asked, .session = theirs ? session : NULL};
@@ -55,7 +55,7 @@ tb_err TB_SUSPENDS tb_decide_post(struct tb_req *req)
     enum tb_lang lang = tb_page_lang(req, tb_form_get(&form, "lang"), TB_STR_NONE);
     struct tb_str choice = tb_form_get(&form, "decision");
     if (tb_str_eq(choice, TB_STR("refuse")))
-        return refuse(req, &asked, &session);
+        return deny_consent(req, &asked, &session);
     if (!tb_str_eq(choice, TB_STR("approve")))
         return tb_fail(req, TB_E_INVALID_REQUEST, "the form says neither approve nor refuse");
     switch (tb_authz_request_judge(&asked, &session, tb_oauth_now_s(req), &refusal)) {

@@ -35,7 +35,7 @@ struct managed {
 
 /* The client of the path, if the token is the one that manages it. Whoever has not the token is
  * told nothing: not whether there is such a client. */
-static tb_err TB_SUSPENDS find(struct tb_req *req, struct managed *out)
+static tb_err TB_SUSPENDS find_managed(struct tb_req *req, struct managed *out)
 {
     static const char NOBODYS[] = "0000000000000000000000000000000000000000000";
     struct tb_str app = tb_path(req, "client_id"), token = tb_registration_token(req);
@@ -64,7 +64,7 @@ static tb_err TB_SUSPENDS find(struct tb_req *req, struct managed *out)
 tb_err TB_SUSPENDS tb_registration_get(struct tb_req *req)
 {
     struct managed m;
-    TB_TRY(find(req, &m));
+    TB_TRY(find_managed(req, &m));
     return tb_registration_answer(req, 200, &m.client);
 }
 
@@ -141,7 +141,7 @@ tb_err TB_SUSPENDS tb_registration_put(struct tb_req *req)
     struct managed m;
     struct replacing r = {.managed = &m};
     json_t *asked;
-    TB_TRY(find(req, &m));
+    TB_TRY(find_managed(req, &m));
     if (m.suspended)
         return tb_fail(req, TB_E_STOPPED, "the client is suspended");
     TB_TRY(tb_registration_read(req, &asked));
@@ -171,7 +171,7 @@ tb_err TB_SUSPENDS tb_registration_delete(struct tb_req *req)
 {
     struct managed m;
     struct ending e = {.managed = &m};
-    TB_TRY(find(req, &m));
+    TB_TRY(find_managed(req, &m));
     TB_TRY(tb_tx_run(req, tb_oauth()->store, end, &e));
     /* The database says so already; telling this machine's memory makes it so at once. */
     int64_t now_s = tb_oauth_now_s(req);

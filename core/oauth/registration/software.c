@@ -24,7 +24,7 @@ static void free_keys(void *arg)
         tb_key_free(keys->list[i]);
 }
 
-static struct tb_key *find(void *arg, struct tb_str kid, enum tb_alg alg)
+static struct tb_key *find_key(void *arg, struct tb_str kid, enum tb_alg alg)
 {
     struct keys *keys = arg;
     for (size_t i = 0; i < keys->n; i++)
@@ -93,7 +93,7 @@ tb_err tb_software_verify(struct tb_req *req, struct tb_str statement, struct tb
         .types = types,
         .algs = TB_ALGS,
         .bytes_max = TB_JOSE_BYTES_MAX,
-        .find = find,
+        .find = find_key,
         .find_arg = keys,
         .required = TB_CLAIM_IAT,
         .ahead_s = TB_JOSE_AHEAD_S,

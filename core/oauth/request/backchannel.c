@@ -104,7 +104,7 @@ static tb_err judge_scope(struct ask *ask)
     return tb_request_scope(ask->req, ask->client, &ask->form, ask->params);
 }
 
-static tb_err judge(struct ask *ask)
+static tb_err check_request(struct ask *ask)
 {
     TB_TRY(tb_request_details(ask->req, ask->client, &ask->form, ask->params));
     TB_TRY(judge_scope(ask));
@@ -116,7 +116,7 @@ static tb_err judge(struct ask *ask)
 
 /* ---- keeping it ---- */
 
-static tb_err TB_SUSPENDS keep(struct ask *ask)
+static tb_err TB_SUSPENDS store_request(struct ask *ask)
 {
     struct tb_req *req = ask->req;
     struct tb_arena *arena = tb_run_of(req)->arena;
@@ -155,9 +155,9 @@ tb_err TB_SUSPENDS tb_backchannel_post(struct tb_req *req)
         return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT,
                        "this client is not registered for " TB_CIBA_GRANT_TYPE);
     TB_TRY(tb_request_open(req, ask.client, &sent, TB_JAR_BACKCHANNEL, &ask.form));
-    TB_TRY(judge(&ask));
+    TB_TRY(check_request(&ask));
     TB_TRY(tb_hint_find(req, ask.client, &ask.form, &ask.hinted));
-    return keep(&ask);
+    return store_request(&ask);
 }
 
 /* ---- polling ---- */

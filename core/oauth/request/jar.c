@@ -19,7 +19,7 @@ static tb_err error_of(enum tb_jar_use use)
     return use == TB_JAR_PUSHED ? TB_E_INVALID_REQUEST_OBJECT : TB_E_INVALID_REQUEST;
 }
 
-static tb_err refuse(struct tb_req *req, enum tb_jar_use use, const char *what)
+static tb_err refuse_object(struct tb_req *req, enum tb_jar_use use, const char *what)
 {
     return tb_fail(req, error_of(use), "request object: %s", what);
 }
@@ -43,13 +43,13 @@ static tb_err TB_SUSPENDS verify(struct tb_req *req, const struct tb_oauth_clien
         .ahead_s = TB_JOSE_AHEAD_S,
     };
     if (tb_jose_verify(&policy, object, tb_oauth_now_s(req), tb_run_of(req)->arena, out) != NULL)
-        return refuse(req, use, tb_jose_reason_words(out->reason));
+        return refuse_object(req, use, tb_jose_reason_words(out->reason));
     return NULL;
 }
 
 /* Rules about claims that are there and well-formed. */
-static const char *judge(struct tb_req *req, const struct tb_oauth_client *client,
-                         const json_t *claims, enum tb_jar_use use)
+static const char *check_claims(struct tb_req *req, const struct tb_oauth_client *client,
+                                const json_t *claims, enum tb_jar_use use)
 {
     int64_t nbf_s = 0, exp_s = 0;
     struct tb_str client_id = tb_json_str(claims, "client_id");
@@ -158,7 +158,7 @@ static tb_err TB_SUSPENDS use_up(struct tb_req *req, const struct tb_oauth_clien
     if (use == TB_JAR_PUSHED)
         return NULL;
     TB_TRY(tb_jti_purpose(req, client->id, TB_JTI_OF_BACKCHANNEL, claims, &first));
-    return first ? NULL : refuse(req, use, "it was used before");
+    return first ? NULL : refuse_object(req, use, "it was used before");
 }
 
 tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client *client,
@@ -170,9 +170,9 @@ tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client 
     json_t *value;
     *out = (struct tb_form){0};
     TB_TRY(verify(req, client, object, use, &token));
-    const char *wrong = judge(req, client, token.claims, use);
+    const char *wrong = check_claims(req, client, token.claims, use);
     if (wrong != NULL)
-        return refuse(req, use, wrong);
+        return refuse_object(req, use, wrong);
     json_object_foreach(token.claims, name, value)
     {
         if ((kind = kind_missed(name, value)) != NULL)
@@ -181,7 +181,7 @@ tb_err TB_SUSPENDS tb_jar_open(struct tb_req *req, const struct tb_oauth_client 
         if (text.at == NULL)
             return tb_fail(req, TB_E_INTERNAL, "no memory left for the request object");
         if (!is_claim_of_jwt(name) && tb_form_add(req, out, tb_str(name), text) != NULL)
-            return refuse(req, use, "a parameter is too long, or there are too many");
+            return refuse_object(req, use, "a parameter is too long, or there are too many");
     }
     return use_up(req, client, token.claims, use);
 }

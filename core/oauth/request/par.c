@@ -178,7 +178,7 @@ static tb_err judge_max_age(struct push *push)
     return NULL;
 }
 
-static tb_err judge(struct push *push)
+static tb_err check_params(struct push *push)
 {
     TB_TRY(judge_response_type(push));
     TB_TRY(judge_redirect_uri(push));
@@ -210,7 +210,7 @@ static tb_err bind_to_key(struct push *push)
 
 /* ---- keeping it ---- */
 
-static tb_err TB_SUSPENDS keep(struct push *push)
+static tb_err TB_SUSPENDS store_request(struct push *push)
 {
     struct tb_arena *arena = tb_run_of(push->req)->arena;
     int64_t now_ms = tb_oauth_now_s(push->req) * 1000;
@@ -239,9 +239,9 @@ static tb_err TB_SUSPENDS post_par(struct tb_req *req)
         return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT,
                        "this client is not registered for authorization_code");
     TB_TRY(tb_request_open(req, push.client, &sent, TB_JAR_PUSHED, &push.form));
-    TB_TRY(judge(&push));
+    TB_TRY(check_params(&push));
     TB_TRY(bind_to_key(&push));
-    return keep(&push);
+    return store_request(&push);
 }
 
 /* ---- finding it again ---- */

@@ -119,7 +119,7 @@ static bool TB_SUSPENDS deliver(struct tb_req *req, const struct notice *notice)
     return reply.status >= 500;
 }
 
-static struct tb_str keep(struct tb_str text)
+static struct tb_str copy_text(struct tb_str text)
 {
     return text.at == NULL ? text : (struct tb_str){tb_mem_text(text.at, text.n), text.n};
 }
@@ -152,10 +152,10 @@ static tb_err TB_SUSPENDS send_one(struct tb_req *req, void *arg)
 static void start(const struct tb_rows *rows, size_t row)
 {
     struct notice *notice = tb_mem(sizeof(*notice));
-    *notice = (struct notice){.digest = keep(tb_cell(rows, row, 0)),
-                              .sealed = keep(tb_cell(rows, row, 1)),
+    *notice = (struct notice){.digest = copy_text(tb_cell(rows, row, 0)),
+                              .sealed = copy_text(tb_cell(rows, row, 1)),
                               .attempt = tb_cell_int(rows, row, 2),
-                              .endpoint = keep(tb_cell(rows, row, 3))};
+                              .endpoint = copy_text(tb_cell(rows, row, 3))};
     senders++;
     if (tb_run_detached(tb_oauth()->loop, "notify", send_one, notice, 0) == NULL)
         return;
@@ -165,7 +165,7 @@ static void start(const struct tb_rows *rows, size_t row)
 
 /* ---- when ---- */
 
-static tb_err TB_SUSPENDS take(struct tb_req *req, void *arg)
+static tb_err TB_SUSPENDS take_notification(struct tb_req *req, void *arg)
 {
     const struct tb_config *config = tb_oauth()->config;
     struct tb_rows *rows;
@@ -191,7 +191,7 @@ void tb_ping_soon(void)
     if (taking || !tb_store_ready(tb_oauth()->store))
         return;
     taking = true;
-    if (tb_run_detached(tb_oauth()->loop, "notifications", take, NULL, 0) != NULL)
+    if (tb_run_detached(tb_oauth()->loop, "notifications", take_notification, NULL, 0) != NULL)
         taking = false; /* no fiber is free: at the next turn */
 }
 

@@ -196,7 +196,7 @@ static void write_members(struct page *page, const char *tag)
     }
 }
 
-static bool refuse(struct page *page, const char *what, struct tb_str signature)
+static bool refuse_page(struct page *page, const char *what, struct tb_str signature)
 {
     snprintf(page->why, page->why_bytes, "%s: %s %.*s", page->path, what, (int)signature.n,
              signature.at);
@@ -248,10 +248,10 @@ static bool write_function(struct page *page, struct tb_str signature)
 {
     struct tb_str note = {NULL, 0};
     if (page->block_n == 0 || begins(page->block[0], "@"))
-        return refuse(page, "no comment above", signature);
+        return refuse_page(page, "no comment above", signature);
     tb_text_add(page->out, TB_STR("\n### `"));
     if (!write_signature(page, signature))
-        return refuse(page, "other parameters in the comment above", signature);
+        return refuse_page(page, "other parameters in the comment above", signature);
     for (size_t i = 0; i < page->block_n; i++)
         if (begins(page->block[i], "@return ")) {
             tb_text_add(page->out, TB_STR(" → "));

@@ -169,7 +169,7 @@ static void gives_way_to_one_who_took_another_word(void **state)
 {
     (void)state;
     memset(set->key, 7, sizeof(set->key)); /* a key under which its two buckets differ */
-    struct place place = place_of(set, &TB_STR("contested"), 1);
+    struct place place = slot_of_jti(set, &TB_STR("contested"), 1);
     assert_int_not_equal(place.at[0], place.at[1]);
     for (size_t way = 0; way < WAYS; way++) { /* the second bucket is full for another 20 s */
         struct place stranger = {.print = (uint64_t)(way + 1) << EXPIRY_BITS};
