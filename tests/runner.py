@@ -19,6 +19,7 @@ SUITES = {"build": suites.suite_build, "lint": suites.suite_lint, "unit": suites
           "tidy": suites.suite_tidy, "valgrind": suites.suite_valgrind, "tsan": suites.suite_tsan}
 LONG = ("tidy", "valgrind", "tsan")
 NAMED = ("unit", "sql", "lint", "api", "clients", "fault", "fuzz", "tsan")  # whose tests can be named
+UNIT_BUILDS = ("asan", "dev", "release")
 # What waits for processors beside what waits for answers. What fills all of them for a time that is set comes after both.
 LANES = (("build", "unit"), ("lint", "api", "fault", "sql", "clients"))
 FAILED = os.path.join(ROOT, "build/failed-tests.json")
@@ -144,6 +145,8 @@ def main():
     parser.add_argument("--only", metavar="SUITE,…", help="of " + ", ".join(SUITES))
     parser.add_argument("--failed", action="store_true", help="what failed the last time")
     parser.add_argument("--list", action="store_true", help="run nothing; print what would be run, by the names of the tests")
+    parser.add_argument("--in", dest="build", metavar="BUILD", choices=UNIT_BUILDS, default="asan",
+                        help=f"the build whose programs of unit tests run: {', '.join(UNIT_BUILDS)}")
     parser.add_argument("--long", action="store_true", help="also what takes many minutes; fuzz each target for ten")
     parser.add_argument("--busy", action="store_true", help="beside a process on every processor that computes without end")
     parser.add_argument("--json", action="store_true", help="print one JSON document; the last line goes to standard error")

@@ -116,7 +116,7 @@ def add_tap(suite, program, code, said):
         suite.add(f"{program}: has tests", False, said, place)
 
 
-def programs_of(wanted, preset="asan"):
+def programs_of(wanted, preset):
     """Programs of unit tests, each with the test in it that is wanted ("": all). `wanted`: "store", "store/batch" or
     "store/batch::sends_a_lone_call_at_once"; none: every program."""
     found = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, BUILDS[preset][0], "unit/unit_*")))
@@ -153,7 +153,7 @@ def run_programs(suite, preset, wanted=()):
 
 def suite_unit(options):
     suite = Suite("unit")
-    run_programs(suite, "asan", options.tests["unit"])
+    run_programs(suite, options.build, options.tests["unit"])
     return suite.end()
 
 
