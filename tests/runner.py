@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import listing
 import suites
 from report import say
 from suites import PROCESSORS, ROOT, TESTS
@@ -15,9 +16,10 @@ from yardstick import slowness
 
 SUITES = {"build": suites.suite_build, "lint": suites.suite_lint, "unit": suites.suite_unit, "sql": suites.suite_sql,
           "api": suites.suite_api, "clients": suites.suite_clients, "fault": suites.suite_fault, "fuzz": suites.suite_fuzz,
-          "tidy": suites.suite_tidy, "valgrind": suites.suite_valgrind}
-LONG = ("tidy", "valgrind")
-NAMED = ("unit", "sql", "lint", "api", "clients", "fault", "fuzz")  # whose tests can be named
+          "tidy": suites.suite_tidy, "valgrind": suites.suite_valgrind, "tsan": suites.suite_tsan}
+LONG = ("tidy", "valgrind", "tsan")
+NAMED = ("unit", "sql", "lint", "api", "clients", "fault", "fuzz", "tsan")  # whose tests can be named
+UNIT_BUILDS = ("asan", "dev", "release")
 # What waits for processors beside what waits for answers. What fills all of them for a time that is set comes after both.
 LANES = (("build", "unit"), ("lint", "api", "fault", "sql", "clients"))
 FAILED = os.path.join(ROOT, "build/failed-tests.json")
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   tests/run api/test_payments.py                   one file
   tests/run api/test_payments.py::test_a_payment_is_made
   tests/run --failed                               what failed the last time
+  tests/run --list unit/store                      what can be named, here of a room
 """
 
 
@@ -40,9 +43,9 @@ def split(name):
     if suite not in SUITES or test and suite not in NAMED:
         return None
     path = test.partition("::")[0]
-    if suite == "unit" and path.endswith(".c"):
+    if suite in ("unit", "tsan") and path.endswith(".c"):
         test = test.replace("test_", "", 1).replace(".c", "", 1)
-    elif test and suite not in ("unit", "fuzz") and not os.path.exists(os.path.join(TESTS, suite, path)):
+    elif test and suite not in ("unit", "fuzz", "tsan") and not os.path.exists(os.path.join(TESTS, suite, path)):
         return None
     return suite, test
 
@@ -126,17 +129,32 @@ def run_busy(options, again):
     return done
 
 
+def show(options):
+    """Print the tests that are wanted, by the names this program takes, one a line or as JSON."""
+    tests = listing.tests_of(options.tests)
+    if options.json:
+        print(json.dumps({"suites": [{"name": name, "tests": tests[name]} for name in SUITES if name in tests]}, indent=1))
+    else:
+        print("\n".join(test for name in SUITES if name in tests for test in tests[name] or [name]))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", metavar="TEST", nargs="*", help="a suite, a file or program of it, or one test (see below)")
     parser.add_argument("--only", metavar="SUITE,…", help="of " + ", ".join(SUITES))
     parser.add_argument("--failed", action="store_true", help="what failed the last time")
+    parser.add_argument("--list", action="store_true", help="run nothing; print what would be run, by the names of the tests")
+    parser.add_argument("--in", dest="build", metavar="BUILD", choices=UNIT_BUILDS, default="asan",
+                        help=f"the build whose programs of unit tests run: {', '.join(UNIT_BUILDS)}")
     parser.add_argument("--long", action="store_true", help="also what takes many minutes; fuzz each target for ten")
     parser.add_argument("--busy", action="store_true", help="beside a process on every processor that computes without end")
     parser.add_argument("--json", action="store_true", help="print one JSON document; the last line goes to standard error")
     options = parser.parse_args()
     choose(parser, options)
+    if options.list:
+        show(options)
+        return 0
     done = []
     if not options.busy:
         done = run_all(options)

@@ -52,6 +52,8 @@ BUILDS = {
     "release": ("build", ["--preset", "release"]),
     "dev": ("build-dev", ["--preset", "dev"]),
     "asan": ("build-asan", ["--preset", "asan"]),
+    "tsan": ("build-tsan", ["--preset", "tsan"]),
+    "coverage": ("build-coverage", ["--preset", "coverage"]),
     "clang": ("build-clang", ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_C_COMPILER=clang"]),
     "fuzz": ("build-fuzz", ["--preset", "fuzz"]),
 }
@@ -97,6 +99,8 @@ def suite_build(options):
 def add_tap(suite, program, code, said):
     """Read what a cmocka program said in the TAP format: what a test says stands behind its line."""
     place = program.replace("_", "/", 2)  # unit_store_batch → unit/store/batch
+    if suite.name == "tsan":
+        place = "tsan" + place.removeprefix("unit")
     parts = re.split(r"^(not ok|ok) \d+ (-|# SKIP) (.*)$", said, flags=re.M)
     results = list(zip(parts[1::4], parts[2::4], parts[3::4], parts[4::4]))
     for outcome, how, test, why in results:
@@ -112,10 +116,10 @@ def add_tap(suite, program, code, said):
         suite.add(f"{program}: has tests", False, said, place)
 
 
-def programs_of(wanted):
+def programs_of(wanted, preset):
     """Programs of unit tests, each with the test in it that is wanted ("": all). `wanted`: "store", "store/batch" or
     "store/batch::sends_a_lone_call_at_once"; none: every program."""
-    found = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, "build-asan/unit/unit_*")))
+    found = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, BUILDS[preset][0], "unit/unit_*")))
     if not wanted:
         return [(program, "") for program in found]
     chosen = []
@@ -126,25 +130,41 @@ def programs_of(wanted):
     return chosen
 
 
-def suite_unit(options):
-    """As many programs at a time as there are processors: many wait for a PostgreSQL of their own."""
-    suite, wanted = Suite("unit"), options.tests["unit"]
+def run_programs(suite, preset, wanted=()):
+    """Build and run programs of unit tests, all or those that are wanted (see programs_of). As many at a time as there are
+    processors: many wait for a PostgreSQL of their own."""
     places = [name.partition("::")[0] for name in wanted]
     alone = places and all("/" in place for place in places)  # of a room it is not known what there is before it is built
-    if not build(suite, "asan", ["unit_" + place.replace("/", "_") for place in places] if alone else ()):
-        return suite.end()
-    programs = programs_of(wanted)
+    if not build(suite, preset, ["unit_" + place.replace("/", "_") for place in places] if alone else ()):
+        return
+    programs = programs_of(wanted, preset)
     if not programs:
         suite.add("has such tests", False, f"no program of unit tests is called {', '.join(wanted)}")
 
     def go(one):
         program, test = one
         env = {"CMOCKA_MESSAGE_OUTPUT": "TAP", **({"TB_TEST": test} if test else {})}
-        return run([os.path.join(ROOT, "build-asan/unit", program)], UNIT_TIMEOUT_S, env)
+        return run([os.path.join(ROOT, BUILDS[preset][0], "unit", program)], UNIT_TIMEOUT_S, env)
 
     with concurrent.futures.ThreadPoolExecutor(PROCESSORS) as pool:
         for (program, _), (code, said) in zip(programs, pool.map(go, programs)):
             add_tap(suite, program, code, said)
+
+
+def suite_unit(options):
+    suite = Suite("unit")
+    run_programs(suite, options.build, options.tests["unit"])
+    return suite.end()
+
+
+# ---- ThreadSanitizer ----
+
+def suite_tsan(options):
+    """Unit programs under ThreadSanitizer: a process has one thread that serves and some that do blocking work for it. None is
+    left out: core/runtime/fiber.c tells it of every fiber. The build takes minutes: part of the long run, or when it is asked
+    for by name."""
+    suite = Suite("tsan")
+    run_programs(suite, "tsan", options.tests["tsan"])
     return suite.end()
 
 

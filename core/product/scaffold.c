@@ -54,7 +54,7 @@ static void write_line(FILE *to, const char *line, const struct names *names)
         if (strncmp(at, "Example", 7) == 0) {
             fwrite(names->title, 1, strlen(names->title), to);
             at += 7;
-        } else if (strncmp(at, word, 7) == 0) {
+        } else if (strncmp(at, word, 7) == 0 && at[7] != 's') { /* a schema's "examples" stay */
             char after = at[7];
             char before = at == line ? '\0' : at[-1];
             bool part_of_name = after == '_' || after == '.' || after == ')' || before == '_' ||

@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 
-from source import File, functions, name_of
+from source import ROOT, File, functions, name_of
 
 RULES = []
 
@@ -437,6 +437,41 @@ def blanks_are_clean(files):
             yield at(file, match.start(), "a tab, or blanks at the end of the line")
         if not file.text.endswith("\n"):
             yield f"{file.path}:{file.text.count(chr(10)) + 1}: no newline at the end"
+
+
+def editor_settings(text):
+    """What .editorconfig says of each kind of files: its sections (`*.{c,h}` is one for each) without the comments."""
+    sections, kinds = {}, []
+    for line in text.splitlines():
+        if header := re.fullmatch(r"\[(.+)\]", line):
+            inner = re.fullmatch(r"(.*)\{(.+)\}(.*)", header[1])
+            kinds = [inner[1] + one + inner[3] for one in inner[2].split(",")] if inner else [header[1]]
+        elif setting := re.fullmatch(r"(\w+) = (.+)", line):
+            for kind in kinds:
+                sections.setdefault(kind, {})[setting[1]] = setting[2]
+    return sections
+
+
+@rule(bad={".editorconfig": "root = true\n\n[*]\nindent_size = 8\n"})
+def editors_do_what_is_checked(files):
+    """.editorconfig has the width and the columns of .clang-format, blanks for tabs, clean ends of lines and a newline at the end
+    of each file."""
+    with open(os.path.join(ROOT, ".clang-format"), encoding="utf-8") as opened:
+        style = dict(re.findall(r"^(\w+): (\w+)$", opened.read(), re.M))
+    wanted = {"indent_style": "space", "indent_size": style["IndentWidth"], "trim_trailing_whitespace": "true",
+              "insert_final_newline": "true", "max_line_length": style["ColumnLimit"]}
+    for file in files:
+        if file.path != ".editorconfig":
+            continue
+        sections = editor_settings(file.text)
+        for kind in ("*.c", "*.h"):
+            says = {**sections.get("*", {}), **sections.get(kind, {})}
+            for key, value in wanted.items():
+                if says.get(key) != value:
+                    yield f"{file.path}:1: {kind} should have {key} = {value}"
+        for key in ("indent_style", "trim_trailing_whitespace", "insert_final_newline"):
+            if sections.get("*", {}).get(key) != wanted[key]:
+                yield f"{file.path}:1: all files should have {key} = {wanted[key]}"
 
 
 @rule(bad={"sandbox/x": "#!/usr/bin/env bash\nrm -rf $1/*\n"})

@@ -1,8 +1,11 @@
 """tests/run itself: what its arguments name, what it makes of what programs print, and that a slow machine only gets more time."""
 
+import json
 import types
 import xml.etree.ElementTree as xml
 
+import coverage_report
+import listing
 import pytest
 import runner
 import suites
@@ -25,6 +28,46 @@ ok 3 # SKIP sleeps
 ])
 def test_a_name_is_a_suite_and_a_test_of_it(name, suite, test):
     assert runner.split(name) == (suite, test)
+
+
+def test_every_test_is_listed_by_a_name_that_is_taken():
+    names = listing.tests_in("unit") + listing.tests_in("fuzz") + listing.tests_in("tsan")
+    assert {"unit/store/batch::sends_a_lone_call_at_once", "unit/plugin/example::answers_pong", "fuzz/json"} <= set(names)
+    assert "unit/runtime/context_fallback::begins_on_an_aligned_stack" in names, "a source may make two programs"
+    assert [name for name in names if runner.split(name) is None] == []
+
+
+def test_tables_of_unit_tests_are_read_whatever_form_they_have(tmp_path):
+    source = tmp_path / "test_x.c"
+    source.write_text("#define CASE(name) cmocka_unit_test_setup(name, clean)\n"
+                      "cmocka_unit_test(a), cmocka_unit_test_setup_teardown(b,\n up, down), CASE(c), CASE(\n    d), other(e)\n")
+    assert listing.rows(str(source), "unit/x/x") == [f"unit/x/x::{test}" for test in "abcd"]
+
+
+def test_a_list_has_what_was_named_and_no_more(monkeypatch, capsys):
+    tests = {"api": ["api/test_a.py::test_b", "api/test_a.py::test_b[1]", "api/test_a.py::test_bc", "api/test_ab.py::test_b"], "build": []}
+    monkeypatch.setattr(listing, "tests_in", tests.get)
+    assert listing.tests_of({"api": ["test_a.py"]}) == {"api": tests["api"][:3]}
+    assert listing.tests_of({"api": ["test_a.py::test_b"]}) == {"api": tests["api"][:2]}
+    with pytest.raises(SystemExit, match="there is no test api/test_nope.py"):
+        listing.tests_of({"api": ["test_nope.py"]})
+    runner.show(types.SimpleNamespace(tests={"build": [], "api": []}, json=False))
+    assert capsys.readouterr().out.splitlines() == ["build", *tests["api"]]
+    runner.show(types.SimpleNamespace(tests={"api": []}, json=True))
+    assert json.loads(capsys.readouterr().out) == {"suites": [{"name": "api", "tests": tests["api"]}]}
+
+
+def test_coverage_is_summed_by_room_and_names_what_was_missed(monkeypatch, tmp_path):
+    def line(number, count, *ways):
+        return {"line_number": number, "count": count, "branches": [{"count": way} for way in ways]}
+    (tmp_path / "core/http").mkdir(parents=True)
+    (tmp_path / "core/http/tls.c").write_text("if (a)\n    b();\nc();\n")
+    monkeypatch.setattr(coverage_report, "ROOT", str(tmp_path))
+    files = {"core/http/tls.c": [line(1, 4, 4, 0), line(2, 0), line(3, 4)], "core/include/tongbao/x.h": [line(1, 1)]}
+    assert coverage_report.table(files).splitlines()[2:] == [
+        "| `http` | 1 | 3 | 66.7 % | 2 | 50.0 % |", "| `include` | 1 | 1 | 100.0 % | 0 | – |", "| all | 2 | 4 | 75.0 % | 2 | 50.0 % |"]
+    assert list(coverage_report.missed(files, "http")) == list(coverage_report.missed(files, "core/http/tls.c")) == [
+        "core/http/tls.c:1: 1 of 2 branches not taken: if (a)", "core/http/tls.c:2: not reached: b();"]
 
 
 @pytest.mark.parametrize("name", ["nope", "api/test_nope.py", "build/release", ""])

@@ -36,13 +36,13 @@ static inline int64_t stage_thread_us(void)
     return at.tv_sec * 1000000 + at.tv_nsec / 1000;
 }
 
-/* Sanitizers and emulators stretch everything: how many times a call may take there what it may
- * take otherwise. */
+/* Sanitizers, emulators and a build that is not optimised (coverage) stretch everything: how many
+ * times a call may take there what it may take otherwise. */
 static inline int64_t stage_stretch(void)
 {
     if (RUNNING_ON_VALGRIND)
         return 40;
-#if defined(TB_HAS_ASAN) || defined(TB_HAS_TSAN)
+#if defined(TB_HAS_ASAN) || defined(TB_HAS_TSAN) || !defined(__OPTIMIZE__)
     return 4;
 #else
     return 1;

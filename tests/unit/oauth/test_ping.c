@@ -23,7 +23,7 @@ static struct {
     int fd;
     uint16_t port;
     pthread_t thread;
-    const char *const *answers;
+    _Atomic(const char *const *) answers;
     char calls[CALLS_MAX][CALL_BYTES];
     _Atomic int calls_n;
     _Atomic bool closed;
@@ -59,11 +59,13 @@ static void *serve(void *arg)
             n += (size_t)got;
             call[n] = '\0';
         }
-        answer(fd, server.answers[0]);
-        if (server.answers[1] != NULL)
-            server.answers++;
-        close(fd);
+        /* The count first: who has the answer looks at it. */
+        const char *const *answers = server.answers;
+        if (answers[1] != NULL)
+            server.answers = answers + 1;
         server.calls_n++;
+        answer(fd, answers[0]);
+        close(fd);
     }
 }
 

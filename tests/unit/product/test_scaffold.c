@@ -30,7 +30,7 @@ static void make_tree(char *root)
         {"plugins/example/CMakeLists.txt", "tb_plugin(example SOURCES example.c)\n"},
         {"plugins/example/example.c",
          "/* Example */\n.path = \"/example/v1/ping\", .scope = \"example:read\", .name = \"example\"\n"},
-        {"schemas/example/pong.json", "{}\n"},
+        {"schemas/example/pong.json", "{\"title\": \"Example\", \"examples\": []}\n"},
     };
     char path[256];
     assert_non_null(mkdtemp(root));
@@ -72,7 +72,7 @@ static void writes_a_product_under_its_own_name(void **state)
     says(root, "plugins/gift_card/gift_card.c",
          "/* Gift card */\n.path = \"/gift-card/v1/ping\", .scope = \"gift-card:read\", .name = "
          "\"gift-card\"\n");
-    says(root, "schemas/gift_card/pong.json", "{}\n");
+    says(root, "schemas/gift_card/pong.json", "{\"title\": \"Gift card\", \"examples\": []}\n");
     assert_false(tb_plugin_scaffold(root, "gift-card", wrote, why, sizeof(why)));
     assert_non_null(strstr(why, "is there already"));
 }
