@@ -146,6 +146,20 @@ static void keeps_the_words_of_a_refusal_as_far_as_they_fit(void **state)
     assert_string_equal(x.trace.why, TB_E_OVERLOAD->title);
 }
 
+/* "款" has three bytes: all of it stands in the trace or nothing. */
+static void cuts_words_between_two_characters(void **state)
+{
+    (void)state;
+    for (size_t before = TB_TRACE_WHY_BYTES - 5; before < TB_TRACE_WHY_BYTES; before++) {
+        char detail[TB_TRACE_WHY_BYTES + 8];
+        memset(detail, 'a', before);
+        memcpy(detail + before, "\xe6\xac\xbe\xe6\xac\xbe", 7);
+        assert_non_null(walk(0, detail));
+        size_t room = TB_TRACE_WHY_BYTES - 1 - before;
+        assert_int_equal(strlen(x.trace.why), before + room / 3 * 3);
+    }
+}
+
 static void measures_each_stage_by_itself(void **state)
 {
     (void)state;
@@ -167,6 +181,7 @@ int main(void)
         cmocka_unit_test(passes_a_request_through_every_stage_once),
         cmocka_unit_test(ends_at_whichever_stage_refuses),
         cmocka_unit_test(keeps_the_words_of_a_refusal_as_far_as_they_fit),
+        cmocka_unit_test(cuts_words_between_two_characters),
         cmocka_unit_test(measures_each_stage_by_itself),
     };
     return cmocka_run_group_tests_name("pipeline", tests, open_all, close_all);
