@@ -59,6 +59,7 @@ static void reads_json_by_whatever_its_type_is_written(void **state)
         {"APPLICATION/Json", "ok"},
         {"application/json; charset=utf-8", "ok"},
         {"application/json ; charset=UTF-8", "ok"},
+        {"application/json\t; charset=UTF-8", "ok"},
         {"application/json;charset=\"utf-8\"", "ok"},
         {"application/json;charset=us-ascii", "ok"},
         {"application/json; profile=x", "ok"},
