@@ -426,6 +426,9 @@ static bool refuse_with(struct fixture *fixture, size_t cap)
     tb_exchange_refuse(x, TB_E_DPOP_NONCE);
     f.settings.dpop_nonce = f.config->dpop_nonce;
     assert_non_null(x->reply.at);
+    for (size_t i = 0; i < x->reply_headers_n; i++)
+        if (x->reply_headers[i].value.at == NULL)
+            fail_msg("%s has no value", x->reply_headers[i].name.at);
     if (x->status == 401)
         return true;
     assert_int_equal(x->status, 500);
