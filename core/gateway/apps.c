@@ -393,8 +393,11 @@ static tb_err TB_SUSPENDS read_app(struct tb_req *req, struct tb_apps *apps, str
 {
     struct tb_rows *rows;
     TB_TRY(tb_query(req, &rows, SQL_APP, TB_TEXT(id)));
-    if (rows->n == 0)
+    if (rows->n == 0) {
+        if (holds(place, id))
+            place->id_n = 0; /* what was remembered of it ends now */
         return tb_fail(req, TB_E_NOT_ENTITLED, "the token's app does not exist any more");
+    }
     struct agreement *a = begin(apps, rows);
     tb_err err = read_more(req, apps, a, id, rows);
     if (err != NULL) {

@@ -683,6 +683,16 @@ static void tells_apps_apart_that_share_a_place(void **state)
     assert_string_equal(find(SHOP_THINGS), "store_unavailable");
 }
 
+static void forgets_an_app_that_is_gone(void **state)
+{
+    (void)state;
+    assert_string_equal(find(SHOP_THINGS), "ok");
+    let_it_get_old();
+    db.there = false;
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(find(SHOP_THINGS), "not_entitled");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, forget, end)
 
 int main(void)
@@ -705,6 +715,7 @@ int main(void)
         TEST(keeps_nothing_of_an_agreement_read_in_part),
         TEST(lets_one_ask_for_all),
         TEST(tells_apps_apart_that_share_a_place),
+        TEST(forgets_an_app_that_is_gone),
     };
     return cmocka_run_group_tests_name("apps", tests, open_all, close_all);
 }
