@@ -423,7 +423,8 @@ tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct 
     bool known = holds(place, app);
     bool fresh = now_ms - place->read_ms < FRESH_MS || now_ms - place->asked_ms < FRESH_MS;
     if (!known || !fresh) {
-        place->asked_ms = now_ms;
+        if (known) /* otherwise somebody else's is remembered there, and nobody asks for it */
+            place->asked_ms = now_ms;
         tb_err err = read_app(req, apps, place, app);
         if (err != NULL && !(tb_is(err, TB_E_STORE) && holds(place, app)))
             return err;

@@ -681,6 +681,10 @@ static void tells_apps_apart_that_share_a_place(void **state)
     assert_string_equal(find(SHOP_THINGS), "store_unavailable");
     let_it_get_old();
     assert_string_equal(find(SHOP_THINGS), "store_unavailable");
+    db.err = NULL; /* and that somebody asks for the one does not make the other fresh */
+    db.active = false;
+    assert_null(find_as(twin, SHOP_THINGS));
+    assert_false(found.active);
 }
 
 static void forgets_an_app_that_is_gone(void **state)
