@@ -413,6 +413,19 @@ static tb_err TB_SUSPENDS read_app(struct tb_req *req, struct tb_apps *apps, str
     return NULL;
 }
 
+/* A client that leaves does not end the reading: others meanwhile go by what is remembered, and an
+ * app that asked and left, again and again, would never be read. */
+static tb_err TB_SUSPENDS read_to_end(struct tb_req *req, struct tb_apps *apps, struct place *place,
+                                      struct tb_str id)
+{
+    struct tb_run *run = tb_run_of(req);
+    bool finish = run->finish;
+    run->finish = true;
+    tb_err err = read_app(req, apps, place, id);
+    run->finish = finish;
+    return err;
+}
+
 tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct tb_str app,
                                const struct tb_operation *operation, struct tb_app *out_app)
 {
@@ -425,7 +438,7 @@ tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct 
     if (!known || !fresh) {
         if (known) /* otherwise somebody else's is remembered there, and nobody asks for it */
             place->asked_ms = now_ms;
-        tb_err err = read_app(req, apps, place, app);
+        tb_err err = read_to_end(req, apps, place, app);
         if (err != NULL && !(tb_is(err, TB_E_STORE) && holds(place, app)))
             return err;
         tb_run_of(req)->problem = (struct tb_problem){0};

@@ -697,6 +697,36 @@ static void forgets_an_app_that_is_gone(void **state)
         assert_string_equal(find(SHOP_THINGS), "not_entitled");
 }
 
+/* ---- a client that goes away ---- */
+
+static void client_leaves(struct tb_req *req)
+{
+    tb_run_cancel(tb_run_of(req));
+    db.err = tb_sleep(req, 2);
+}
+
+static tb_err find_on_fiber(struct tb_exchange *x)
+{
+    return tb_app_find(&x->run.req, apps, TB_STR("app_a"), &served[SHOP_THINGS], &found);
+}
+
+/* Else a suspended app that asks and leaves, again and again, would never be read. */
+static void reads_to_the_end_though_the_client_leaves(void **state)
+{
+    (void)state;
+    assert_string_equal(find(SHOP_THINGS), "ok");
+    let_it_get_old();
+    db.active = false;
+    db.meanwhile = client_leaves;
+    (void)fixture_request(&f, "GET", "/shop/v1/things");
+    assert_string_equal(fixture_wait(&f, find_on_fiber), "ok");
+    assert_false(found.active);
+    assert_false(f.x->run.finish);
+    db.meanwhile = NULL;
+    assert_string_equal(find(SHOP_THINGS), "ok");
+    assert_false(found.active);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, forget, end)
 
 int main(void)
@@ -720,6 +750,7 @@ int main(void)
         TEST(lets_one_ask_for_all),
         TEST(tells_apps_apart_that_share_a_place),
         TEST(forgets_an_app_that_is_gone),
+        TEST(reads_to_the_end_though_the_client_leaves),
     };
     return cmocka_run_group_tests_name("apps", tests, open_all, close_all);
 }
