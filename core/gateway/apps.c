@@ -356,7 +356,8 @@ static tb_err TB_SUSPENDS read_page(struct tb_req *req, const struct tb_apps *ap
     return err;
 }
 
-/* What the first page left out, as far as an app may have it. */
+/* What the first page left out, and one page more than an app may have: when that is full, too,
+ * there may be some that are not read. */
 static tb_err TB_SUSPENDS read_more(struct tb_req *req, const struct tb_apps *apps,
                                     struct agreement *a, struct tb_str id, struct tb_rows *rows)
 {
@@ -364,7 +365,7 @@ static tb_err TB_SUSPENDS read_more(struct tb_req *req, const struct tb_apps *ap
     struct tb_arena *pages[2] = {tb_arena_new(PAGE_BYTES), tb_arena_new(PAGE_BYTES)};
     size_t page_n = count(rows, ENTITLEMENT), read_n = page_n;
     tb_err err = NULL;
-    for (size_t turn = 0; err == NULL && page_n == PAGE_ROWS && read_n < TB_ENTITLEMENTS_MAX;
+    for (size_t turn = 0; err == NULL && page_n == PAGE_ROWS && read_n <= TB_ENTITLEMENTS_MAX;
          turn++) {
         struct tb_arena *page = pages[turn % 2]; /* the last row read is in the other */
         const struct tb_param params[4] = {TB_TEXT(id), TB_TEXT(environment),
