@@ -45,7 +45,26 @@ static struct tb_config *read_config(void)
     return config;
 }
 
+static tb_err await(struct tb_req *req, void *store)
+{
+    return tb_store_await(req, store, PATIENCE_US / 1000);
+}
+
+static struct tb_store *open_store(struct tb_loop *loop, const char *dsn)
+{
+    if (dsn == NULL)
+        return NULL;
+    struct tb_store *store = tb_store_open(loop, &(struct tb_store_options){.dsn = dsn});
+    assert_null(tb_run_to_end(loop, await, store, 0));
+    return store;
+}
+
 void fixture_open(struct fixture *f)
+{
+    fixture_open_on(f, NULL);
+}
+
+void fixture_open_on(struct fixture *f, const char *dsn)
 {
     *f = (struct fixture){.loop = tb_loop_new(), .config = read_config()};
     f->settings = *f->config;
@@ -62,6 +81,7 @@ void fixture_open(struct fixture *f)
         .loop = f->loop,
         .config = &f->settings,
         .host = &f->host,
+        .store = open_store(f->loop, dsn),
         .metrics = tb_metrics_open(f->metrics_memory, tb_metrics_bytes()),
         .access_log = tb_sink_new(f->access_fd, 0),
         .router = tb_router_new(),
@@ -99,6 +119,8 @@ void fixture_close(struct fixture *f)
     munmap(f->traces_memory, sizeof(struct tb_trace_ring));
     close(f->access_fd);
     tb_secret_wipe(&oauth.master);
+    if (f->parts.store != NULL)
+        tb_store_close(f->parts.store);
     tb_loop_free(f->loop);
     tb_config_free(f->config);
 }

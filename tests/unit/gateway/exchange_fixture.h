@@ -1,6 +1,7 @@
-/* One request at a time in the hands of a gateway that has everything but a network, a database and
- * tokens: a loop, a configuration, metrics, traces, an access log, and one operation whose route,
- * schemas and handler the test sets. Stages are called by hand, one or all.
+/* One request at a time in the hands of a gateway that has everything but a network and tokens, and
+ * a database where the test has one: a loop, a configuration, metrics, traces, an access log, and
+ * one operation whose route, schemas and handler the test sets. Stages are called by hand, one or
+ * all.
  *
  *     fixture_open(&f);
  *     struct tb_exchange *x = fixture_request(&f, "POST", "/shop/v1/things");
@@ -44,6 +45,9 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *f);
+
+/** The same with a store on the database of this connection string, and it is up. */
+void fixture_open_on(struct fixture *f, const char *dsn);
 void fixture_close(struct fixture *f);
 
 /** A request that has arrived and met the route: method and path as they came. What the request
