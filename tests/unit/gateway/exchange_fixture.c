@@ -94,6 +94,11 @@ void fixture_open_on(struct fixture *f, const char *dsn)
     f->gateway = tb_gateway_new(&f->parts);
 }
 
+struct tb_gateway_parts *fixture_parts(struct fixture *f)
+{
+    return (struct tb_gateway_parts *)tb_gateway_parts(f->gateway);
+}
+
 static void feed(struct fixture *f)
 {
     if (f->own == NULL)

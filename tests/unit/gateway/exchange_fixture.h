@@ -50,6 +50,9 @@ void fixture_open(struct fixture *f);
 void fixture_open_on(struct fixture *f, const char *dsn);
 void fixture_close(struct fixture *f);
 
+/** What the gateway is made of, to be changed between two requests. */
+struct tb_gateway_parts *fixture_parts(struct fixture *f);
+
 /** A request that has arrived and met the route: method and path as they came. What the request
  * before it left is gone, as it is in a worker. */
 struct tb_exchange *fixture_request(struct fixture *f, const char *method, const char *path);
