@@ -206,6 +206,7 @@ static void names_what_is_no_json_by_place_and_line(void **state)
         {"{\"amount\":1.5}", "bad_number", "/amount", "1.5: number that is not"},
         {"99999999999999999999999999999999999999", "bad_number", "",
          "99999999999999999999999999999999: number"},
+        {"9223372036854775808", "bad_number", "", "9223372036854775808: number beyond"},
         {"{\"a\":1,\n \"a\":2}", "bad_json", "/a", "line 2"},
         {"{\"a\":1}x", "bad_json", "", "something follows the value"},
         {"{", "bad_json", "", "line 1"},
@@ -223,6 +224,14 @@ static void names_what_is_no_json_by_place_and_line(void **state)
                      fixture_detail(&f));
         assert_null(x->json);
     }
+}
+
+static void shows_a_number_up_to_a_nul(void **state)
+{
+    (void)state;
+    send(TB_STR("[1.5\0]"));
+    assert_string_equal(body_stage(), "bad_number");
+    assert_true(strncmp(fixture_detail(&f), "1.5: ", 5) == 0);
 }
 
 static void reads_json_as_deep_and_wide_as_the_configuration_says(void **state)
@@ -437,6 +446,7 @@ int main(void)
         cmocka_unit_test(wants_a_body_where_one_is_declared_and_none_elsewhere),
         cmocka_unit_test(leaves_raw_routes_their_body),
         cmocka_unit_test(names_what_is_no_json_by_place_and_line),
+        cmocka_unit_test(shows_a_number_up_to_a_nul),
         cmocka_unit_test(reads_json_as_deep_and_wide_as_the_configuration_says),
         cmocka_unit_test(lists_every_place_that_breaks_the_schema),
         cmocka_unit_test(lists_sixteen_places_and_counts_the_rest),

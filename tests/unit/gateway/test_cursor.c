@@ -121,6 +121,18 @@ static void opens_its_own_cursor_in_either_direction(void **state)
     }
 }
 
+static void pages_a_list_without_filters(void **state)
+{
+    (void)state;
+    static const struct list bare = {"/shop/v1/things", "ptr_a", 1, NULL, NULL};
+    const char *cursor = cursor_of(&bare, "x");
+    (void)ask(&bare);
+    f.route.query = NULL;
+    add("starting_after", cursor);
+    assert_string_equal(fixture_stage(&f, read_page), "ok");
+    assert_true(tb_str_eq(page.after, TB_STR("x")));
+}
+
 static void refuses_both_directions_at_once(void **state)
 {
     (void)state;
@@ -372,6 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_twenty_unless_another_number_is_asked_for),
         cmocka_unit_test(opens_its_own_cursor_in_either_direction),
+        cmocka_unit_test(pages_a_list_without_filters),
         cmocka_unit_test(refuses_both_directions_at_once),
         cmocka_unit_test(refuses_a_cursor_of_another_list),
         cmocka_unit_test(tells_a_filter_from_one_within_a_value),

@@ -200,6 +200,8 @@ static void takes_limit_and_cursors_where_there_are_pages(void **state)
     for (size_t i = 0; i < TB_COUNT(cases); i++)
         judge(&cases[i], PARAMS, TB_R_PAGE);
     judge(&cases[0], NULL, TB_R_PAGE); /* and nothing of its own */
+    judge(&(struct query_case)BAD("limits=1", "?limits", "did you mean limit?"), NULL, TB_R_PAGE);
+    judge(&(struct query_case)BAD("limits=1", "?limits", "is not a parameter"), NULL, 0);
     for (size_t n = 511; n <= 513; n++) {
         char query[600];
         int lead = snprintf(query, sizeof query, "ending_before=");
