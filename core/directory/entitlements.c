@@ -356,7 +356,8 @@ static tb_err TB_SUSPENDS read_page(struct tb_req *req, const struct tb_apps *ap
     return err;
 }
 
-/* What the first page left out, as far as an app may have it. */
+/* What the first page left out, and one page more than an app may have: when that is full, too,
+ * there may be some that are not read. */
 static tb_err TB_SUSPENDS read_more(struct tb_req *req, const struct tb_apps *apps,
                                     struct agreement *a, struct tb_str id, struct tb_rows *rows)
 {
@@ -364,7 +365,7 @@ static tb_err TB_SUSPENDS read_more(struct tb_req *req, const struct tb_apps *ap
     struct tb_arena *pages[2] = {tb_arena_new(PAGE_BYTES), tb_arena_new(PAGE_BYTES)};
     size_t page_n = count(rows, ENTITLEMENT), read_n = page_n;
     tb_err err = NULL;
-    for (size_t turn = 0; err == NULL && page_n == PAGE_ROWS && read_n < TB_ENTITLEMENTS_MAX;
+    for (size_t turn = 0; err == NULL && page_n == PAGE_ROWS && read_n <= TB_ENTITLEMENTS_MAX;
          turn++) {
         struct tb_arena *page = pages[turn % 2]; /* the last row read is in the other */
         const struct tb_param params[4] = {TB_TEXT(id), TB_TEXT(environment),
@@ -393,8 +394,11 @@ static tb_err TB_SUSPENDS read_app(struct tb_req *req, struct tb_apps *apps, str
 {
     struct tb_rows *rows;
     TB_TRY(tb_query(req, &rows, SQL_APP, TB_TEXT(id)));
-    if (rows->n == 0)
+    if (rows->n == 0) {
+        if (holds(place, id))
+            place->id_n = 0; /* what was remembered of it ends now */
         return tb_fail(req, TB_E_NOT_ENTITLED, "the token's app does not exist any more");
+    }
     struct agreement *a = begin(apps, rows);
     tb_err err = read_more(req, apps, a, id, rows);
     if (err != NULL) {
@@ -410,6 +414,19 @@ static tb_err TB_SUSPENDS read_app(struct tb_req *req, struct tb_apps *apps, str
     return NULL;
 }
 
+/* A client that leaves does not end the reading: others meanwhile go by what is remembered, and an
+ * app that asked and left, again and again, would never be read. */
+static tb_err TB_SUSPENDS read_to_end(struct tb_req *req, struct tb_apps *apps, struct place *place,
+                                      struct tb_str id)
+{
+    struct tb_run *run = tb_run_of(req);
+    bool finish = run->finish;
+    run->finish = true;
+    tb_err err = read_app(req, apps, place, id);
+    run->finish = finish;
+    return err;
+}
+
 tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct tb_str app,
                                const struct tb_operation *operation, struct tb_app *out_app)
 {
@@ -420,8 +437,9 @@ tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct 
     bool known = holds(place, app);
     bool fresh = now_ms - place->read_ms < FRESH_MS || now_ms - place->asked_ms < FRESH_MS;
     if (!known || !fresh) {
-        place->asked_ms = now_ms;
-        tb_err err = read_app(req, apps, place, app);
+        if (known) /* otherwise somebody else's is remembered there, and nobody asks for it */
+            place->asked_ms = now_ms;
+        tb_err err = read_to_end(req, apps, place, app);
         if (err != NULL && !(tb_is(err, TB_E_STORE) && holds(place, app)))
             return err;
         tb_run_of(req)->problem = (struct tb_problem){0};

@@ -118,7 +118,8 @@ tb_err TB_NODISCARD tb_exchange_key(struct tb_exchange *x);
 tb_err TB_NODISCARD tb_exchange_limited(struct tb_exchange *x,
                                         const struct tb_limit_verdict *verdict);
 
-/** Add a header to the answer; name and value are borrowed. False when there are too many. */
+/** Add a header to the answer; name and value are borrowed. False when there are too many, and when
+ *  the value is absent because memory ran out. */
 bool tb_exchange_header(struct tb_exchange *x, struct tb_str name, struct tb_str value);
 
 /** Pages: read limit and cursor, and write a list with signed cursors (cursor.c). */

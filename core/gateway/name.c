@@ -22,7 +22,7 @@ void tb_exchange_name(struct tb_exchange *x)
 
 bool tb_exchange_header(struct tb_exchange *x, struct tb_str name, struct tb_str value)
 {
-    if (x->reply_headers_n == TB_REPLY_HEADERS_MAX)
+    if (value.at == NULL || x->reply_headers_n == TB_REPLY_HEADERS_MAX)
         return false;
     x->reply_headers[x->reply_headers_n++] = (struct tb_header){name, value};
     return true;

@@ -15,7 +15,7 @@ static tb_err check_type(struct tb_exchange *x)
     struct tb_str type = x->in.content_type;
     size_t n = sizeof(JSON_TYPE) - 1;
     if (type.n >= n && strncasecmp(type.at, JSON_TYPE, n) == 0 &&
-        (type.n == n || type.at[n] == ';' || type.at[n] == ' '))
+        (type.n == n || type.at[n] == ';' || type.at[n] == ' ' || type.at[n] == '\t'))
         return NULL;
     return tb_fail_at(&x->run.req, TB_E_MEDIA_TYPE,
                       "content-type:", "the body must be application/json");

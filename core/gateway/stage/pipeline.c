@@ -41,6 +41,8 @@ static void note_refusal(struct tb_exchange *x, size_t stage, tb_err err)
     if (why.at == NULL)
         why = tb_str(err->title);
     size_t n = why.n < TB_TRACE_WHY_BYTES ? why.n : TB_TRACE_WHY_BYTES - 1;
+    while (n < why.n && n > 0 && ((unsigned char)why.at[n] & 0xc0) == 0x80)
+        n--; /* not within a character */
     memcpy(x->trace.why, why.at, n);
     x->trace.why[n] = '\0';
     x->trace.refused_by = (uint8_t)stage;
