@@ -174,8 +174,9 @@ def suite_valgrind(options):
     """Partners' scripts under memcheck, which sees into LuaJIT and PCRE2 where the sanitizers do not. Minutes: part of the
     long run, or when it is asked for by name."""
     suite = Suite("valgrind")
-    sources = glob.glob(os.path.join(TESTS, "unit/script/test_*.c"))
-    programs = sorted("unit_script_" + os.path.basename(source)[len("test_"):-len(".c")] for source in sources)
+    sources = [path for room in ("lua", "hooks") for path in glob.glob(os.path.join(TESTS, f"unit/{room}/test_*.c"))]
+    programs = sorted(f"unit_{os.path.basename(os.path.dirname(path))}_" + os.path.basename(path)[len("test_"):-len(".c")]
+                      for path in sources)
     if not build(suite, "dev", programs):
         return suite.end()
     memcheck = ["valgrind", "-q", "--leak-check=full", "--num-callers=40", "--error-exitcode=99",

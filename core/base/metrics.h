@@ -1,4 +1,4 @@
-/* What is counted, for Prometheus. Every process adds to a row of its own in shared memory, so that
+/* Metrics for Prometheus. Every process adds to a row of its own in shared memory, so that
  * counting is a load and a store and nobody waits; whoever is asked sums the rows, or finds the
  * lowest. Rows outlive the processes that filled them: a counter never goes back while the service
  * lives.

@@ -1,4 +1,4 @@
-/* What the commands about partners' scripts share: whose script, in which book. */
+/* Options common to the commands about partners' scripts: whose script, in which book. */
 #ifndef TB_CLI_CMD_SCRIPT_H
 #define TB_CLI_CMD_SCRIPT_H
 

@@ -1,4 +1,4 @@
-/* Where two JSON values differ, for people to read. */
+/* Differences of two JSON values, for people to read. */
 #ifndef TB_CLI_JSON_DIFF_H
 #define TB_CLI_JSON_DIFF_H
 

@@ -1,4 +1,4 @@
-/* What commands print. Names and sentences in it are of others: what of them does not show itself
+/* Output of commands. Names and sentences in it are of others: what of them does not show itself
  * (base/text.h) is escaped, so that no terminal obeys it and no reader is misled. */
 #ifndef TB_CLI_PRINT_H
 #define TB_CLI_PRINT_H

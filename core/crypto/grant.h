@@ -1,5 +1,5 @@
-/* What a verified access token allows: parsed once, shared by all requests that carry the token,
- * never changed. A grant is counted; whoever keeps one over a wait holds a count of it.
+/* Access grant, what a verified access token allows: parsed once, shared by all requests that carry
+ * the token, never changed. A grant is counted; whoever keeps one over a wait holds a count of it.
  *
  *     struct tb_grant *grant = tb_token_cache_find(cache, token, now_s);
  *     tb_arena_defer(arena, tb_grant_drop_any, grant);     // the request's count ends with its

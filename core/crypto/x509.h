@@ -1,4 +1,4 @@
-/* What a client certificate says of its holder, for tls_client_auth and for tokens bound to it
+/* Names and thumbprint of a client certificate, for tls_client_auth and for tokens bound to it
  * (RFC 8705). Nothing here judges the certificate: TLS has verified the chain, or has not and says
  * so.
  *

@@ -51,7 +51,7 @@ struct tb_exchange {
     json_t *script_input;         /**< what its hooks are given, once made */
     json_t *sent;                 /**< the body as it came, where the script has changed it */
     const json_t *routed;         /**< what the script decided about the route, or NULL */
-    bool answered;                /**< its key was answered before: it gets that, whatever else */
+    bool answered; /**< idempotency replay: the stored answer is sent, the handler skipped */
 
     int status;
     struct tb_str reply;

@@ -1,4 +1,4 @@
-/* What the gateway itself serves: health for supervisors, metrics for Prometheus, decision traces
+/* The gateway's own routes: health for supervisors, metrics for Prometheus, decision traces
  * for partners. Products like any other, only built in. */
 #ifndef TB_GATEWAY_PLATFORM_H
 #define TB_GATEWAY_PLATFORM_H

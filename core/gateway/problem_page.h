@@ -1,4 +1,4 @@
-/* What the `type` and `doc_url` of a problem lead to: the meaning of its code and what to do about
+/* Pages behind the `type` and `doc_url` of a problem: the meaning of its code and what to do about
  * it, as a page for a person and as JSON for a program, in either language. From the same tables as
  * the problems themselves. */
 #ifndef TB_GATEWAY_PROBLEM_PAGE_H

@@ -1,4 +1,4 @@
-/* What is kept of every request after its answer is decided: the decision trace, metrics, and a
+/* Accounting of every request after its answer is decided: the decision trace, metrics, and a
  * line of the access log. */
 #ifndef TB_GATEWAY_RECORD_H
 #define TB_GATEWAY_RECORD_H

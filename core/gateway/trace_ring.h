@@ -1,4 +1,4 @@
-/* Where decision traces are kept: rings in shared memory, each written by one worker and read by
+/* Store of decision traces: rings in shared memory, each written by one worker and read by
  * any. A ring is divided by demand: whoever needs room takes it from the share that holds most, so
  * a flood pushes out its own records, and those of a share that holds little stay. A partner has a
  * share for what was refused and one for what was served, so that it cannot bury its refusals

@@ -1,4 +1,4 @@
-/* What a dry run has counted: verdicts of both versions, changes between them with a few ids of
+/* Counters of a dry run: verdicts of both versions, changes between them with a few ids of
  * each kind, what the calls cost, and the differences that were not written down yet. */
 #ifndef TB_HOOKS_DRY_COUNT_H
 #define TB_HOOKS_DRY_COUNT_H

@@ -1,4 +1,4 @@
-/* What a version says to a recorded request, in the kinds that a dry run counts, and what differs
+/* Verdict of a version on a recorded request, in the kinds that a dry run counts, and what differs
  * between two versions. */
 #ifndef TB_HOOKS_DRY_VERDICT_H
 #define TB_HOOKS_DRY_VERDICT_H

@@ -1,4 +1,4 @@
-/* What is left out of a request before it is kept: members that the partner named, and the tails of
+/* Redaction of a request before it is kept: members that the partner named, and the tails of
  * long texts. The shape stays, so that a script that is tried on it later finds what it expects: a
  * text becomes "[redacted]", a number 0, a truth false.
  *

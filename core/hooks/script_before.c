@@ -11,8 +11,8 @@
 #include "limit/limit.h"
 #include <stdio.h>
 
-/* What a partner's script has no say in: how it comes to its tokens, reads why it was refused, and
- * mends its script. */
+/* Products that no hook sees: authentication, decision traces, the management of scripts. A broken
+ * script must not lock its owner out. */
 static const char *const NEVER[] = {"platform", "traces", "oauth", "scripts"};
 
 static bool is_scripted(const struct tb_exchange *x)

@@ -1,4 +1,4 @@
-/* What on_response may make of an answer: a merge patch that leaves alone what says what was done,
+/* Reshaping of an answer by on_response: a merge patch that leaves alone what says what was done,
  * and pointers to what is left out. The shaped answer still has the operation's shape. */
 #ifndef TB_HOOKS_SCRIPT_SHAPE_H
 #define TB_HOOKS_SCRIPT_SHAPE_H

@@ -1,4 +1,4 @@
-/* What the server's files share: the server and its connections. Private to core/http/. */
+/* Types common to the server's files: the server and its connections. Private to core/http/. */
 #ifndef TB_HTTP_CONNECTION_H
 #define TB_HTTP_CONNECTION_H
 

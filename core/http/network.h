@@ -1,4 +1,4 @@
-/* Whether an address lies in a network, for allow lists in the configuration. */
+/* CIDR match of an address, for allow lists in the configuration. */
 #ifndef TB_HTTP_NETWORK_H
 #define TB_HTTP_NETWORK_H
 

@@ -12,7 +12,7 @@
 enum { PROBLEM_BYTES = 2048 };
 
 /* Ties a request of libh2o to the owner's. It lies in the request's pool and hangs on a field that
- * only libh2o's file handler uses, so that the farewell finds it without a look-up. */
+ * only libh2o's file handler uses, so that the dispose hook finds it in O(1). */
 struct tie {
     h2o_filereq_t super;
     h2o_req_t *req;

@@ -9,7 +9,7 @@ enum { FRESH_MS = 1000 };
 struct place {
     struct tb_world world;
     int64_t read_ms;  /* loop clock; 0: empty */
-    int64_t asked_ms; /* somebody is reading it since then; 0: nobody */
+    int64_t asked_ms; /* start of the refresh in flight; 0: none */
 };
 
 struct tb_worlds {

@@ -92,7 +92,8 @@ void tb_script_check(lua_State *lua)
     lua_error(lua);
 }
 
-/* Others wait, and no frame of the host's is in between. */
+/* Whether to preempt: the time slice is used up and no C frame is on the Lua stack, across which a
+ * yield would be illegal. */
 static bool gives_way(lua_State *lua, const struct tb_script_spend *spend)
 {
     return spend != NULL && tb_ticks() - spend->slice_ticks > spend->turn_ticks &&

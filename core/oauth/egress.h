@@ -1,4 +1,4 @@
-/* Where a URL that a client registered may lead: the public internet by https at port 443, and
+/* Egress policy for URLs that clients registered: the public internet by https at port 443, and
  * anywhere only in a sandbox that says so (oauth.private_addresses). */
 #ifndef TB_OAUTH_EGRESS_H
 #define TB_OAUTH_EGRESS_H

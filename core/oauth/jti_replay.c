@@ -1,4 +1,5 @@
-/* The one moment a token counts: the row is there, or the answer is no. */
+/* Replay check of a jti: INSERT … ON CONFLICT DO NOTHING decides which of several concurrent uses
+ * wins. */
 #include "oauth/jti_replay.h"
 #include "base/json.h"
 #include "crypto/digest.h"

@@ -1,4 +1,4 @@
-/* What the authorization server says to clients in signed form: ID tokens, authorization responses,
+/* Signed responses of the authorization server: ID tokens, authorization responses,
  * introspection responses. Signed with the keys of responses, never with those of access tokens. */
 #ifndef TB_OAUTH_RESPONSE_H
 #define TB_OAUTH_RESPONSE_H

@@ -18,7 +18,7 @@ enum {
     POOL_KEEP = 16,           /* idle stacks never given back */
     POOL_TRIM_MS = 10 * 1000, /* how often the pool is fitted to the load */
     POOL_LOOK = 32,           /* stacks one call of tb_fiber_stats measures */
-    COLOURS = 32, /* tops of stacks differ by cache lines, or all would share the same */
+    COLOURS = 32,             /* stack tops are offset, or hot frames would alias in the L1 cache */
     COLOUR_BYTES = 128,
     SLICE_MS = TB_SLOW_TOOLS ? 500 : 20,
 };

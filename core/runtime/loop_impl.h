@@ -1,4 +1,4 @@
-/* What the files of this room share: the loop's parts and the calls between them. */
+/* Types common to the files of this room: the loop's parts and the calls between them. */
 #ifndef TB_RUNTIME_LOOP_IMPL_H
 #define TB_RUNTIME_LOOP_IMPL_H
 

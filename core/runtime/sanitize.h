@@ -1,4 +1,4 @@
-/* What the sanitizers must be told when the processor changes stacks; nothing in a plain build. */
+/* Hooks of the sanitizers for a change of stacks; nothing in a plain build. */
 #ifndef TB_RUNTIME_SANITIZE_H
 #define TB_RUNTIME_SANITIZE_H
 

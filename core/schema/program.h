@@ -1,4 +1,4 @@
-/* What a schema is compiled to: a graph of nodes, one for each subschema, immutable once linked. A
+/* Compiled schema: a graph of nodes, one for each subschema, immutable once linked. A
  * node groups its rules by the type of value they speak of, so that a value meets only its own. */
 #ifndef TB_SCHEMA_PROGRAM_H
 #define TB_SCHEMA_PROGRAM_H

@@ -47,7 +47,8 @@ static void end_call(struct tb_pending *call)
         tb_mem_free(call);
 }
 
-/* That a later attempt failed says nothing about an earlier one that was not answered. */
+/* If an earlier attempt was lost unanswered, its outcome is unknown: the call is in doubt, whatever
+ * the later error says. */
 static void fail_call(struct tb_batcher *batcher, struct tb_pending *call, tb_err err)
 {
     call->err = call->lost ? TB_E_IN_DOUBT : err;
@@ -158,9 +159,8 @@ static void batch_raised(struct tb_batch *batch)
     }
 }
 
-/* Nobody knows whether it happened. With keys the question is put by sending it again: what
- * happened is answered from the keys, what did not happens now. Without, it must not be sent again.
- */
+/* The connection fell before the answer came. Calls with keys are retried: the table of keys makes
+ * a retry idempotent. Calls without must not be sent again. */
 static void batch_lost(struct tb_batch *batch)
 {
     batch->losses++;

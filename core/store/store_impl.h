@@ -1,5 +1,5 @@
-/* What the files of this room share: operations, connections, the pool, the batch engine. The store
- * is the work of one thread; everything here happens between two waits of the loop.
+/* Types common to the files of this room: operations, connections, the pool, the batch engine. The
+ * store is the work of one thread; everything here happens between two waits of the loop.
  *
  * An operation (tb_op) is one statement on its way: submitted to a connection, sent, answered. Each
  * stands before a sync of its own, so it is a transaction of its own unless a transaction is open.

@@ -1,4 +1,5 @@
-/* What worker, clerk and commands are made of alike: configuration, products, books and keys. */
+/* Parts that worker, clerk and commands are made of alike: configuration, products, books and keys.
+ */
 #ifndef TB_WORKER_PARTS_H
 #define TB_WORKER_PARTS_H
 

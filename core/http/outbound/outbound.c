@@ -248,7 +248,7 @@ static tb_err TB_SUSPENDS find_addresses(struct call *call, struct place *place)
 
 /* ---- the exchange ---- */
 
-/* libcurl is about to connect: the last look at where to. */
+/* CURLOPT_OPENSOCKETFUNCTION: checks the resolved address again (SSRF, DNS rebinding). */
 static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct call *call = user;

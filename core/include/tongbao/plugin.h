@@ -1,4 +1,4 @@
-/* What a product is: one constant `struct tb_plugin` named `tongbao_plugin`, the only symbol a
+/* Interface of a product: one constant `struct tb_plugin` named `tongbao_plugin`, the only symbol a
  * plugin exports. Everything the host must know stands in its tables, so that it can be checked
  * before the first request and drawn in the documents.
  *

@@ -1,6 +1,6 @@
-/* Who is calling an endpoint of the authorization server. Four methods, of which a request uses
- * exactly one, the one the client registered: a signed assertion (RFC 7523), a certificate of an
- * authority or one of its own (RFC 8705 §2), and in sandbox worlds a secret.
+/* Client authentication at the endpoints of the authorization server. Four methods, of which a
+ * request uses exactly one, the one the client registered: a signed assertion (RFC 7523), a
+ * certificate of an authority or one of its own (RFC 8705 §2), and in sandbox worlds a secret.
  *
  *     struct tb_form form;
  *     struct tb_oauth_client *client;

@@ -1,4 +1,4 @@
-/* What a client may say of itself (RFC 7591 §2 and the specifications that add members), judged and
+/* Client metadata (RFC 7591 §2 and the specifications that add members), judged and
  * brought into the form that counts.
  *
  *     json_t *effective;

@@ -1,4 +1,4 @@
-/* What introspection and revocation begin with. */
+/* Shared prologue of /introspect and /revoke: authenticates the client and reads `token`. */
 #include "oauth/endpoint/token_param.h"
 #include "oauth/client/auth.h"
 #include "oauth/errors.h"

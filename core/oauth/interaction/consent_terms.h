@@ -1,4 +1,4 @@
-/* What a consent is about, in words and figures for the person who decides: the same list on the
+/* Terms of a consent, in words and figures for the person who decides: the same list on the
  * page that asks and on the one that shows what was given. */
 #ifndef TB_OAUTH_INTERACTION_CONSENT_TERMS_H
 #define TB_OAUTH_INTERACTION_CONSENT_TERMS_H

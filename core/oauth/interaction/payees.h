@@ -1,4 +1,4 @@
-/* Who is to be paid, for the pages that show it: the holders of the accounts that authorization
+/* Payees, for the pages that show them: the holders of the accounts that authorization
  * details name as creditors.
  *
  *     TB_TRY(tb_payees_read(req, user->book, &detail, 1, &facts.payees, &facts.payees_n));

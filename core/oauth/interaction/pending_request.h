@@ -1,4 +1,4 @@
-/* What a customer is asked: a request that was pushed or came by the back channel, whose it is, and
+/* Pending authorization request: one that was pushed or came by the back channel, whose it is, and
  * whether whoever sits in front of the page may be asked at all. Reading it uses nothing up.
  *
  *     struct tb_authz_request asked;

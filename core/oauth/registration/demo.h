@@ -1,4 +1,4 @@
-/* What makes a sandbox world usable over OAuth: its app becomes a client and its first company gets
+/* OAuth client and users of a sandbox world: its app becomes a client and its first company gets
  * users who can log in. The demo world and the worlds of strangers are made with the same code.
  *
  *     TB_TRY(tb_demo_invent(req, &users));                    // passwords, off the loop

@@ -127,7 +127,7 @@ static tb_err TB_SUSPENDS make_stranger(struct tb_req *req, struct tb_tx *tx, vo
     return list_accounts(tx, m);
 }
 
-/* The partner that the statement's organisation is, made when it is heard of for the first time. */
+/* Find the partner of the software statement's organisation; create it on first sight. */
 static tb_err TB_SUSPENDS find_partner(struct tb_req *req, struct tb_tx *tx, struct making *m)
 {
     const struct tb_software *vouched = &m->judged.vouched;

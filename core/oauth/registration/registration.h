@@ -1,4 +1,4 @@
-/* What registering and managing a registration share: reading what is asked, judging it, and
+/* Common part of registering and managing a registration: reading what is asked, judging it, and
  * writing the client information response (RFC 7591 §3.2.1). */
 #ifndef TB_OAUTH_REGISTRATION_REGISTRATION_H
 #define TB_OAUTH_REGISTRATION_REGISTRATION_H

@@ -1,5 +1,5 @@
-/* Whether a redirect_uri is one of a client's: compared byte by byte, but for the port of native
- * apps, which listen on the loopback address at whatever port they were given. */
+/* Match of a redirect_uri against those of a client: compared byte by byte, but for the port of
+ * native apps, which listen on the loopback address at whatever port they were given. */
 #ifndef TB_OAUTH_REQUEST_REDIRECT_H
 #define TB_OAUTH_REQUEST_REDIRECT_H
 

@@ -1,4 +1,4 @@
-/* What pushed requests (par.c) and those without a browser (backchannel.c) have in common: which
+/* Common part of pushed requests (par.c) and of those without a browser (backchannel.c): which
  * parameters count, and the rules for those that both have. Each function judges one parameter of
  * `form` and puts it, where it was sent, in normal form into the object `params`. */
 #ifndef TB_OAUTH_REQUEST_REQUEST_H

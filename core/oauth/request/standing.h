@@ -1,4 +1,4 @@
-/* What the registration of a client still covers. A request that was pushed, a code, a grant and a
+/* Second look at a client's registration. A request that was pushed, a code, a grant and a
  * token may each outlive what the client has registered (RFC 7592 §2.2: a replacement replaces
  * everything), so each of their uses is decided again by the registration as it is then. Nothing
  * that was granted is changed by that: what is registered again counts again.

@@ -1,4 +1,4 @@
-/* What a browser sends of the cookies it was given (RFC 6265). */
+/* Cookies of a request (RFC 6265). */
 #ifndef TB_OAUTH_USER_COOKIE_H
 #define TB_OAUTH_USER_COOKIE_H
 

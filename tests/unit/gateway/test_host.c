@@ -75,7 +75,8 @@ static struct tb_req *ask(void)
 static void assert_text(struct tb_str text, const char *want)
 {
     if (want == NULL ? text.at != NULL : text.at == NULL || !tb_str_eq(text, tb_str(want)))
-        fail_msg("\"%.*s\" is not \"%s\"", (int)text.n, text.at, want);
+        fail_msg("\"%.*s\" is not \"%s\"", (int)text.n, text.at == NULL ? "" : text.at,
+                 want == NULL ? "nothing" : want);
 }
 
 /* ---- who and what ---- */
