@@ -33,12 +33,12 @@ FLOORS = {
     "include": 0, "base": 1,
     "config": 2, "crypto": 2, "runtime": 2, "schema": 2, "http/guard": 2,
     "http": 3, "limit": 3, "lua": 3, "process": 3, "store": 3,
-    "http/outbound": 4, "ledger": 4, "outbox": 4, "product": 4,
-    "oauth": 5,
-    "oauth/client": 6, "oauth/token": 7, "oauth/user": 7,
-    "consent": 8, "oauth/page": 8, "oauth/request": 8,
-    "directory": 9, "gateway": 9, "oauth/endpoint": 9, "oauth/interaction": 9,
-    "hooks": 10, "oauth/registration": 10, "gateway/stage": 11, "worker": 12, "cli": 13, "tools/docgen": 13,
+    "http/outbound": 4, "ledger": 4, "product": 4,
+    "outbox": 5,
+    "oauth": 6, "oauth/client": 7, "oauth/token": 8, "oauth/user": 8,
+    "consent": 9, "oauth/page": 9, "oauth/request": 9,
+    "directory": 10, "gateway": 10, "oauth/endpoint": 10, "oauth/interaction": 10,
+    "hooks": 11, "oauth/registration": 11, "gateway/stage": 12, "worker": 13, "cli": 14, "tools/docgen": 14,
 }
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 
