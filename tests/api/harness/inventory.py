@@ -39,7 +39,7 @@ def member(rest, name):
 def operations():
     found = []
     for folder in ("core", "plugins"):
-        for name in sorted(glob.glob(os.path.join(ROOT, folder, "*/*.c"))):
+        for name in sorted(glob.glob(os.path.join(ROOT, folder, "**/*.c"), recursive=True)):
             if os.path.basename(name).startswith("test_"):
                 continue
             with open(name, encoding="utf-8") as opened:
