@@ -34,7 +34,7 @@ static void a_record_names_the_request_the_signal_and_the_place(void **state)
     static const char *const parts[] = {
         "\"signal\": \"SEGV\"",           "\"address\": \"0x10\"",
         "\"request_id\": \"req-n\"",      "\"partner\": \"ptr_test\"",
-        "\"route\": \"POST /test/v1/n\"", "\"where\": \"unit_main_crash+0x",
+        "\"route\": \"POST /test/v1/n\"", "\"where\": \"unit_process_crash+0x",
         "\"stack_overflow\": false",      "\"kind\": \"worker\"",
         "\"quarantined\": false",
     };
