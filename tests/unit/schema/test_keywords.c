@@ -179,6 +179,8 @@ static void finds_equal_items(void **state)
         {UNIQUE, "[{'a':1},{'a':2}]", ""},
         {UNIQUE, "[[1],[2],[1]]", " unique_items"},
         {"{'uniqueItems':false}", "[1,1]", ""},
+        {UNIQUE, "[1,'a',1.0]", " unique_items"},
+        {UNIQUE, "[1,1.5,2]", ""},
         {"{'uniqueItems':true,'maxItems':2}", "[1,1,1]", " max_items"},
     };
 #undef UNIQUE
