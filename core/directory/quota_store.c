@@ -1,4 +1,4 @@
-/* See limit_save.h. Which of two processes hears of a total first does not matter: each takes over
+/* See quota_store.h. Which of two processes hears of a total first does not matter: each takes over
  * what it has not heard of yet, once. */
 #include "directory/quota_store.h"
 #include "base/log.h"

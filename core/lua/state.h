@@ -82,7 +82,7 @@ struct tb_script {
     void *handed;     /**< what the runner gives the function of its own that it calls */
     lua_State *spare; /**< a thread for the next call; NULL: none */
     int spare_anchor; /**< its place in the registry */
-    void *owner;      /**< of the table that keeps it (states.c) */
+    void *owner;      /**< of the table that keeps it (vm_pool.c) */
 };
 
 struct tb_script *tb_script_of(lua_State *lua);

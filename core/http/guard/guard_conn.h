@@ -1,5 +1,5 @@
 /* State common to the guard's files: the state of a guarded connection and of the guard itself.
- * Private to core/http/guard*. */
+ * Private to core/http/guard/. */
 #ifndef TB_HTTP_GUARD_GUARD_CONN_H
 #define TB_HTTP_GUARD_GUARD_CONN_H
 

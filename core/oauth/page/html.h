@@ -1,6 +1,6 @@
 /* HTML, written piece by piece. Templates are constants of ours; whatever else goes in, goes in
  * through a `$` of the template and is escaped there, so that there is no way to write a value that
- * is not. Every sentence comes from the table words.def, in the page's language.
+ * is not. Every sentence comes from the table messages.def, in the page's language.
  *
  *     struct tb_html html;
  *     tb_html_init(&html, arena, TB_LANG_EN);

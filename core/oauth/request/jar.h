@@ -18,7 +18,7 @@ enum {
  */
 enum tb_jar_use {
     TB_JAR_PUSHED,      /**< names its client again as client_id; TB_E_INVALID_REQUEST_OBJECT */
-    TB_JAR_BACKCHANNEL, /**< has jti and iat too, and counts once (oauth/once.h);
+    TB_JAR_BACKCHANNEL, /**< has jti and iat too, and counts once (oauth/jti_replay.h);
                              TB_E_INVALID_REQUEST, as CIBA Core §13 says */
 };
 
