@@ -62,12 +62,12 @@ def kill(sandbox, victim):
         before = sandbox.postmaster()
         kill_quietly(before)
         wait_until(lambda: sandbox.postmaster() != before and database_answers(sandbox), 20, "PostgreSQL is back")
-        wait_for_workers(sandbox)
     else:
         before = sandbox.pids()
         for pid in before:
             kill_quietly(pid)
         wait_until(lambda: len(set(sandbox.pids()) - set(before)) == len(before), 20, "other workers serve")
+    wait_for_workers(sandbox)
 
 
 def settles(answer):
