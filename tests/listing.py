@@ -11,11 +11,11 @@ from suites import PROCESSORS, PYTEST, ROOT, TESTS, fuzz_targets
 
 TABLE = r"\bcmocka_unit_test\w*"
 MACRO = re.compile(rf"^#define[ \t]+(\w+)\(\w+\)\s+(?:\\\s+)?{TABLE}.*$", re.M)  # a suite's own short form of it
-PROGRAM = re.compile(r"\btb_unit_test\(([a-z]+)_(\w+)\s+SOURCES\s+test_(\w+)\.c\b")
+PROGRAM = re.compile(r"\btb_unit_program\(([a-z]+)_(\w+)\s+SOURCES\s+test_(\w+)\.c\b")
 
 
 def unit_tests():
-    """unit/<room>/<thing>::<test> for each row of a program's table; the program alone where it has none."""
+    """unit/<room>/<thing>::<test> for each row of a file's table; the file's name alone where it has none."""
     names = []
     for source in sorted(glob.glob(os.path.join(TESTS, "unit/*/test_*.c"))):
         room, thing = source.split("/")[-2], os.path.basename(source)[len("test_"):-len(".c")]
@@ -26,7 +26,7 @@ def unit_tests():
 
 
 def programs(room, thing):
-    """What is built from tests/unit/<room>/test_<thing>.c: mostly one program of its name."""
+    """What tests/unit/<room>/test_<thing>.c is built into: a group of its room's program, and others of other names."""
     with open(os.path.join(TESTS, "unit", room, "CMakeLists.txt"), encoding="utf-8") as opened:
         built = PROGRAM.findall(opened.read())
     return [thing] + [program for of, program, source in built if (of, source) == (room, thing) and program != thing]

@@ -25,7 +25,7 @@ LANES = (("build", "unit"), ("lint", "api", "fault", "sql", "clients"))
 FAILED = os.path.join(ROOT, "build/failed-tests.json")
 EXAMPLES = """examples:
   tests/run                                        everything
-  tests/run unit/store/batch                       one program of unit tests
+  tests/run unit/store/batch                       one group of unit tests: test_batch.c
   tests/run unit/store/batch::sends_a_lone_call_at_once
   tests/run api/test_payments.py                   one file
   tests/run api/test_payments.py::test_a_payment_is_made
@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--failed", action="store_true", help="what failed the last time")
     parser.add_argument("--list", action="store_true", help="run nothing; print what would be run, by the names of the tests")
     parser.add_argument("--in", dest="build", metavar="BUILD", choices=UNIT_BUILDS, default="asan",
-                        help=f"the build whose programs of unit tests run: {', '.join(UNIT_BUILDS)}")
+                        help=f"the build whose unit tests run: {', '.join(UNIT_BUILDS)}")
     parser.add_argument("--long", action="store_true", help="also what takes many minutes; fuzz each target for ten")
     parser.add_argument("--busy", action="store_true", help="beside a process on every processor that computes without end")
     parser.add_argument("--json", action="store_true", help="print one JSON document; the last line goes to standard error")

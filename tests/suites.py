@@ -4,6 +4,7 @@ Each is a function of `options`; `options.tests[name]` are those of its tests th
 
 import concurrent.futures
 import glob
+import json
 import os
 import re
 import shutil
@@ -116,35 +117,42 @@ def add_tap(suite, program, code, said):
         suite.add(f"{program}: has tests", False, said, place)
 
 
-def programs_of(wanted, preset):
-    """Programs of unit tests, each with the test in it that is wanted ("": all). `wanted`: "store", "store/batch" or
-    "store/batch::sends_a_lone_call_at_once"; none: every program."""
-    found = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, BUILDS[preset][0], "unit/unit_*")))
+def commands_of(preset):
+    """unit_<room>_<thing>, or unit_plugin_<name> → how it is started: ctest knows, of a build that is configured."""
+    code, said = run(["ctest", "--test-dir", BUILDS[preset][0], "--show-only=json-v1"], SUITE_TIMEOUT_S)
+    if code != 0:
+        raise SystemExit(f"ctest does not tell the unit tests of {BUILDS[preset][0]}:\n{said}")
+    return {test["name"]: test["command"] for test in json.loads(said)["tests"]}
+
+
+def programs_of(wanted, known):
+    """Those of `known` that are wanted, each with the test in it that is wanted ("": all). `wanted`: "store", "store/batch" or
+    "store/batch::sends_a_lone_call_at_once"; none: every one."""
     if not wanted:
-        return [(program, "") for program in found]
+        return [(program, "") for program in sorted(known)]
     chosen = []
     for name in wanted:
         place, _, test = name.partition("::")
         prefix = "unit_" + place.replace("/", "_")
-        chosen += [(p, test) for p in found if p == prefix or "/" not in place and p.startswith(prefix + "_")]
+        chosen += [(p, test) for p in sorted(known) if p == prefix or "/" not in place and p.startswith(prefix + "_")]
     return chosen
 
 
 def run_programs(suite, preset, wanted=()):
-    """Build and run programs of unit tests, all or those that are wanted (see programs_of). As many at a time as there are
-    processors: many wait for a PostgreSQL of their own."""
+    """Build and run groups of unit tests, all or those that are wanted (see programs_of), each in a process of its own. As many
+    at a time as there are processors: many wait for a PostgreSQL of their own."""
     places = [name.partition("::")[0] for name in wanted]
     alone = places and all("/" in place for place in places)  # of a room it is not known what there is before it is built
     if not build(suite, preset, ["unit_" + place.replace("/", "_") for place in places] if alone else ()):
         return
-    programs = programs_of(wanted, preset)
+    commands = commands_of(preset)
+    programs = programs_of(wanted, commands)
     if not programs:
         suite.add("has such tests", False, f"no program of unit tests is called {', '.join(wanted)}")
 
     def go(one):
         program, test = one
-        env = {"CMOCKA_MESSAGE_OUTPUT": "TAP", **({"TB_TEST": test} if test else {})}
-        return run([os.path.join(ROOT, BUILDS[preset][0], "unit", program)], UNIT_TIMEOUT_S, env)
+        return run(commands[program], UNIT_TIMEOUT_S, {"CMOCKA_MESSAGE_OUTPUT": "TAP", **({"TB_TEST": test} if test else {})})
 
     with concurrent.futures.ThreadPoolExecutor(PROCESSORS) as pool:
         for (program, _), (code, said) in zip(programs, pool.map(go, programs)):
@@ -174,15 +182,13 @@ def suite_valgrind(options):
     """Partners' scripts under memcheck, which sees into LuaJIT and PCRE2 where the sanitizers do not. Minutes: part of the
     long run, or when it is asked for by name."""
     suite = Suite("valgrind")
-    sources = [path for room in ("lua", "hooks") for path in glob.glob(os.path.join(TESTS, f"unit/{room}/test_*.c"))]
-    programs = sorted(f"unit_{os.path.basename(os.path.dirname(path))}_" + os.path.basename(path)[len("test_"):-len(".c")]
-                      for path in sources)
-    if not build(suite, "dev", programs):
+    if not build(suite, "dev", ["unit_lua", "unit_hooks"]):
         return suite.end()
     memcheck = ["valgrind", "-q", "--leak-check=full", "--num-callers=40", "--error-exitcode=99",
                 "--suppressions=tests/unit/valgrind.supp"]
-    for program in programs:
-        code, said = run([*memcheck, f"build-dev/unit/{program}"], SUITE_TIMEOUT_S, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    commands = commands_of("dev")
+    for program, _ in programs_of(["lua", "hooks"], commands):
+        code, said = run([*memcheck, *commands[program]], SUITE_TIMEOUT_S, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
         add_tap(suite, program, code, said)
     return suite.end()
 

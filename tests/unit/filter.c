@@ -1,5 +1,5 @@
-/* In every unit program: TB_TEST=name runs that test alone (`*` and `?` match as in file names).
- * `tests/run unit/store/batch::name` sets it. */
+/* In the program of a plugin's tests, whose main is the plugin's own: TB_TEST=name runs that test
+ * alone (`*` and `?` match as in file names). `tests/run unit/plugin/example::name` sets it. */
 /* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>

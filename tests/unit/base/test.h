@@ -2,16 +2,13 @@
 #ifndef TB_TESTS_UNIT_BASE_TEST_H
 #define TB_TESTS_UNIT_BASE_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "../unit.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <tongbao/error.h>
 #include <tongbao/types.h>

@@ -182,22 +182,19 @@ static void ends_the_process_when_a_chunk_was_overrun(void **state)
 }
 #endif
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hands_out_zeroed_aligned_memory_of_every_size),
-        cmocka_unit_test(gives_two_empty_allocations_different_addresses),
-        cmocka_unit_test(refuses_past_its_cap_and_stays_refusing_until_reset),
-        cmocka_unit_test(refuses_sizes_that_would_wrap_around),
-        cmocka_unit_test(holds_exactly_its_cap_in_small_pieces),
-        cmocka_unit_test(keeps_what_it_handed_out_apart_over_many_chunks),
-        cmocka_unit_test(runs_deferred_functions_last_first_at_reset),
-        cmocka_unit_test(runs_a_deferred_function_at_once_when_full),
-        cmocka_unit_test(formats_short_and_long_texts),
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(hands_out_zeroed_aligned_memory_of_every_size),
+    cmocka_unit_test(gives_two_empty_allocations_different_addresses),
+    cmocka_unit_test(refuses_past_its_cap_and_stays_refusing_until_reset),
+    cmocka_unit_test(refuses_sizes_that_would_wrap_around),
+    cmocka_unit_test(holds_exactly_its_cap_in_small_pieces),
+    cmocka_unit_test(keeps_what_it_handed_out_apart_over_many_chunks),
+    cmocka_unit_test(runs_deferred_functions_last_first_at_reset),
+    cmocka_unit_test(runs_a_deferred_function_at_once_when_full),
+    cmocka_unit_test(formats_short_and_long_texts),
 #ifndef TB_ARENA_MALLOC
-        cmocka_unit_test(extends_only_the_latest_allocation),
-        cmocka_unit_test(ends_the_process_when_a_chunk_was_overrun),
+    cmocka_unit_test(extends_only_the_latest_allocation),
+    cmocka_unit_test(ends_the_process_when_a_chunk_was_overrun),
 #endif
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -29,10 +29,7 @@ static void every_error_has_words_in_chinese(void **state)
     assert_null(tb_error_words("no_such_error", TB_LANG_ZH));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_error_has_words_in_chinese),
-    };
-    return cmocka_run_group_tests_name("base_error_words", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_error_has_words_in_chinese),
+};
+TEST_GROUP(tests, NULL, NULL);

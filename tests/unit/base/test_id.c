@@ -175,17 +175,14 @@ static void takes_only_uuids_of_the_rfc(void **state)
             fail_msg("%s", cases[i].text);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carries_time_and_book),
-        cmocka_unit_test(sorts_in_the_order_made_even_when_the_clock_stands_or_steps_back),
-        cmocka_unit_test(follows_a_clock_that_is_set_back_far),
-        cmocka_unit_test(refuses_every_spelling_but_its_own),
-        cmocka_unit_test(draws_random_bytes_of_every_length),
-        cmocka_unit_test(never_repeats_itself_in_a_child),
-        cmocka_unit_test(makes_uuids_of_version_4),
-        cmocka_unit_test(takes_only_uuids_of_the_rfc),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(carries_time_and_book),
+    cmocka_unit_test(sorts_in_the_order_made_even_when_the_clock_stands_or_steps_back),
+    cmocka_unit_test(follows_a_clock_that_is_set_back_far),
+    cmocka_unit_test(refuses_every_spelling_but_its_own),
+    cmocka_unit_test(draws_random_bytes_of_every_length),
+    cmocka_unit_test(never_repeats_itself_in_a_child),
+    cmocka_unit_test(makes_uuids_of_version_4),
+    cmocka_unit_test(takes_only_uuids_of_the_rfc),
+};
+TEST_GROUP(tests, NULL, NULL);

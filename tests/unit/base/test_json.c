@@ -346,22 +346,19 @@ static void fails_the_text_of_a_value_that_is_too_deep(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_ordinary_json),
-        cmocka_unit_test(refuses_bad_json_and_says_where),
-        cmocka_unit_test(allows_reals_only_when_asked),
-        cmocka_unit_test(counts_depth_members_and_bytes_exactly),
-        cmocka_unit_test(refuses_huge_bodies_in_linear_time),
-        cmocka_unit_test(drops_the_value_with_the_arena_or_leaves_it_to_the_caller),
-        cmocka_unit_test(reads_members_by_type),
-        cmocka_unit_test(follows_pointers),
-        cmocka_unit_test(merges_patches),
-        cmocka_unit_test(refuses_a_patch_that_is_too_deep),
-        cmocka_unit_test(builds_pointers),
-        cmocka_unit_test(writes_equal_values_in_one_way),
-        cmocka_unit_test(fails_the_text_of_a_value_that_is_too_deep),
-    };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_ordinary_json),
+    cmocka_unit_test(refuses_bad_json_and_says_where),
+    cmocka_unit_test(allows_reals_only_when_asked),
+    cmocka_unit_test(counts_depth_members_and_bytes_exactly),
+    cmocka_unit_test(refuses_huge_bodies_in_linear_time),
+    cmocka_unit_test(drops_the_value_with_the_arena_or_leaves_it_to_the_caller),
+    cmocka_unit_test(reads_members_by_type),
+    cmocka_unit_test(follows_pointers),
+    cmocka_unit_test(merges_patches),
+    cmocka_unit_test(refuses_a_patch_that_is_too_deep),
+    cmocka_unit_test(builds_pointers),
+    cmocka_unit_test(writes_equal_values_in_one_way),
+    cmocka_unit_test(fails_the_text_of_a_value_that_is_too_deep),
+};
+TEST_GROUP(tests, open_arena, close_arena);

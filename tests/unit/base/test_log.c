@@ -261,20 +261,17 @@ static void writes_to_files_and_sockets_too(void **state)
     close(sockets[1]);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(writes_one_json_object_a_line, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(leaves_out_levels_below_the_least, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(redacts_by_the_name_of_the_field, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(keeps_lines_within_their_bound_and_says_so, open_pipe,
-                                        close_pipe),
-        cmocka_unit_test_setup_teardown(holds_lines_back_until_enough_are_together, open_pipe,
-                                        close_pipe),
-        cmocka_unit_test_setup_teardown(drops_and_counts_when_the_reader_is_slow, open_pipe,
-                                        close_pipe),
-        cmocka_unit_test_setup_teardown(survives_a_reader_that_is_gone, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(writes_to_files_and_sockets_too, open_pipe, close_pipe),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(writes_one_json_object_a_line, open_pipe, close_pipe),
+    cmocka_unit_test_setup_teardown(leaves_out_levels_below_the_least, open_pipe, close_pipe),
+    cmocka_unit_test_setup_teardown(redacts_by_the_name_of_the_field, open_pipe, close_pipe),
+    cmocka_unit_test_setup_teardown(keeps_lines_within_their_bound_and_says_so, open_pipe,
+                                    close_pipe),
+    cmocka_unit_test_setup_teardown(holds_lines_back_until_enough_are_together, open_pipe,
+                                    close_pipe),
+    cmocka_unit_test_setup_teardown(drops_and_counts_when_the_reader_is_slow, open_pipe,
+                                    close_pipe),
+    cmocka_unit_test_setup_teardown(survives_a_reader_that_is_gone, open_pipe, close_pipe),
+    cmocka_unit_test_setup_teardown(writes_to_files_and_sockets_too, open_pipe, close_pipe),
+};
+TEST_GROUP(tests, NULL, NULL);

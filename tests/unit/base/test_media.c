@@ -1,11 +1,8 @@
 /* Which Content-Types name a charset that is not UTF-8. */
-#include "base/media.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
+#include "../unit.h"
 
-#include <cmocka.h>
+#include "base/media.h"
+#include <string.h>
 
 static void names_a_charset_other_than_utf8(void **state)
 {
@@ -41,8 +38,5 @@ static void names_a_charset_other_than_utf8(void **state)
     assert_true(tb_media_charset(TB_STR_NONE, &charset));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_a_charset_other_than_utf8)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {cmocka_unit_test(names_a_charset_other_than_utf8)};
+TEST_GROUP(tests, NULL, NULL);

@@ -295,18 +295,15 @@ static void agrees_with_its_page_in_the_documents(void **state)
     tb_arena_free(arena);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_over_processes_and_keeps_what_the_dead_counted),
-        cmocka_unit_test(shows_the_lowest_of_the_living_that_have_set_it),
-        cmocka_unit_test(gives_each_living_process_a_row_of_its_own),
-        cmocka_unit_test(counts_on_without_a_row),
-        cmocka_unit_test(puts_durations_into_powers_of_two),
-        cmocka_unit_test(counts_answers_by_operation_and_class),
-        cmocka_unit_test(counts_each_of_a_thousand_operations_and_those_beyond_together),
-        cmocka_unit_test(writes_what_the_format_asks_for),
-        cmocka_unit_test(agrees_with_its_page_in_the_documents),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(sums_over_processes_and_keeps_what_the_dead_counted),
+    cmocka_unit_test(shows_the_lowest_of_the_living_that_have_set_it),
+    cmocka_unit_test(gives_each_living_process_a_row_of_its_own),
+    cmocka_unit_test(counts_on_without_a_row),
+    cmocka_unit_test(puts_durations_into_powers_of_two),
+    cmocka_unit_test(counts_answers_by_operation_and_class),
+    cmocka_unit_test(counts_each_of_a_thousand_operations_and_those_beyond_together),
+    cmocka_unit_test(writes_what_the_format_asks_for),
+    cmocka_unit_test(agrees_with_its_page_in_the_documents),
+};
+TEST_GROUP(tests, NULL, NULL);

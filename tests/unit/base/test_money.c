@@ -398,24 +398,21 @@ static void converts_between_currencies_of_different_exponents(void **state)
     assert_false(tb_money_convert(money(1, "CNY"), TB_STR("XXX"), rate("1"), TB_ROUND_DOWN, &out));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_the_exponent_of_every_kind_of_currency),
-        cmocka_unit_test(has_a_sorted_table_that_finds_each_of_its_rows),
-        cmocka_unit_test(knows_no_codes_that_are_not_money),
-        cmocka_unit_test(reads_money_from_json),
-        cmocka_unit_test(writes_money_so_that_it_reads_it_back),
-        cmocka_unit_test(shows_amounts_with_the_decimals_of_their_currency),
-        cmocka_unit_test(adds_and_subtracts_up_to_the_borders_and_no_further),
-        cmocka_unit_test(never_mixes_two_currencies),
-        cmocka_unit_test(splits_by_the_largest_remainder),
-        cmocka_unit_test(splits_into_parts_that_always_sum_to_the_whole),
-        cmocka_unit_test(refuses_weights_that_mean_nothing),
-        cmocka_unit_test(reads_rates_as_they_are_written),
-        cmocka_unit_test(rounds_by_the_named_rule),
-        cmocka_unit_test(refuses_products_that_do_not_fit),
-        cmocka_unit_test(converts_between_currencies_of_different_exponents),
-    };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(knows_the_exponent_of_every_kind_of_currency),
+    cmocka_unit_test(has_a_sorted_table_that_finds_each_of_its_rows),
+    cmocka_unit_test(knows_no_codes_that_are_not_money),
+    cmocka_unit_test(reads_money_from_json),
+    cmocka_unit_test(writes_money_so_that_it_reads_it_back),
+    cmocka_unit_test(shows_amounts_with_the_decimals_of_their_currency),
+    cmocka_unit_test(adds_and_subtracts_up_to_the_borders_and_no_further),
+    cmocka_unit_test(never_mixes_two_currencies),
+    cmocka_unit_test(splits_by_the_largest_remainder),
+    cmocka_unit_test(splits_into_parts_that_always_sum_to_the_whole),
+    cmocka_unit_test(refuses_weights_that_mean_nothing),
+    cmocka_unit_test(reads_rates_as_they_are_written),
+    cmocka_unit_test(rounds_by_the_named_rule),
+    cmocka_unit_test(refuses_products_that_do_not_fit),
+    cmocka_unit_test(converts_between_currencies_of_different_exponents),
+};
+TEST_GROUP(tests, open_arena, close_arena);

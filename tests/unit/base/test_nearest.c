@@ -57,11 +57,8 @@ static void does_not_look_at_what_is_too_long(void **state)
     assert_non_null(nearest_of(word, names));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_what_was_meant),
-        cmocka_unit_test(does_not_look_at_what_is_too_long),
-    };
-    return cmocka_run_group_tests_name("base_nearest", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(finds_what_was_meant),
+    cmocka_unit_test(does_not_look_at_what_is_too_long),
+};
+TEST_GROUP(tests, NULL, NULL);

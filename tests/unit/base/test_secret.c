@@ -83,13 +83,9 @@ static void refuses_files_unfit_for_a_secret(void **state)
     tb_secret_wipe(&secret);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_a_copy_and_forgets_it),
-        cmocka_unit_test_setup_teardown(reads_a_file_without_its_last_newline, make_file,
-                                        remove_file),
-        cmocka_unit_test_setup_teardown(refuses_files_unfit_for_a_secret, make_file, remove_file),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(keeps_a_copy_and_forgets_it),
+    cmocka_unit_test_setup_teardown(reads_a_file_without_its_last_newline, make_file, remove_file),
+    cmocka_unit_test_setup_teardown(refuses_files_unfit_for_a_secret, make_file, remove_file),
+};
+TEST_GROUP(tests, NULL, NULL);

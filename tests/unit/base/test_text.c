@@ -352,21 +352,18 @@ static void drains_what_its_buffer_cannot_hold(void **state)
     assert_null(tb_text_end(&text).at);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drains_what_its_buffer_cannot_hold),
-        cmocka_unit_test(grows_piece_by_piece),
-        cmocka_unit_test(is_there_and_empty_when_nothing_was_added),
-        cmocka_unit_test(is_absent_when_the_arena_overflows),
-        cmocka_unit_test(fills_a_fixed_buffer_to_the_last_byte_and_no_further),
-        cmocka_unit_test(escapes_json_strings),
-        cmocka_unit_test(writes_and_reads_every_border_of_int64),
-        cmocka_unit_test(refuses_integers_in_any_other_form),
-        cmocka_unit_test(tells_utf8_from_what_only_looks_like_it),
-        cmocka_unit_test(tells_what_shows_itself_from_what_does_not),
-        cmocka_unit_test(says_what_is_wrong_with_a_name),
-        cmocka_unit_test(escapes_what_does_not_show_itself),
-    };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(drains_what_its_buffer_cannot_hold),
+    cmocka_unit_test(grows_piece_by_piece),
+    cmocka_unit_test(is_there_and_empty_when_nothing_was_added),
+    cmocka_unit_test(is_absent_when_the_arena_overflows),
+    cmocka_unit_test(fills_a_fixed_buffer_to_the_last_byte_and_no_further),
+    cmocka_unit_test(escapes_json_strings),
+    cmocka_unit_test(writes_and_reads_every_border_of_int64),
+    cmocka_unit_test(refuses_integers_in_any_other_form),
+    cmocka_unit_test(tells_utf8_from_what_only_looks_like_it),
+    cmocka_unit_test(tells_what_shows_itself_from_what_does_not),
+    cmocka_unit_test(says_what_is_wrong_with_a_name),
+    cmocka_unit_test(escapes_what_does_not_show_itself),
+};
+TEST_GROUP(tests, open_arena, close_arena);

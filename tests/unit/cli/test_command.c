@@ -1,17 +1,15 @@
 /* The command line is understood, or refused with a hint. Standard output and error go to files
  * that the tests read. */
+#include "../unit.h"
+
 #include "cli/command.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h> /* needs the headers above */
 #include <tongbao/types.h>
 
 static struct tb_cli seen;
@@ -175,15 +173,12 @@ static void a_failing_command_says_its_name_and_keeps_its_exit_code(void **state
     assert_string_equal(err, "tongbao audit: 3 wrong\n");
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_a_command_of_two_words_with_its_options),
-        cmocka_unit_test(takes_values_behind_an_equals_sign_and_words_behind_two_dashes),
-        cmocka_unit_test(finds_the_configuration_by_option_then_environment_then_here),
-        cmocka_unit_test(refuses_what_makes_no_sense_with_a_hint),
-        cmocka_unit_test(helps),
-        cmocka_unit_test(a_failing_command_says_its_name_and_keeps_its_exit_code),
-    };
-    return cmocka_run_group_tests_name("command", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(runs_a_command_of_two_words_with_its_options),
+    cmocka_unit_test(takes_values_behind_an_equals_sign_and_words_behind_two_dashes),
+    cmocka_unit_test(finds_the_configuration_by_option_then_environment_then_here),
+    cmocka_unit_test(refuses_what_makes_no_sense_with_a_hint),
+    cmocka_unit_test(helps),
+    cmocka_unit_test(a_failing_command_says_its_name_and_keeps_its_exit_code),
+};
+TEST_GROUP(tests, NULL, NULL);

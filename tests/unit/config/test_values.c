@@ -470,27 +470,24 @@ static void guesses_only_what_is_near(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(has_defaults_that_its_own_bounds_allow),
-        TEST(has_keys_and_variables_that_are_all_different),
-        TEST(shows_every_default_in_a_form_that_it_reads_back),
-        TEST(reads_every_type_nested_or_dotted),
-        TEST(takes_an_empty_file_for_all_defaults),
-        TEST(says_where_and_what_is_wrong),
-        TEST(refuses_settings_that_others_make_void),
-        TEST(refuses_a_key_behind_a_section_that_fills_the_bound),
-        TEST(tells_of_all_mistakes_at_once_up_to_a_bound),
-        TEST(never_shows_a_secret),
-        TEST(says_why_a_file_cannot_be_read),
-        TEST(stays_small_under_a_file_made_to_grow),
-        TEST(lets_the_environment_win_over_the_file),
-        TEST(checks_keys_of_plugins_once_they_declare_them),
-        TEST(gives_defaults_and_environment_to_plugins_too),
-        TEST(refuses_keys_and_names_a_plugin_cannot_have),
-        TEST(explains_as_text_and_as_json),
-        TEST(guesses_only_what_is_near),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(has_defaults_that_its_own_bounds_allow),
+    TEST(has_keys_and_variables_that_are_all_different),
+    TEST(shows_every_default_in_a_form_that_it_reads_back),
+    TEST(reads_every_type_nested_or_dotted),
+    TEST(takes_an_empty_file_for_all_defaults),
+    TEST(says_where_and_what_is_wrong),
+    TEST(refuses_settings_that_others_make_void),
+    TEST(refuses_a_key_behind_a_section_that_fills_the_bound),
+    TEST(tells_of_all_mistakes_at_once_up_to_a_bound),
+    TEST(never_shows_a_secret),
+    TEST(says_why_a_file_cannot_be_read),
+    TEST(stays_small_under_a_file_made_to_grow),
+    TEST(lets_the_environment_win_over_the_file),
+    TEST(checks_keys_of_plugins_once_they_declare_them),
+    TEST(gives_defaults_and_environment_to_plugins_too),
+    TEST(refuses_keys_and_names_a_plugin_cannot_have),
+    TEST(explains_as_text_and_as_json),
+    TEST(guesses_only_what_is_near),
+};
+TEST_GROUP(tests, NULL, NULL);

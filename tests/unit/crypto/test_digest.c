@@ -1,5 +1,5 @@
 /* Digests against their published vectors, and the exactness of the decoders. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/digest.h"
 #include "crypto/siphash.h"
@@ -186,19 +186,16 @@ static void siphash_gives_the_authors_vectors(void **state)
     assert_true(tb_siphash(key, text, 8) == UINT64_C(0x93f5f5799a932462));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hashes_the_vectors_of_fips_180),
-        cmocka_unit_test(hashes_parts_and_pieces_as_one_text),
-        cmocka_unit_test(authenticates_the_vectors_of_rfc_4231),
-        cmocka_unit_test(compares_secrets_whole),
-        cmocka_unit_test(writes_and_reads_base64url),
-        cmocka_unit_test(reads_only_the_one_text_of_each_value),
-        cmocka_unit_test(reads_standard_base64_with_its_padding_only),
-        cmocka_unit_test(base64url_of_random_bytes_comes_back),
-        cmocka_unit_test(reads_hexadecimal_digits_in_pairs),
-        cmocka_unit_test(siphash_gives_the_authors_vectors),
-    };
-    return cmocka_run_group_tests_name("crypto_digest", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(hashes_the_vectors_of_fips_180),
+    cmocka_unit_test(hashes_parts_and_pieces_as_one_text),
+    cmocka_unit_test(authenticates_the_vectors_of_rfc_4231),
+    cmocka_unit_test(compares_secrets_whole),
+    cmocka_unit_test(writes_and_reads_base64url),
+    cmocka_unit_test(reads_only_the_one_text_of_each_value),
+    cmocka_unit_test(reads_standard_base64_with_its_padding_only),
+    cmocka_unit_test(base64url_of_random_bytes_comes_back),
+    cmocka_unit_test(reads_hexadecimal_digits_in_pairs),
+    cmocka_unit_test(siphash_gives_the_authors_vectors),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* Texts of distinguished names against names as certificates have them. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/dn.h"
 #include <openssl/x509.h>
@@ -137,13 +137,10 @@ static void refuses_what_is_no_name(void **state)
     assert_false(tb_dn_good((struct tb_str){big, 5 * (size_t)(TB_DN_ATTRIBUTES_MAX + 1) - 1}));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_a_name_in_each_of_its_texts),
-        cmocka_unit_test(finds_no_other_name),
-        cmocka_unit_test(knows_sets_and_the_names_that_are_fixed),
-        cmocka_unit_test(refuses_what_is_no_name),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(finds_a_name_in_each_of_its_texts),
+    cmocka_unit_test(finds_no_other_name),
+    cmocka_unit_test(knows_sets_and_the_names_that_are_fixed),
+    cmocka_unit_test(refuses_what_is_no_name),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* Tokens that are right, the policies they are held against, and the claims. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "forge.h"
@@ -387,20 +387,17 @@ static void words_every_reason(void **state)
         assert_true(strlen(tb_jose_reason_words((enum tb_jose_reason)i)) > 6);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verifies_the_published_tokens),
-        cmocka_unit_test(verifies_what_it_signed),
-        cmocka_unit_test(accepts_both_names_of_ed25519),
-        cmocka_unit_test(compares_typ_exactly),
-        cmocka_unit_test(holds_claims_against_the_policy),
-        cmocka_unit_test(takes_an_audience_from_a_list_when_the_policy_says_so),
-        cmocka_unit_test(takes_an_embedded_key_under_its_policy_alone),
-        cmocka_unit_test(keeps_the_key_of_a_head_that_verified_and_checks_all_the_rest),
-        cmocka_unit_test(chooses_by_algorithm_among_keys_of_one_kid),
-        cmocka_unit_test(refuses_when_memory_ends),
-        cmocka_unit_test(words_every_reason),
-    };
-    return cmocka_run_group_tests_name("crypto_jose", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(verifies_the_published_tokens),
+    cmocka_unit_test(verifies_what_it_signed),
+    cmocka_unit_test(accepts_both_names_of_ed25519),
+    cmocka_unit_test(compares_typ_exactly),
+    cmocka_unit_test(holds_claims_against_the_policy),
+    cmocka_unit_test(takes_an_audience_from_a_list_when_the_policy_says_so),
+    cmocka_unit_test(takes_an_embedded_key_under_its_policy_alone),
+    cmocka_unit_test(keeps_the_key_of_a_head_that_verified_and_checks_all_the_rest),
+    cmocka_unit_test(chooses_by_algorithm_among_keys_of_one_kid),
+    cmocka_unit_test(refuses_when_memory_ends),
+    cmocka_unit_test(words_every_reason),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* Ids in shared memory: one use, expiry, fullness, and the race of many for one id. */
-#include "unit.h"
+#include "../unit.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -235,18 +235,15 @@ static void processes_share_it(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(takes_an_id_once),
-        TEST(keeps_the_parts_of_an_id_apart),
-        TEST(forgets_after_expiry_and_never_before),
-        TEST(refuses_when_full_and_has_room_again_after_expiry),
-        TEST(tells_when_it_has_changed),
-        TEST(gives_way_to_one_who_took_the_same_word),
-        TEST(gives_way_to_one_who_took_another_word),
-        TEST(at_most_one_of_many_hears_new),
-        TEST(processes_share_it),
-    };
-    return cmocka_run_group_tests_name("crypto_jti_set", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(takes_an_id_once),
+    TEST(keeps_the_parts_of_an_id_apart),
+    TEST(forgets_after_expiry_and_never_before),
+    TEST(refuses_when_full_and_has_room_again_after_expiry),
+    TEST(tells_when_it_has_changed),
+    TEST(gives_way_to_one_who_took_the_same_word),
+    TEST(gives_way_to_one_who_took_another_word),
+    TEST(at_most_one_of_many_hears_new),
+    TEST(processes_share_it),
+};
+TEST_GROUP(tests, NULL, NULL);

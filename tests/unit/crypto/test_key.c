@@ -1,5 +1,5 @@
 /* Keys: published vectors, strict reading, and what each algorithm refuses. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "crypto/digest.h"
@@ -333,21 +333,18 @@ static void names_algorithms_with_their_case(void **state)
     assert_int_equal(tb_alg_read(TB_STR_NONE), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verifies_the_published_signatures),
-        cmocka_unit_test(refuses_rsa_signatures_of_other_parameters),
-        cmocka_unit_test(signs_ed25519_to_the_published_bytes),
-        cmocka_unit_test(gives_the_published_thumbprints),
-        cmocka_unit_test(every_algorithm_signs_what_it_verifies),
-        cmocka_unit_test(refuses_es256_scalars_out_of_range),
-        cmocka_unit_test(accepts_both_signatures_that_differ_in_the_sign_of_s),
-        cmocka_unit_test(jwk_and_der_bring_a_key_back),
-        cmocka_unit_test(refuses_jwks_that_are_not_exact),
-        cmocka_unit_test(bounds_rsa_keys),
-        cmocka_unit_test(refuses_private_keys_that_do_not_match),
-        cmocka_unit_test(names_algorithms_with_their_case),
-    };
-    return cmocka_run_group_tests_name("crypto_key", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(verifies_the_published_signatures),
+    cmocka_unit_test(refuses_rsa_signatures_of_other_parameters),
+    cmocka_unit_test(signs_ed25519_to_the_published_bytes),
+    cmocka_unit_test(gives_the_published_thumbprints),
+    cmocka_unit_test(every_algorithm_signs_what_it_verifies),
+    cmocka_unit_test(refuses_es256_scalars_out_of_range),
+    cmocka_unit_test(accepts_both_signatures_that_differ_in_the_sign_of_s),
+    cmocka_unit_test(jwk_and_der_bring_a_key_back),
+    cmocka_unit_test(refuses_jwks_that_are_not_exact),
+    cmocka_unit_test(bounds_rsa_keys),
+    cmocka_unit_test(refuses_private_keys_that_do_not_match),
+    cmocka_unit_test(names_algorithms_with_their_case),
+};
+TEST_GROUP(tests, NULL, NULL);

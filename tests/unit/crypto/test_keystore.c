@@ -1,5 +1,5 @@
 /* Signing keys: their states by the clock, rotation without a gap, and what is sealed stays so. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/keystore.h"
 #include "crypto/seal.h"
@@ -253,19 +253,16 @@ static void what_is_sealed_opens_for_its_name_and_key_alone(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(needs_a_master_secret_of_32_bytes),
-        TEST(the_first_key_signs_at_once),
-        TEST(a_key_goes_from_next_to_active_to_retired_to_ended),
-        TEST(years_of_rotation_leave_no_gap),
-        TEST(a_missed_rotation_is_made_good),
-        TEST(loading_again_keeps_the_keys_it_has),
-        TEST(another_worker_reads_the_same_keys),
-        TEST(refuses_rows_and_stays_as_it_was),
-        TEST(holds_a_bounded_number_of_keys),
-        TEST(what_is_sealed_opens_for_its_name_and_key_alone),
-    };
-    return cmocka_run_group_tests_name("crypto_keystore", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(needs_a_master_secret_of_32_bytes),
+    TEST(the_first_key_signs_at_once),
+    TEST(a_key_goes_from_next_to_active_to_retired_to_ended),
+    TEST(years_of_rotation_leave_no_gap),
+    TEST(a_missed_rotation_is_made_good),
+    TEST(loading_again_keeps_the_keys_it_has),
+    TEST(another_worker_reads_the_same_keys),
+    TEST(refuses_rows_and_stays_as_it_was),
+    TEST(holds_a_bounded_number_of_keys),
+    TEST(what_is_sealed_opens_for_its_name_and_key_alone),
+};
+TEST_GROUP(tests, NULL, NULL);

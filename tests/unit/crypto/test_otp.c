@@ -1,5 +1,5 @@
 /* One-time passwords: the vectors of their RFCs. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/otp.h"
 #include <string.h>
@@ -59,12 +59,9 @@ static void writes_the_base32_vectors(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_the_hotp_vectors),
-        cmocka_unit_test(gives_the_totp_vectors),
-        cmocka_unit_test(writes_the_base32_vectors),
-    };
-    return cmocka_run_group_tests_name("crypto_otp", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gives_the_hotp_vectors),
+    cmocka_unit_test(gives_the_totp_vectors),
+    cmocka_unit_test(writes_the_base32_vectors),
+};
+TEST_GROUP(tests, NULL, NULL);

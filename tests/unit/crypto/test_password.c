@@ -1,5 +1,5 @@
 /* Passwords: what a hash looks like, and which password it is of. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/password.h"
 #include <string.h>
@@ -88,15 +88,12 @@ static void works_as_long_for_a_login_nobody_has(void **state)
     assert_true(unknown > known * 0.7 && unknown < known * 1.4);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hashes_with_argon2id_and_the_stated_costs),
-        cmocka_unit_test(knows_the_password_and_no_other),
-        cmocka_unit_test(salts_every_hash),
-        cmocka_unit_test(takes_passwords_of_8_to_256_bytes),
-        cmocka_unit_test(believes_no_other_hash),
-        cmocka_unit_test(works_as_long_for_a_login_nobody_has),
-    };
-    return cmocka_run_group_tests_name("crypto_password", tests, set_up, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(hashes_with_argon2id_and_the_stated_costs),
+    cmocka_unit_test(knows_the_password_and_no_other),
+    cmocka_unit_test(salts_every_hash),
+    cmocka_unit_test(takes_passwords_of_8_to_256_bytes),
+    cmocka_unit_test(believes_no_other_hash),
+    cmocka_unit_test(works_as_long_for_a_login_nobody_has),
+};
+TEST_GROUP(tests, set_up, NULL);

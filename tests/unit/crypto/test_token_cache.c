@@ -1,6 +1,6 @@
 /* The cache of verified tokens: whole bytes decide, expiry and revocation count at once, and memory
  * stays within its bounds whatever comes. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/token_cache.h"
 #include <stdio.h>
@@ -258,20 +258,17 @@ static void the_same_token_again_replaces_itself(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_grant_carries_its_own_texts),
-        TEST(finds_exactly_the_bytes_it_was_given),
-        TEST(tokens_of_one_hash_are_kept_apart),
-        TEST(forgets_what_has_expired),
-        TEST(honours_a_revocation_at_the_next_look),
-        TEST(honours_that_an_app_is_gone),
-        TEST(a_grant_in_use_outlives_its_entry),
-        TEST(stays_within_its_number_of_entries),
-        TEST(stays_within_its_bytes),
-        TEST(keeps_what_is_used),
-        TEST(the_same_token_again_replaces_itself),
-    };
-    return cmocka_run_group_tests_name("crypto_token_cache", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(a_grant_carries_its_own_texts),
+    TEST(finds_exactly_the_bytes_it_was_given),
+    TEST(tokens_of_one_hash_are_kept_apart),
+    TEST(forgets_what_has_expired),
+    TEST(honours_a_revocation_at_the_next_look),
+    TEST(honours_that_an_app_is_gone),
+    TEST(a_grant_in_use_outlives_its_entry),
+    TEST(stays_within_its_number_of_entries),
+    TEST(stays_within_its_bytes),
+    TEST(keeps_what_is_used),
+    TEST(the_same_token_again_replaces_itself),
+};
+TEST_GROUP(tests, NULL, NULL);

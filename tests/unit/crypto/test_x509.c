@@ -1,5 +1,5 @@
 /* Certificates: the names and times they say, and bytes that are not quite one. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/digest.h"
 #include "crypto/x509.h"
@@ -140,14 +140,11 @@ static void refuses_when_memory_ends(void **state)
     assert_true(read);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_names_times_and_thumbprint),
-        cmocka_unit_test(refuses_what_is_not_exactly_one_certificate),
-        cmocka_unit_test(refuses_names_with_a_nul),
-        cmocka_unit_test(survives_every_changed_byte),
-        cmocka_unit_test(refuses_when_memory_ends),
-    };
-    return cmocka_run_group_tests_name("crypto_x509", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(reads_names_times_and_thumbprint),
+    cmocka_unit_test(refuses_what_is_not_exactly_one_certificate),
+    cmocka_unit_test(refuses_names_with_a_nul),
+    cmocka_unit_test(survives_every_changed_byte),
+    cmocka_unit_test(refuses_when_memory_ends),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -12,13 +12,9 @@
 #ifndef TB_TESTS_EXCHANGE_FIXTURE_H
 #define TB_TESTS_EXCHANGE_FIXTURE_H
 
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
+
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 
 #include "gateway/gateway.h"
 

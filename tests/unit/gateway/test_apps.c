@@ -292,21 +292,18 @@ static void uses_no_limit_of_an_app_that_has_more_than_it_reads(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        APP_TEST(says_what_state_the_app_is_in),
-        APP_TEST(knows_no_app_without_a_name_or_of_one_too_long),
-        APP_TEST(refuses_an_app_that_is_not_there),
-        APP_TEST(entitles_to_what_a_line_reaches_and_no_more),
-        APP_TEST(gives_the_first_reason_that_reaches_an_operation),
-        APP_TEST(has_a_bit_for_each_of_the_most_operations),
-        APP_TEST(reads_every_page_of_ten_thousand_entitlements),
-        APP_TEST(stops_everything_when_there_are_more_stops_than_it_reads),
-        APP_TEST(gives_each_operation_the_limits_that_reach_it),
-        APP_TEST(gives_the_standard_limits_where_none_of_its_own_reach),
-        APP_TEST(lets_nobody_off_whose_limits_cannot_be_used),
-        APP_TEST(uses_no_limit_of_an_app_that_has_more_than_it_reads),
-    };
-    return cmocka_run_group_tests_name("apps", tests, app_rows_open, app_rows_close);
-}
+static const struct CMUnitTest tests[] = {
+    APP_TEST(says_what_state_the_app_is_in),
+    APP_TEST(knows_no_app_without_a_name_or_of_one_too_long),
+    APP_TEST(refuses_an_app_that_is_not_there),
+    APP_TEST(entitles_to_what_a_line_reaches_and_no_more),
+    APP_TEST(gives_the_first_reason_that_reaches_an_operation),
+    APP_TEST(has_a_bit_for_each_of_the_most_operations),
+    APP_TEST(reads_every_page_of_ten_thousand_entitlements),
+    APP_TEST(stops_everything_when_there_are_more_stops_than_it_reads),
+    APP_TEST(gives_each_operation_the_limits_that_reach_it),
+    APP_TEST(gives_the_standard_limits_where_none_of_its_own_reach),
+    APP_TEST(lets_nobody_off_whose_limits_cannot_be_used),
+    APP_TEST(uses_no_limit_of_an_app_that_has_more_than_it_reads),
+};
+TEST_GROUP(tests, app_rows_open, app_rows_close);

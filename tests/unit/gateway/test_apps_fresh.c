@@ -175,16 +175,13 @@ static void reads_to_the_end_though_the_client_leaves(void **state)
     assert_false(found.active);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        APP_TEST(believes_what_it_read_for_a_second),
-        APP_TEST(believes_it_while_the_books_are_away_and_asks_once_a_second),
-        APP_TEST(keeps_nothing_of_an_agreement_read_in_part),
-        APP_TEST(lets_one_ask_for_all),
-        APP_TEST(tells_apps_apart_that_share_a_place),
-        APP_TEST(forgets_an_app_that_is_gone),
-        APP_TEST(reads_to_the_end_though_the_client_leaves),
-    };
-    return cmocka_run_group_tests_name("apps fresh", tests, app_rows_open, app_rows_close);
-}
+static const struct CMUnitTest tests[] = {
+    APP_TEST(believes_what_it_read_for_a_second),
+    APP_TEST(believes_it_while_the_books_are_away_and_asks_once_a_second),
+    APP_TEST(keeps_nothing_of_an_agreement_read_in_part),
+    APP_TEST(lets_one_ask_for_all),
+    APP_TEST(tells_apps_apart_that_share_a_place),
+    APP_TEST(forgets_an_app_that_is_gone),
+    APP_TEST(reads_to_the_end_though_the_client_leaves),
+};
+TEST_GROUP(tests, app_rows_open, app_rows_close);

@@ -212,14 +212,11 @@ static void finds_stops_and_limits(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, forget)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(finds_the_state_of_app_and_partner),
-        TEST(finds_the_scope_that_a_client_has_registered),
-        TEST(finds_the_entitlements_of_the_apps_own_environment),
-        TEST(reads_entitlements_to_the_last_page),
-        TEST(finds_stops_and_limits),
-    };
-    return cmocka_run_group_tests_name("apps sql", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(finds_the_state_of_app_and_partner),
+    TEST(finds_the_scope_that_a_client_has_registered),
+    TEST(finds_the_entitlements_of_the_apps_own_environment),
+    TEST(reads_entitlements_to_the_last_page),
+    TEST(finds_stops_and_limits),
+};
+TEST_GROUP(tests, open_all, close_all);

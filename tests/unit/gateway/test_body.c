@@ -436,23 +436,20 @@ static void passes_and_blames_nothing_when_memory_ends(void **state)
     fixture_famine(&f, blame_with);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_json_by_whatever_its_type_is_written),
-        cmocka_unit_test(says_forty_bytes_of_a_charset_and_no_more),
-        cmocka_unit_test(takes_no_content_coding_and_says_which_would_do),
-        cmocka_unit_test(holds_a_body_against_the_operations_size_or_the_common_one),
-        cmocka_unit_test(wants_a_body_where_one_is_declared_and_none_elsewhere),
-        cmocka_unit_test(leaves_raw_routes_their_body),
-        cmocka_unit_test(names_what_is_no_json_by_place_and_line),
-        cmocka_unit_test(shows_a_number_up_to_a_nul),
-        cmocka_unit_test(reads_json_as_deep_and_wide_as_the_configuration_says),
-        cmocka_unit_test(lists_every_place_that_breaks_the_schema),
-        cmocka_unit_test(lists_sixteen_places_and_counts_the_rest),
-        cmocka_unit_test(checks_no_body_where_none_is_declared_or_the_key_is_answered),
-        cmocka_unit_test(lets_an_answered_key_pass_whatever_its_script_makes_of_the_body),
-        cmocka_unit_test(passes_and_blames_nothing_when_memory_ends),
-    };
-    return cmocka_run_group_tests_name("body", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(reads_json_by_whatever_its_type_is_written),
+    cmocka_unit_test(says_forty_bytes_of_a_charset_and_no_more),
+    cmocka_unit_test(takes_no_content_coding_and_says_which_would_do),
+    cmocka_unit_test(holds_a_body_against_the_operations_size_or_the_common_one),
+    cmocka_unit_test(wants_a_body_where_one_is_declared_and_none_elsewhere),
+    cmocka_unit_test(leaves_raw_routes_their_body),
+    cmocka_unit_test(names_what_is_no_json_by_place_and_line),
+    cmocka_unit_test(shows_a_number_up_to_a_nul),
+    cmocka_unit_test(reads_json_as_deep_and_wide_as_the_configuration_says),
+    cmocka_unit_test(lists_every_place_that_breaks_the_schema),
+    cmocka_unit_test(lists_sixteen_places_and_counts_the_rest),
+    cmocka_unit_test(checks_no_body_where_none_is_declared_or_the_key_is_answered),
+    cmocka_unit_test(lets_an_answered_key_pass_whatever_its_script_makes_of_the_body),
+    cmocka_unit_test(passes_and_blames_nothing_when_memory_ends),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -379,21 +379,18 @@ static void neither_opens_nor_signs_when_memory_ends(void **state)
     fixture_famine(&f, write_with);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_twenty_unless_another_number_is_asked_for),
-        cmocka_unit_test(opens_its_own_cursor_in_either_direction),
-        cmocka_unit_test(pages_a_list_without_filters),
-        cmocka_unit_test(refuses_both_directions_at_once),
-        cmocka_unit_test(refuses_a_cursor_of_another_list),
-        cmocka_unit_test(tells_a_filter_from_one_within_a_value),
-        cmocka_unit_test(refuses_what_was_forged),
-        cmocka_unit_test(refuses_the_place_of_one_cursor_under_the_mac_of_another),
-        cmocka_unit_test(refuses_a_cursor_longer_than_512_characters),
-        cmocka_unit_test(writes_a_list_with_the_cursor_of_its_direction),
-        cmocka_unit_test(says_that_what_a_cursor_stands_at_is_gone),
-        cmocka_unit_test(neither_opens_nor_signs_when_memory_ends),
-    };
-    return cmocka_run_group_tests_name("cursor", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gives_twenty_unless_another_number_is_asked_for),
+    cmocka_unit_test(opens_its_own_cursor_in_either_direction),
+    cmocka_unit_test(pages_a_list_without_filters),
+    cmocka_unit_test(refuses_both_directions_at_once),
+    cmocka_unit_test(refuses_a_cursor_of_another_list),
+    cmocka_unit_test(tells_a_filter_from_one_within_a_value),
+    cmocka_unit_test(refuses_what_was_forged),
+    cmocka_unit_test(refuses_the_place_of_one_cursor_under_the_mac_of_another),
+    cmocka_unit_test(refuses_a_cursor_longer_than_512_characters),
+    cmocka_unit_test(writes_a_list_with_the_cursor_of_its_direction),
+    cmocka_unit_test(says_that_what_a_cursor_stands_at_is_gone),
+    cmocka_unit_test(neither_opens_nor_signs_when_memory_ends),
+};
+TEST_GROUP(tests, open_all, close_all);

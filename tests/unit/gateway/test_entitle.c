@@ -292,17 +292,14 @@ static void counts_nothing_on_open_routes(void **state)
     assert_null(fixture_reply_header(&f, "ratelimit"));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_an_app_do_what_was_agreed_in_its_world),
-        cmocka_unit_test(asks_nothing_of_whoever_uses_an_open_route),
-        cmocka_unit_test(refuses_when_any_condition_fails),
-        cmocka_unit_test(holds_a_token_against_the_scopes_its_app_has_registered),
-        cmocka_unit_test(takes_tokens_bound_to_nobody_where_the_app_may_use_them),
-        cmocka_unit_test(needs_no_entitlement_for_what_comes_with_being_an_app),
-        cmocka_unit_test(takes_what_a_request_costs_until_the_limit_is_used_up),
-        cmocka_unit_test(counts_nothing_on_open_routes),
-    };
-    return cmocka_run_group_tests_name("entitle", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lets_an_app_do_what_was_agreed_in_its_world),
+    cmocka_unit_test(asks_nothing_of_whoever_uses_an_open_route),
+    cmocka_unit_test(refuses_when_any_condition_fails),
+    cmocka_unit_test(holds_a_token_against_the_scopes_its_app_has_registered),
+    cmocka_unit_test(takes_tokens_bound_to_nobody_where_the_app_may_use_them),
+    cmocka_unit_test(needs_no_entitlement_for_what_comes_with_being_an_app),
+    cmocka_unit_test(takes_what_a_request_costs_until_the_limit_is_used_up),
+    cmocka_unit_test(counts_nothing_on_open_routes),
+};
+TEST_GROUP(tests, open_all, close_all);

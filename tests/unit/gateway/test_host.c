@@ -441,26 +441,23 @@ static void sends_nothing_for_what_a_request_lacks(void **state)
     json_decref(seen);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(has_every_service_the_sdk_promises),
-        cmocka_unit_test(says_for_whom_a_request_acts),
-        cmocka_unit_test(says_of_an_open_route_that_it_acts_for_nobody),
-        cmocka_unit_test(tells_the_time_of_the_world),
-        cmocka_unit_test(gives_what_came_in_by_its_name),
-        cmocka_unit_test(makes_ids_of_the_requests_book),
-        cmocka_unit_test(reads_the_products_own_keys),
-        cmocka_unit_test(says_what_a_script_decided_about_the_way),
-        cmocka_unit_test(sets_headers_of_visible_text_alone),
-        cmocka_unit_test(copies_headers_and_takes_as_many_as_there_is_room_for),
-        cmocka_unit_test(sets_no_header_when_memory_ends),
-        cmocka_unit_test(answers_with_json_or_whatever_is_said),
-        cmocka_unit_test(asks_the_database),
-        cmocka_unit_test(does_a_call_once_for_each_key_and_gives_its_answer_again),
-        cmocka_unit_test(passes_on_what_a_function_refuses_with),
-        cmocka_unit_test(sends_the_whole_request_with_a_call),
-        cmocka_unit_test(sends_nothing_for_what_a_request_lacks),
-    };
-    return cmocka_run_group_tests_name("plugin host", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(has_every_service_the_sdk_promises),
+    cmocka_unit_test(says_for_whom_a_request_acts),
+    cmocka_unit_test(says_of_an_open_route_that_it_acts_for_nobody),
+    cmocka_unit_test(tells_the_time_of_the_world),
+    cmocka_unit_test(gives_what_came_in_by_its_name),
+    cmocka_unit_test(makes_ids_of_the_requests_book),
+    cmocka_unit_test(reads_the_products_own_keys),
+    cmocka_unit_test(says_what_a_script_decided_about_the_way),
+    cmocka_unit_test(sets_headers_of_visible_text_alone),
+    cmocka_unit_test(copies_headers_and_takes_as_many_as_there_is_room_for),
+    cmocka_unit_test(sets_no_header_when_memory_ends),
+    cmocka_unit_test(answers_with_json_or_whatever_is_said),
+    cmocka_unit_test(asks_the_database),
+    cmocka_unit_test(does_a_call_once_for_each_key_and_gives_its_answer_again),
+    cmocka_unit_test(passes_on_what_a_function_refuses_with),
+    cmocka_unit_test(sends_the_whole_request_with_a_call),
+    cmocka_unit_test(sends_nothing_for_what_a_request_lacks),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -277,18 +277,15 @@ static void gives_no_fingerprint_when_memory_ends(void **state)
     fixture_famine(&f, hash_with);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_a_read_for_no_key_and_takes_none_from_it),
-        cmocka_unit_test(refuses_a_write_without_a_key),
-        cmocka_unit_test(reads_a_key_bare_or_as_a_quoted_string),
-        cmocka_unit_test(takes_keys_of_up_to_255_characters),
-        cmocka_unit_test(knows_a_request_again_however_it_is_written),
-        cmocka_unit_test(tells_requests_apart_by_all_that_they_ask_for),
-        cmocka_unit_test(makes_the_fingerprints_it_has_made_before),
-        cmocka_unit_test(hashes_bodies_around_the_size_of_its_buffer),
-        cmocka_unit_test(gives_no_fingerprint_when_memory_ends),
-    };
-    return cmocka_run_group_tests_name("idempotency", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(asks_a_read_for_no_key_and_takes_none_from_it),
+    cmocka_unit_test(refuses_a_write_without_a_key),
+    cmocka_unit_test(reads_a_key_bare_or_as_a_quoted_string),
+    cmocka_unit_test(takes_keys_of_up_to_255_characters),
+    cmocka_unit_test(knows_a_request_again_however_it_is_written),
+    cmocka_unit_test(tells_requests_apart_by_all_that_they_ask_for),
+    cmocka_unit_test(makes_the_fingerprints_it_has_made_before),
+    cmocka_unit_test(hashes_bodies_around_the_size_of_its_buffer),
+    cmocka_unit_test(gives_no_fingerprint_when_memory_ends),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -1,11 +1,8 @@
 /* The pipeline alone, with stages that do as they are told: their order, and what the decision
  * trace keeps of each. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../unit.h"
 
-#include <cmocka.h>
+#include <stdint.h>
 
 #include "../../../core/gateway/stage/pipeline.c"
 
@@ -174,15 +171,12 @@ static void measures_each_stage_by_itself(void **state)
     assert_true(x.trace.ticks[7] < slow); /* nothing is left of the request before */
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_its_stages_in_order),
-        cmocka_unit_test(passes_a_request_through_every_stage_once),
-        cmocka_unit_test(ends_at_whichever_stage_refuses),
-        cmocka_unit_test(keeps_the_words_of_a_refusal_as_far_as_they_fit),
-        cmocka_unit_test(cuts_words_between_two_characters),
-        cmocka_unit_test(measures_each_stage_by_itself),
-    };
-    return cmocka_run_group_tests_name("pipeline", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(names_its_stages_in_order),
+    cmocka_unit_test(passes_a_request_through_every_stage_once),
+    cmocka_unit_test(ends_at_whichever_stage_refuses),
+    cmocka_unit_test(keeps_the_words_of_a_refusal_as_far_as_they_fit),
+    cmocka_unit_test(cuts_words_between_two_characters),
+    cmocka_unit_test(measures_each_stage_by_itself),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -324,18 +324,15 @@ static void passes_and_blames_nothing_when_memory_ends(void **state)
     fixture_famine(&f, refuse_with);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_each_parameter_against_its_declaration),
-        cmocka_unit_test(takes_ids_of_the_declared_kind_alone),
-        cmocka_unit_test(gives_handlers_the_decoded_value_and_times_in_one_form),
-        cmocka_unit_test(takes_limit_and_cursors_where_there_are_pages),
-        cmocka_unit_test(prefers_the_routes_own_declaration),
-        cmocka_unit_test(takes_sixteen_parameters_and_no_more),
-        cmocka_unit_test(leaves_raw_routes_their_query),
-        cmocka_unit_test(finds_nothing_by_an_id_of_another_kind),
-        cmocka_unit_test(passes_and_blames_nothing_when_memory_ends),
-    };
-    return cmocka_run_group_tests_name("query", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(holds_each_parameter_against_its_declaration),
+    cmocka_unit_test(takes_ids_of_the_declared_kind_alone),
+    cmocka_unit_test(gives_handlers_the_decoded_value_and_times_in_one_form),
+    cmocka_unit_test(takes_limit_and_cursors_where_there_are_pages),
+    cmocka_unit_test(prefers_the_routes_own_declaration),
+    cmocka_unit_test(takes_sixteen_parameters_and_no_more),
+    cmocka_unit_test(leaves_raw_routes_their_query),
+    cmocka_unit_test(finds_nothing_by_an_id_of_another_kind),
+    cmocka_unit_test(passes_and_blames_nothing_when_memory_ends),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -216,16 +216,13 @@ static void counts_each_answer_under_its_operation_and_class(void **state)
         }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logs_requests_as_the_configuration_says),
-        cmocka_unit_test(writes_one_line_of_who_asked_for_what_and_how_it_ended),
-        cmocka_unit_test(leaves_out_what_it_does_not_know),
-        cmocka_unit_test(keeps_the_trace_for_whoever_the_caller_is),
-        cmocka_unit_test(keeps_names_and_causes_as_far_as_they_fit),
-        cmocka_unit_test(keeps_the_cause_a_stage_has_noted),
-        cmocka_unit_test(counts_each_answer_under_its_operation_and_class),
-    };
-    return cmocka_run_group_tests_name("record", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(logs_requests_as_the_configuration_says),
+    cmocka_unit_test(writes_one_line_of_who_asked_for_what_and_how_it_ended),
+    cmocka_unit_test(leaves_out_what_it_does_not_know),
+    cmocka_unit_test(keeps_the_trace_for_whoever_the_caller_is),
+    cmocka_unit_test(keeps_names_and_causes_as_far_as_they_fit),
+    cmocka_unit_test(keeps_the_cause_a_stage_has_noted),
+    cmocka_unit_test(counts_each_answer_under_its_operation_and_class),
+};
+TEST_GROUP(tests, open_all, close_all);

@@ -241,13 +241,10 @@ static void answers_or_says_that_memory_ended(void **state)
     fixture_famine(&f, walk_with);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_each_fault_where_the_trace_says),
-        cmocka_unit_test(refuses_paths_and_methods_at_the_router),
-        cmocka_unit_test(begins_every_request_anew),
-        cmocka_unit_test(answers_or_says_that_memory_ended),
-    };
-    return cmocka_run_group_tests_name("refusals", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(refuses_each_fault_where_the_trace_says),
+    cmocka_unit_test(refuses_paths_and_methods_at_the_router),
+    cmocka_unit_test(begins_every_request_anew),
+    cmocka_unit_test(answers_or_says_that_memory_ended),
+};
+TEST_GROUP(tests, open_all, close_all);

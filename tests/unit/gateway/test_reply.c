@@ -546,30 +546,27 @@ static void holds_answers_against_their_schema_where_that_is_switched_on(void **
     tb_schema_free(schema);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_with_what_it_is_given_and_keeps_caches_out),
-        cmocka_unit_test(leaves_a_handler_its_own_cache_control),
-        cmocka_unit_test(needs_a_body_unless_the_status_has_none),
-        cmocka_unit_test(gives_the_next_nonce_to_those_who_make_proofs),
-        cmocka_unit_test(binds_browsers_to_https_where_they_log_in_but_on_this_machine),
-        cmocka_unit_test(refuses_with_a_problem_document),
-        cmocka_unit_test(speaks_the_language_the_client_prefers),
-        cmocka_unit_test(says_when_to_come_again),
-        cmocka_unit_test(names_what_the_path_says_when_it_is_not_found),
-        cmocka_unit_test(links_to_what_is_related),
-        cmocka_unit_test(keeps_the_registered_name_of_a_problem_type),
-        cmocka_unit_test(tells_what_the_database_said_to_the_owner_of_a_sandbox_alone),
-        cmocka_unit_test(fails_in_the_shape_of_the_route),
-        cmocka_unit_test(fails_in_the_shape_of_the_path_where_no_operation_was_reached),
-        cmocka_unit_test(drops_the_headers_of_the_answer_it_refuses),
-        cmocka_unit_test(challenges_by_what_was_wrong),
-        cmocka_unit_test(sends_no_more_headers_than_there_is_room_for),
-        cmocka_unit_test(refuses_with_its_last_words_when_memory_ends),
-        cmocka_unit_test(expects_a_handler_to_answer),
-        cmocka_unit_test(gives_the_stored_answer_of_an_answered_key),
-        cmocka_unit_test(holds_answers_against_their_schema_where_that_is_switched_on),
-    };
-    return cmocka_run_group_tests_name("reply", tests, open_all, close_all);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(answers_with_what_it_is_given_and_keeps_caches_out),
+    cmocka_unit_test(leaves_a_handler_its_own_cache_control),
+    cmocka_unit_test(needs_a_body_unless_the_status_has_none),
+    cmocka_unit_test(gives_the_next_nonce_to_those_who_make_proofs),
+    cmocka_unit_test(binds_browsers_to_https_where_they_log_in_but_on_this_machine),
+    cmocka_unit_test(refuses_with_a_problem_document),
+    cmocka_unit_test(speaks_the_language_the_client_prefers),
+    cmocka_unit_test(says_when_to_come_again),
+    cmocka_unit_test(names_what_the_path_says_when_it_is_not_found),
+    cmocka_unit_test(links_to_what_is_related),
+    cmocka_unit_test(keeps_the_registered_name_of_a_problem_type),
+    cmocka_unit_test(tells_what_the_database_said_to_the_owner_of_a_sandbox_alone),
+    cmocka_unit_test(fails_in_the_shape_of_the_route),
+    cmocka_unit_test(fails_in_the_shape_of_the_path_where_no_operation_was_reached),
+    cmocka_unit_test(drops_the_headers_of_the_answer_it_refuses),
+    cmocka_unit_test(challenges_by_what_was_wrong),
+    cmocka_unit_test(sends_no_more_headers_than_there_is_room_for),
+    cmocka_unit_test(refuses_with_its_last_words_when_memory_ends),
+    cmocka_unit_test(expects_a_handler_to_answer),
+    cmocka_unit_test(gives_the_stored_answer_of_an_answered_key),
+    cmocka_unit_test(holds_answers_against_their_schema_where_that_is_switched_on),
+};
+TEST_GROUP(tests, open_all, close_all);

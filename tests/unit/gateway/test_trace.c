@@ -1,9 +1,5 @@
 /* Decision traces: what is kept of whom, what gives way, and how long a stage took. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "gateway/trace_ring.h"
 #include <stdio.h>
@@ -195,15 +191,12 @@ static void tells_how_long_a_slow_stage_took(void **state)
     tb_arena_free(arena);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_found_by_the_servers_id_alone),
-        cmocka_unit_test(keeps_what_a_flood_of_others_would_push_out),
-        cmocka_unit_test(uses_all_its_room_for_one_that_is_alone),
-        cmocka_unit_test(counts_right_with_more_shares_than_chunks),
-        cmocka_unit_test(goes_on_where_the_worker_before_it_ended),
-        cmocka_unit_test(tells_how_long_a_slow_stage_took),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(is_found_by_the_servers_id_alone),
+    cmocka_unit_test(keeps_what_a_flood_of_others_would_push_out),
+    cmocka_unit_test(uses_all_its_room_for_one_that_is_alone),
+    cmocka_unit_test(counts_right_with_more_shares_than_chunks),
+    cmocka_unit_test(goes_on_where_the_worker_before_it_ended),
+    cmocka_unit_test(tells_how_long_a_slow_stage_took),
+};
+TEST_GROUP(tests, NULL, NULL);

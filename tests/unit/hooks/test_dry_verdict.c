@@ -1,11 +1,7 @@
 /* What a dry run counts, and what it calls a change. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
+
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 
 #include "hooks/dry_count.h"
 #include <stdio.h>
@@ -138,12 +134,9 @@ static void counts_requests_and_names_the_first_of_each_kind(void **state)
     tb_dry_count_close(&count);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_what_a_decision_comes_to),
-        cmocka_unit_test(names_what_changes),
-        cmocka_unit_test(counts_requests_and_names_the_first_of_each_kind),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(tells_what_a_decision_comes_to),
+    cmocka_unit_test(names_what_changes),
+    cmocka_unit_test(counts_requests_and_names_the_first_of_each_kind),
+};
+TEST_GROUP(tests, NULL, NULL);

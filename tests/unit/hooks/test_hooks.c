@@ -108,12 +108,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_decisions_of_their_shape),
-        cmocka_unit_test(knows_hooks_from_what_only_looks_like_them),
-        cmocka_unit_test(refuses_others_and_says_where),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_decisions_of_their_shape),
+    cmocka_unit_test(knows_hooks_from_what_only_looks_like_them),
+    cmocka_unit_test(refuses_others_and_says_where),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -162,14 +162,11 @@ static void gives_up_on_what_is_too_deep(void **state)
     json_decref(list);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leaves_out_what_is_named_and_nothing_else),
-        cmocka_unit_test(takes_as_many_pointers_as_it_says),
-        cmocka_unit_test(refuses_what_is_no_list_of_pointers),
-        cmocka_unit_test(cuts_long_texts_between_characters),
-        cmocka_unit_test(gives_up_on_what_is_too_deep),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(leaves_out_what_is_named_and_nothing_else),
+    cmocka_unit_test(takes_as_many_pointers_as_it_says),
+    cmocka_unit_test(refuses_what_is_no_list_of_pointers),
+    cmocka_unit_test(cuts_long_texts_between_characters),
+    cmocka_unit_test(gives_up_on_what_is_too_deep),
+};
+TEST_GROUP(tests, NULL, NULL);

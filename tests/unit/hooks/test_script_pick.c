@@ -1,9 +1,5 @@
 /* Which version of a script a request meets. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "hooks/scripts.h"
 #include <stdio.h>
@@ -97,14 +93,11 @@ static void copies_whole_characters(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_a_canary_its_share),
-        cmocka_unit_test(gives_the_rest_to_nobody_where_there_was_no_version_before),
-        cmocka_unit_test(leaves_a_hook_alone_until_its_time),
-        cmocka_unit_test(gives_long_calls_their_share),
-        cmocka_unit_test(copies_whole_characters),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gives_a_canary_its_share),
+    cmocka_unit_test(gives_the_rest_to_nobody_where_there_was_no_version_before),
+    cmocka_unit_test(leaves_a_hook_alone_until_its_time),
+    cmocka_unit_test(gives_long_calls_their_share),
+    cmocka_unit_test(copies_whole_characters),
+};
+TEST_GROUP(tests, NULL, NULL);

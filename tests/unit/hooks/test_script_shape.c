@@ -1,9 +1,5 @@
 /* What on_response may make of an answer. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "hooks/script_shape.h"
 #include <string.h>
@@ -161,14 +157,11 @@ static void leaves_nothing_in_that_was_to_be_redacted(void **state)
     json_decref(decision);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(changes_what_says_nothing_about_what_was_done),
-        cmocka_unit_test(refuses_to_tell_otherwise_what_was_done),
-        cmocka_unit_test(keeps_the_shape_of_the_operation),
-        cmocka_unit_test(leaves_nothing_in_that_was_to_be_redacted),
-        cmocka_unit_test(fails_when_memory_ends),
-    };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(changes_what_says_nothing_about_what_was_done),
+    cmocka_unit_test(refuses_to_tell_otherwise_what_was_done),
+    cmocka_unit_test(keeps_the_shape_of_the_operation),
+    cmocka_unit_test(leaves_nothing_in_that_was_to_be_redacted),
+    cmocka_unit_test(fails_when_memory_ends),
+};
+TEST_GROUP(tests, open_arena, close_arena);

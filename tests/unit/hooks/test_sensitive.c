@@ -95,11 +95,8 @@ static void gives_up_rather_than_tell_half(void **state)
     expect("pay/none.json", NULL);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_what_is_marked_wherever_it_is_said),
-        cmocka_unit_test(gives_up_rather_than_tell_half),
-    };
-    return cmocka_run_group_tests(tests, make, clear);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lists_what_is_marked_wherever_it_is_said),
+    cmocka_unit_test(gives_up_rather_than_tell_half),
+};
+TEST_GROUP(tests, make, clear);

@@ -1,5 +1,6 @@
 /* Which addresses a partner may make us call, in every form they can be written. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "http/outbound/address.h"
 #include <tongbao/types.h>
 
@@ -125,11 +126,8 @@ static void refuses_other_families(void **state)
     assert_false(tb_sockaddr_public(&unix_address));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_open_from_closed_addresses),
-        cmocka_unit_test(refuses_other_families),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(tells_open_from_closed_addresses),
+    cmocka_unit_test(refuses_other_families),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Calling out: to the server_fixture in the same process, and to a peer that says what the test
  * likes. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "../yardstick.h"
 #include "base/assert.h"
 #include "http/outbound/outbound.h"
@@ -445,27 +446,24 @@ static void ends_a_call_at_once_that_libcurl_does_not_take(void **state)
 }
 #endif
 
-int main(void)
-{
 #define IN_THE_HOUSE(test) cmocka_unit_test_setup_teardown(test, open_house, close_house)
-    const struct CMUnitTest tests[] = {
-        IN_THE_HOUSE(brings_the_request_there_and_the_answer_back),
-        IN_THE_HOUSE(adds_no_content_type_of_its_own),
-        IN_THE_HOUSE(gives_every_status_to_the_caller),
-        IN_THE_HOUSE(uses_a_connection_again),
-        IN_THE_HOUSE(makes_many_calls_at_once),
-        IN_THE_HOUSE(shows_its_certificate),
-        IN_THE_HOUSE(trusts_only_the_given_authorities),
-        IN_THE_HOUSE(refuses_urls_that_lead_inside),
-        IN_THE_HOUSE(refuses_urls_of_other_kinds),
-        IN_THE_HOUSE(refuses_fields_that_would_break_the_message),
-        IN_THE_HOUSE(uses_no_proxy_of_the_environment),
-        IN_THE_HOUSE(stops_at_the_size_it_was_given),
-        IN_THE_HOUSE(ends_at_its_time_the_runs_deadline_or_the_clients_leaving),
-        IN_THE_HOUSE(copes_with_whatever_a_peer_says),
+static const struct CMUnitTest tests[] = {
+    IN_THE_HOUSE(brings_the_request_there_and_the_answer_back),
+    IN_THE_HOUSE(adds_no_content_type_of_its_own),
+    IN_THE_HOUSE(gives_every_status_to_the_caller),
+    IN_THE_HOUSE(uses_a_connection_again),
+    IN_THE_HOUSE(makes_many_calls_at_once),
+    IN_THE_HOUSE(shows_its_certificate),
+    IN_THE_HOUSE(trusts_only_the_given_authorities),
+    IN_THE_HOUSE(refuses_urls_that_lead_inside),
+    IN_THE_HOUSE(refuses_urls_of_other_kinds),
+    IN_THE_HOUSE(refuses_fields_that_would_break_the_message),
+    IN_THE_HOUSE(uses_no_proxy_of_the_environment),
+    IN_THE_HOUSE(stops_at_the_size_it_was_given),
+    IN_THE_HOUSE(ends_at_its_time_the_runs_deadline_or_the_clients_leaving),
+    IN_THE_HOUSE(copes_with_whatever_a_peer_says),
 #ifdef TB_FAULTS
-        IN_THE_HOUSE(ends_a_call_at_once_that_libcurl_does_not_take),
+    IN_THE_HOUSE(ends_a_call_at_once_that_libcurl_does_not_take),
 #endif
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,15 +1,13 @@
 /* The guard without a network: its tables, its self-check, its budgets, how it counts connections
  * and work, and what it makes of HTTP/1. */
+#include "../unit.h"
+
 #include "http/guard/guard_conn.h"
 #include "http/guard/guard_syntax.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <tongbao/types.h>
 
 static h2o_globalconf_t config;
@@ -419,24 +417,21 @@ static void compares_authorities_without_case(void **state)
     assert_int_equal(counters.of[TB_GUARD_MISDIRECTED], 1);
 }
 
-int main(void)
-{
 #define GUARDED(test) cmocka_unit_test_setup_teardown(test, start, stop)
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_limit_has_its_default_within_its_bounds),
-        cmocka_unit_test(stands_in_front_of_the_library),
-        GUARDED(a_budget_refills_with_time_up_to_its_burst),
-        GUARDED(counts_connections_of_an_address),
-        GUARDED(work_outlives_request_and_connection),
-        GUARDED(work_that_ends_in_time_is_no_orphan),
-        GUARDED(refuses_work_when_there_is_no_room),
-        GUARDED(refuses_heads_that_two_parsers_could_read_differently),
-        GUARDED(a_refused_head_keeps_its_method_and_its_names),
-        GUARDED(decodes_chunks_cut_anywhere),
-        GUARDED(leaves_what_follows_the_chunks),
-        GUARDED(refuses_chunks_that_two_parsers_could_read_differently),
-        cmocka_unit_test(knows_an_authority_and_a_target),
-        GUARDED(compares_authorities_without_case),
-    };
-    return cmocka_run_group_tests(tests, make_context, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_limit_has_its_default_within_its_bounds),
+    cmocka_unit_test(stands_in_front_of_the_library),
+    GUARDED(a_budget_refills_with_time_up_to_its_burst),
+    GUARDED(counts_connections_of_an_address),
+    GUARDED(work_outlives_request_and_connection),
+    GUARDED(work_that_ends_in_time_is_no_orphan),
+    GUARDED(refuses_work_when_there_is_no_room),
+    GUARDED(refuses_heads_that_two_parsers_could_read_differently),
+    GUARDED(a_refused_head_keeps_its_method_and_its_names),
+    GUARDED(decodes_chunks_cut_anywhere),
+    GUARDED(leaves_what_follows_the_chunks),
+    GUARDED(refuses_chunks_that_two_parsers_could_read_differently),
+    cmocka_unit_test(knows_an_authority_and_a_target),
+    GUARDED(compares_authorities_without_case),
+};
+TEST_GROUP(tests, make_context, NULL);

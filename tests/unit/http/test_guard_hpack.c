@@ -1,12 +1,10 @@
 /* The scan of header blocks before they are decoded: sizes of RFC 7541's own examples, the table as
  * it changes within a block, limits to the byte, and what is not HPACK. */
+#include "../unit.h"
+
 #include "http/guard/guard_hpack.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <tongbao/types.h>
 
 static const struct guard_hpack_limits roomy = {TB_GUARD_HPACK_FIELDS, UINT32_MAX};
@@ -393,21 +391,18 @@ static void cuts_a_block_into_pieces_that_fit(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measures_the_examples_of_rfc_7541),
-        cmocka_unit_test(follows_the_table_within_a_block),
-        cmocka_unit_test(refuses_what_is_not_hpack),
-        cmocka_unit_test(holds_the_limits_to_the_field_and_byte),
-        cmocka_unit_test(measures_exactly_only_when_the_guess_does_not_fit),
-        cmocka_unit_test(counts_characters_of_long_codes_among_short_ones),
-        cmocka_unit_test(finds_the_token_of_a_block_that_enters_the_table),
-        cmocka_unit_test(knows_without_measuring_what_surely_fits),
-        cmocka_unit_test(tells_what_is_fresh),
-        cmocka_unit_test(tells_host_and_length_from_other_names),
-        cmocka_unit_test(knows_a_name_in_full_when_it_was_learnt),
-        cmocka_unit_test(cuts_a_block_into_pieces_that_fit),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(measures_the_examples_of_rfc_7541),
+    cmocka_unit_test(follows_the_table_within_a_block),
+    cmocka_unit_test(refuses_what_is_not_hpack),
+    cmocka_unit_test(holds_the_limits_to_the_field_and_byte),
+    cmocka_unit_test(measures_exactly_only_when_the_guess_does_not_fit),
+    cmocka_unit_test(counts_characters_of_long_codes_among_short_ones),
+    cmocka_unit_test(finds_the_token_of_a_block_that_enters_the_table),
+    cmocka_unit_test(knows_without_measuring_what_surely_fits),
+    cmocka_unit_test(tells_what_is_fresh),
+    cmocka_unit_test(tells_host_and_length_from_other_names),
+    cmocka_unit_test(knows_a_name_in_full_when_it_was_learnt),
+    cmocka_unit_test(cuts_a_block_into_pieces_that_fit),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Heads of answers, read back by nghttp2's decoder, which is strict. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "http/guard/guard_h2o.h"
 #include <nghttp2/nghttp2.h>
 #include <stdbool.h>
@@ -254,15 +255,12 @@ static void splits_heads_larger_than_a_frame(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_read_back_as_it_was_meant),
-        cmocka_unit_test(sends_what_repeats_in_one_byte),
-        cmocka_unit_test(stays_in_step_with_the_peer),
-        cmocka_unit_test(keeps_to_the_table_size_of_the_peer),
-        cmocka_unit_test(follows_a_peer_that_shrinks_its_table_later),
-        cmocka_unit_test(splits_heads_larger_than_a_frame),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(is_read_back_as_it_was_meant),
+    cmocka_unit_test(sends_what_repeats_in_one_byte),
+    cmocka_unit_test(stays_in_step_with_the_peer),
+    cmocka_unit_test(keeps_to_the_table_size_of_the_peer),
+    cmocka_unit_test(follows_a_peer_that_shrinks_its_table_later),
+    cmocka_unit_test(splits_heads_larger_than_a_frame),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,9 +1,6 @@
 /* Tokens recognised by their coded octets: what the library is handed must decode to the same. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
 
-#include <cmocka.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,12 +117,9 @@ static void leaves_what_it_cannot_keep_as_it_came(void **state)
     assert_null(tb_hpack_memo_open(plain, sizeof(plain), 3).coded);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hands_out_a_known_token_in_plain),
-        cmocka_unit_test(takes_no_token_for_another),
-        cmocka_unit_test(leaves_what_it_cannot_keep_as_it_came),
-    };
-    return cmocka_run_group_tests_name("http hpack memo", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(hands_out_a_known_token_in_plain),
+    cmocka_unit_test(takes_no_token_for_another),
+    cmocka_unit_test(leaves_what_it_cannot_keep_as_it_came),
+};
+TEST_GROUP(tests, NULL, NULL);

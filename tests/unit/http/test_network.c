@@ -1,9 +1,5 @@
 /* Allow lists: which address lies in which network. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "http/network.h"
 #include <tongbao/types.h>
@@ -41,8 +37,5 @@ static void finds_addresses_in_networks(void **state)
             fail_msg("%s in %s", cases[i].address, cases[i].network);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_addresses_in_networks)};
-    return cmocka_run_group_tests_name("http network", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {cmocka_unit_test(finds_addresses_in_networks)};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Targets: the clean ones come through decoded, the ambiguous ones not at all. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "http/path.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,13 +122,10 @@ static void accepts_nothing_ambiguous_among_random_targets(void **state)
     assert_true(accepted > 10000);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(splits_and_decodes_clean_targets),
-        cmocka_unit_test(refuses_targets_with_two_readings),
-        cmocka_unit_test(refuses_targets_that_are_too_long),
-        cmocka_unit_test(accepts_nothing_ambiguous_among_random_targets),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(splits_and_decodes_clean_targets),
+    cmocka_unit_test(refuses_targets_with_two_readings),
+    cmocka_unit_test(refuses_targets_that_are_too_long),
+    cmocka_unit_test(accepts_nothing_ambiguous_among_random_targets),
+};
+TEST_GROUP(tests, NULL, NULL);

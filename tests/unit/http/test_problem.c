@@ -1,5 +1,6 @@
 /* Problem documents, read back by a JSON parser. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "http/problem.h"
 #include <jansson.h>
 #include <string.h>
@@ -192,17 +193,14 @@ static void fails_whole_when_there_is_no_room(void **state)
     assert_null(tb_text_end(&text).at);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_all_it_knows),
-        cmocka_unit_test(leaves_out_what_it_does_not_know),
-        cmocka_unit_test(says_what_to_do_in_the_language_of_the_reader),
-        cmocka_unit_test(tells_the_cause_to_the_owner_alone),
-        cmocka_unit_test(prefers_a_registered_type),
-        cmocka_unit_test(adds_the_members_an_operation_brings),
-        cmocka_unit_test(escapes_whatever_a_client_can_bring_in),
-        cmocka_unit_test(fails_whole_when_there_is_no_room),
-    };
-    return cmocka_run_group_tests(tests, make_arena, free_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(says_all_it_knows),
+    cmocka_unit_test(leaves_out_what_it_does_not_know),
+    cmocka_unit_test(says_what_to_do_in_the_language_of_the_reader),
+    cmocka_unit_test(tells_the_cause_to_the_owner_alone),
+    cmocka_unit_test(prefers_a_registered_type),
+    cmocka_unit_test(adds_the_members_an_operation_brings),
+    cmocka_unit_test(escapes_whatever_a_client_can_bring_in),
+    cmocka_unit_test(fails_whole_when_there_is_no_room),
+};
+TEST_GROUP(tests, make_arena, free_arena);

@@ -1,5 +1,5 @@
 /* The server from outside: what reaches its owner, what it refuses by itself, how it leaves. */
-#include "../runtime/unit.h"
+#include "../unit.h"
 
 #include "../yardstick.h"
 #include "h2_client.h"
@@ -468,27 +468,24 @@ static void cuts_what_is_left_when_the_grace_is_over(void **state)
     }
 }
 
-int main(void)
-{
 #define BEFORE_AND_AFTER(test) cmocka_unit_test_setup_teardown(test, open_house, close_house)
-    const struct CMUnitTest tests[] = {
-        BEFORE_AND_AFTER(answers_over_both_protocols_with_and_without_tls),
-        BEFORE_AND_AFTER(tells_the_owner_what_the_client_said),
-        BEFORE_AND_AFTER(tells_absent_from_empty),
-        BEFORE_AND_AFTER(finds_the_aliases_of_the_usual_fields),
-        BEFORE_AND_AFTER(names_a_field_that_came_twice_and_keeps_the_first),
-        BEFORE_AND_AFTER(serves_every_configured_host_and_no_other),
-        BEFORE_AND_AFTER(refuses_targets_with_two_readings),
-        BEFORE_AND_AFTER(sends_length_but_no_body_to_head),
-        BEFORE_AND_AFTER(sends_large_answers_whole_with_all_fields),
-        BEFORE_AND_AFTER(takes_bodies_up_to_the_limit),
-        BEFORE_AND_AFTER(answers_503_when_the_owner_has_no_room),
-        BEFORE_AND_AFTER(rests_without_descriptors_and_recovers),
-        cmocka_unit_test(pauses_accepting_at_the_limit_and_goes_on_when_one_leaves),
-        cmocka_unit_test(limits_the_connections_of_one_address),
-        cmocka_unit_test(drains_idle_connections_and_accepts_no_more),
-        cmocka_unit_test(lets_requests_finish_while_it_drains),
-        cmocka_unit_test(cuts_what_is_left_when_the_grace_is_over),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    BEFORE_AND_AFTER(answers_over_both_protocols_with_and_without_tls),
+    BEFORE_AND_AFTER(tells_the_owner_what_the_client_said),
+    BEFORE_AND_AFTER(tells_absent_from_empty),
+    BEFORE_AND_AFTER(finds_the_aliases_of_the_usual_fields),
+    BEFORE_AND_AFTER(names_a_field_that_came_twice_and_keeps_the_first),
+    BEFORE_AND_AFTER(serves_every_configured_host_and_no_other),
+    BEFORE_AND_AFTER(refuses_targets_with_two_readings),
+    BEFORE_AND_AFTER(sends_length_but_no_body_to_head),
+    BEFORE_AND_AFTER(sends_large_answers_whole_with_all_fields),
+    BEFORE_AND_AFTER(takes_bodies_up_to_the_limit),
+    BEFORE_AND_AFTER(answers_503_when_the_owner_has_no_room),
+    BEFORE_AND_AFTER(rests_without_descriptors_and_recovers),
+    cmocka_unit_test(pauses_accepting_at_the_limit_and_goes_on_when_one_leaves),
+    cmocka_unit_test(limits_the_connections_of_one_address),
+    cmocka_unit_test(drains_idle_connections_and_accepts_no_more),
+    cmocka_unit_test(lets_requests_finish_while_it_drains),
+    cmocka_unit_test(cuts_what_is_left_when_the_grace_is_over),
+};
+TEST_GROUP(tests, NULL, NULL);

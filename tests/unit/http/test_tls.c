@@ -1,6 +1,7 @@
 /* TLS as a client sees it: who is accepted, what is refused, and what a resumed session remembers.
  */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "base/assert.h"
 #include "base/time.h"
 #include "http/tls.h"
@@ -395,23 +396,20 @@ static void says_why_files_cannot_be_used(void **state)
     }
 }
 
-int main(void)
-{
 #define IN_THE_HOUSE(test) cmocka_unit_test_setup_teardown(test, open_house, close_house)
-    const struct CMUnitTest tests[] = {
-        IN_THE_HOUSE(tells_verified_from_presented_certificates),
-        IN_THE_HOUSE(remembers_the_certificate_in_a_resumed_session),
-        IN_THE_HOUSE(a_session_without_certificate_stays_without),
-        IN_THE_HOUSE(resumes_with_a_sibling_that_has_the_same_seed),
-        IN_THE_HOUSE(forgets_ticket_keys_after_two_hours),
-        IN_THE_HOUSE(allows_no_early_data),
-        IN_THE_HOUSE(refuses_old_protocols_and_weak_suites),
-        IN_THE_HOUSE(refuses_renegotiation),
-        IN_THE_HOUSE(speaks_only_http),
-        IN_THE_HOUSE(reloads_the_certificate_or_keeps_the_old),
-        IN_THE_HOUSE(reload_takes_new_anchors),
-        IN_THE_HOUSE(does_not_ask_for_a_certificate_unless_told),
-        IN_THE_HOUSE(says_why_files_cannot_be_used),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    IN_THE_HOUSE(tells_verified_from_presented_certificates),
+    IN_THE_HOUSE(remembers_the_certificate_in_a_resumed_session),
+    IN_THE_HOUSE(a_session_without_certificate_stays_without),
+    IN_THE_HOUSE(resumes_with_a_sibling_that_has_the_same_seed),
+    IN_THE_HOUSE(forgets_ticket_keys_after_two_hours),
+    IN_THE_HOUSE(allows_no_early_data),
+    IN_THE_HOUSE(refuses_old_protocols_and_weak_suites),
+    IN_THE_HOUSE(refuses_renegotiation),
+    IN_THE_HOUSE(speaks_only_http),
+    IN_THE_HOUSE(reloads_the_certificate_or_keeps_the_old),
+    IN_THE_HOUSE(reload_takes_new_anchors),
+    IN_THE_HOUSE(does_not_ask_for_a_certificate_unless_told),
+    IN_THE_HOUSE(says_why_files_cannot_be_used),
+};
+TEST_GROUP(tests, NULL, NULL);

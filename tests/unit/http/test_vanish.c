@@ -1,7 +1,8 @@
 /* Clients that leave at any moment: in the middle of the handshake, of a frame, while fibers wait
  * for something on their behalf, while answers are under way. Nothing may be left behind. Worth
  * most under the address sanitizer. */
-#include "../runtime/unit.h"
+#include "../unit.h"
+
 #include "base/assert.h"
 #include "server_fixture.h"
 #include <openssl/err.h>
@@ -189,11 +190,8 @@ static void drops_answers_that_come_too_late(void **state)
     server_close(&server_fixture);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leaves_nothing_behind_when_clients_vanish),
-        cmocka_unit_test(drops_answers_that_come_too_late),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(leaves_nothing_behind_when_clients_vanish),
+    cmocka_unit_test(drops_answers_that_come_too_late),
+};
+TEST_GROUP(tests, NULL, NULL);

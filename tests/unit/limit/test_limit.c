@@ -1,9 +1,5 @@
 /* Rate limits: what passes, what is told, and that it is exact however many processes ask. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -536,27 +532,24 @@ static void serves_on_when_processes_are_killed(void **state)
     bench_close(&b);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_the_quota_through_and_not_one_more),
-        cmocka_unit_test(returns_the_quota_evenly),
-        cmocka_unit_test(tells_what_is_left_and_when_to_come_back),
-        cmocka_unit_test(keeps_its_promise_of_when_to_come_back),
-        cmocka_unit_test(counts_a_cost_above_the_quota_as_all_of_it),
-        cmocka_unit_test(takes_all_windows_or_none),
-        cmocka_unit_test(shows_the_tightest_window),
-        cmocka_unit_test(keeps_apps_products_and_routes_apart),
-        cmocka_unit_test(is_exact_for_quotas_of_any_size),
-        cmocka_unit_test(is_exact_over_processes_at_one_moment),
-        cmocka_unit_test(is_exact_over_processes_in_real_time),
-        cmocka_unit_test(never_lets_more_through_when_windows_disagree),
-        cmocka_unit_test(goes_on_in_the_next_generation),
-        cmocka_unit_test(passes_full_buckets_on_without_loss),
-        cmocka_unit_test(shares_buckets_rather_than_letting_more_through),
-        cmocka_unit_test(takes_along_what_was_taken_from_a_shared_bucket),
-        cmocka_unit_test(stays_within_the_quota_while_buckets_change_hands),
-        cmocka_unit_test(serves_on_when_processes_are_killed),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lets_the_quota_through_and_not_one_more),
+    cmocka_unit_test(returns_the_quota_evenly),
+    cmocka_unit_test(tells_what_is_left_and_when_to_come_back),
+    cmocka_unit_test(keeps_its_promise_of_when_to_come_back),
+    cmocka_unit_test(counts_a_cost_above_the_quota_as_all_of_it),
+    cmocka_unit_test(takes_all_windows_or_none),
+    cmocka_unit_test(shows_the_tightest_window),
+    cmocka_unit_test(keeps_apps_products_and_routes_apart),
+    cmocka_unit_test(is_exact_for_quotas_of_any_size),
+    cmocka_unit_test(is_exact_over_processes_at_one_moment),
+    cmocka_unit_test(is_exact_over_processes_in_real_time),
+    cmocka_unit_test(never_lets_more_through_when_windows_disagree),
+    cmocka_unit_test(goes_on_in_the_next_generation),
+    cmocka_unit_test(passes_full_buckets_on_without_loss),
+    cmocka_unit_test(shares_buckets_rather_than_letting_more_through),
+    cmocka_unit_test(takes_along_what_was_taken_from_a_shared_bucket),
+    cmocka_unit_test(stays_within_the_quota_while_buckets_change_hands),
+    cmocka_unit_test(serves_on_when_processes_are_killed),
+};
+TEST_GROUP(tests, NULL, NULL);

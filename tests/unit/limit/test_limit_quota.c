@@ -1,10 +1,6 @@
 /* Quotas of a day and of a month: at most so many in each, whenever they come, however many
  * processes ask; and what a rolling window admits, said exactly. The clocks are the test's. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "base/time.h"
 #include "limit/limit_table.h"
@@ -349,19 +345,16 @@ static void refuses_quotas_that_make_no_sense(void **state)
     bench_close(&b);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_the_quota_through_on_each_day_and_not_one_more),
-        cmocka_unit_test(begins_a_day_at_midnight_of_utc),
-        cmocka_unit_test(counts_months_as_the_calendar_does),
-        cmocka_unit_test(never_is_whole_again_because_the_clock_went_back),
-        cmocka_unit_test(takes_a_quota_and_a_burst_together_or_none),
-        cmocka_unit_test(admits_of_a_rolling_window_what_the_documents_say),
-        cmocka_unit_test(passes_the_places_of_days_gone_by_on),
-        cmocka_unit_test(is_exact_over_processes_and_midnights),
-        cmocka_unit_test(goes_on_with_what_the_books_know),
-        cmocka_unit_test(refuses_quotas_that_make_no_sense),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lets_the_quota_through_on_each_day_and_not_one_more),
+    cmocka_unit_test(begins_a_day_at_midnight_of_utc),
+    cmocka_unit_test(counts_months_as_the_calendar_does),
+    cmocka_unit_test(never_is_whole_again_because_the_clock_went_back),
+    cmocka_unit_test(takes_a_quota_and_a_burst_together_or_none),
+    cmocka_unit_test(admits_of_a_rolling_window_what_the_documents_say),
+    cmocka_unit_test(passes_the_places_of_days_gone_by_on),
+    cmocka_unit_test(is_exact_over_processes_and_midnights),
+    cmocka_unit_test(goes_on_with_what_the_books_know),
+    cmocka_unit_test(refuses_quotas_that_make_no_sense),
+};
+TEST_GROUP(tests, NULL, NULL);

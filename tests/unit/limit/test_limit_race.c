@@ -1,10 +1,6 @@
 /* What happens between looking at a bucket and taking from it, step by step: the moments that a
  * test with many processes meets too seldom. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "../../../core/limit/limit.c"
 #include "base/mem.h"
@@ -166,14 +162,11 @@ static void lets_one_at_a_time_pass_buckets_on(void **state)
     bench_close(&b);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decides_anew_when_somebody_was_faster),
-        cmocka_unit_test(gives_back_exactly_or_not_at_all),
-        cmocka_unit_test(takes_nothing_from_the_next_owner_of_a_bucket),
-        cmocka_unit_test(waits_for_nobody_who_died_moving_a_bucket),
-        cmocka_unit_test(lets_one_at_a_time_pass_buckets_on),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(decides_anew_when_somebody_was_faster),
+    cmocka_unit_test(gives_back_exactly_or_not_at_all),
+    cmocka_unit_test(takes_nothing_from_the_next_owner_of_a_bucket),
+    cmocka_unit_test(waits_for_nobody_who_died_moving_a_bucket),
+    cmocka_unit_test(lets_one_at_a_time_pass_buckets_on),
+};
+TEST_GROUP(tests, NULL, NULL);

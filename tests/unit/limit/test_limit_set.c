@@ -1,9 +1,5 @@
 /* Sets of windows: what is made ready, and what is refused with a sentence. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "limit/limit.h"
 #include <string.h>
@@ -56,8 +52,5 @@ static void refuses_windows_that_make_no_sense(void **state)
     assert_true(tb_limit_set_init(&set, widest, 4, why, sizeof(why)));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_windows_that_make_no_sense)};
-    return cmocka_run_group_tests_name("gateway limit set", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {cmocka_unit_test(refuses_windows_that_make_no_sense)};
+TEST_GROUP(tests, NULL, NULL);

@@ -2,13 +2,9 @@
 #ifndef TB_TESTS_UNIT_SCRIPT_STAGE_H
 #define TB_TESTS_UNIT_SCRIPT_STAGE_H
 
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
+
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
 
 #include "lua/script.h"
 #include "runtime/loop.h"

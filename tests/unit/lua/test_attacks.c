@@ -403,16 +403,13 @@ static void gives_memory_back(void **state)
     stage_end(&stage);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends_soon_whatever_a_script_does),
-        cmocka_unit_test(gives_all_memory_back_after_every_attack),
-        cmocka_unit_test(has_nothing_that_leads_out),
-        cmocka_unit_test(a_state_without_memory_left_is_not_used_again),
-        cmocka_unit_test(garbage_of_one_call_is_not_the_next_ones),
-        cmocka_unit_test(survives_the_end_of_memory_at_any_allocation),
-        cmocka_unit_test(gives_memory_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(ends_soon_whatever_a_script_does),
+    cmocka_unit_test(gives_all_memory_back_after_every_attack),
+    cmocka_unit_test(has_nothing_that_leads_out),
+    cmocka_unit_test(a_state_without_memory_left_is_not_used_again),
+    cmocka_unit_test(garbage_of_one_call_is_not_the_next_ones),
+    cmocka_unit_test(survives_the_end_of_memory_at_any_allocation),
+    cmocka_unit_test(gives_memory_back),
+};
+TEST_GROUP(tests, NULL, NULL);

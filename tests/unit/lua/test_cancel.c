@@ -307,15 +307,12 @@ static void leaves_nothing_of_calls_that_were_cut_off(void **state)
     stage_end(&stage);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends_with_its_request_at_any_wait),
-        cmocka_unit_test(ends_beside_others_in_the_same_state),
-        cmocka_unit_test(refuses_to_wait_within_the_hosts_own_frames),
-        cmocka_unit_test(ends_where_an_entry_does_not_fit),
-        cmocka_unit_test(ends_when_its_waits_have_taken_too_long),
-        cmocka_unit_test(leaves_nothing_of_calls_that_were_cut_off),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(ends_with_its_request_at_any_wait),
+    cmocka_unit_test(ends_beside_others_in_the_same_state),
+    cmocka_unit_test(refuses_to_wait_within_the_hosts_own_frames),
+    cmocka_unit_test(ends_where_an_entry_does_not_fit),
+    cmocka_unit_test(ends_when_its_waits_have_taken_too_long),
+    cmocka_unit_test(leaves_nothing_of_calls_that_were_cut_off),
+};
+TEST_GROUP(tests, NULL, NULL);

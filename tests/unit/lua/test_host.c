@@ -297,20 +297,17 @@ static void bounds_lookups_and_where_they_may_stand(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_back_what_it_was_given),
-        cmocka_unit_test(keeps_numbers_whole_that_a_double_cannot_hold),
-        cmocka_unit_test(refuses_to_tell_what_json_does_not_have),
-        cmocka_unit_test(has_a_library_that_does_what_it_says),
-        cmocka_unit_test(sorts),
-        cmocka_unit_test(begins_every_call_anew),
-        cmocka_unit_test(draws_the_same_numbers_for_the_same_seed),
-        cmocka_unit_test(says_where_it_failed),
-        cmocka_unit_test(refuses_texts_that_are_no_scripts),
-        cmocka_unit_test(waits_for_entries_of_the_partners_tables),
-        cmocka_unit_test(bounds_lookups_and_where_they_may_stand),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gives_back_what_it_was_given),
+    cmocka_unit_test(keeps_numbers_whole_that_a_double_cannot_hold),
+    cmocka_unit_test(refuses_to_tell_what_json_does_not_have),
+    cmocka_unit_test(has_a_library_that_does_what_it_says),
+    cmocka_unit_test(sorts),
+    cmocka_unit_test(begins_every_call_anew),
+    cmocka_unit_test(draws_the_same_numbers_for_the_same_seed),
+    cmocka_unit_test(says_where_it_failed),
+    cmocka_unit_test(refuses_texts_that_are_no_scripts),
+    cmocka_unit_test(waits_for_entries_of_the_partners_tables),
+    cmocka_unit_test(bounds_lookups_and_where_they_may_stand),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -223,13 +223,10 @@ static void keeps_calls_apart_that_wait_side_by_side(void **state)
     stage_end(&stage);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_whatever_its_functions_are_called_with),
-        cmocka_unit_test(runs_hooks_that_are_not_what_they_were),
-        cmocka_unit_test(starts_every_call_from_nothing),
-        cmocka_unit_test(keeps_calls_apart_that_wait_side_by_side),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_whatever_its_functions_are_called_with),
+    cmocka_unit_test(runs_hooks_that_are_not_what_they_were),
+    cmocka_unit_test(starts_every_call_from_nothing),
+    cmocka_unit_test(keeps_calls_apart_that_wait_side_by_side),
+};
+TEST_GROUP(tests, NULL, NULL);

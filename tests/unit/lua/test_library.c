@@ -456,23 +456,20 @@ static void spends_the_calls_budget(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_money),
-        cmocka_unit_test(blames_the_script_for_money_that_is_none),
-        cmocka_unit_test(loses_and_makes_no_unit_in_any_split),
-        cmocka_unit_test(splits_exactly_where_products_are_beyond_a_double),
-        cmocka_unit_test(reads_the_clock_of_a_zone),
-        cmocka_unit_test(blames_the_script_for_times_that_are_none),
-        cmocka_unit_test(goes_over_lists_and_records),
-        cmocka_unit_test(blames_the_script_for_lists_that_are_none),
-        cmocka_unit_test(makes_one_decision_of_many),
-        cmocka_unit_test(blames_the_script_for_decisions_that_are_none),
-        cmocka_unit_test(waits_within_rules_and_lists),
-        cmocka_unit_test(is_sealed),
-        cmocka_unit_test(is_whole_again_in_the_next_call),
-        cmocka_unit_test(spends_the_calls_budget),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(counts_money),
+    cmocka_unit_test(blames_the_script_for_money_that_is_none),
+    cmocka_unit_test(loses_and_makes_no_unit_in_any_split),
+    cmocka_unit_test(splits_exactly_where_products_are_beyond_a_double),
+    cmocka_unit_test(reads_the_clock_of_a_zone),
+    cmocka_unit_test(blames_the_script_for_times_that_are_none),
+    cmocka_unit_test(goes_over_lists_and_records),
+    cmocka_unit_test(blames_the_script_for_lists_that_are_none),
+    cmocka_unit_test(makes_one_decision_of_many),
+    cmocka_unit_test(blames_the_script_for_decisions_that_are_none),
+    cmocka_unit_test(waits_within_rules_and_lists),
+    cmocka_unit_test(is_sealed),
+    cmocka_unit_test(is_whole_again_in_the_next_call),
+    cmocka_unit_test(spends_the_calls_budget),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -157,12 +157,9 @@ static void sees_in_random_texts_what_luajit_sees(void **state)
     assert_true(opened > 100 && clean > 100); /* both were met */
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_literals_of_the_ffi_and_nothing_else),
-        cmocka_unit_test(makes_no_such_number_while_it_runs),
-        cmocka_unit_test(sees_in_random_texts_what_luajit_sees),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(refuses_literals_of_the_ffi_and_nothing_else),
+    cmocka_unit_test(makes_no_such_number_while_it_runs),
+    cmocka_unit_test(sees_in_random_texts_what_luajit_sees),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -50,11 +50,8 @@ static void ends_a_call_whose_patterns_fill_the_memory(void **state)
     stage_end(&stage);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_what_patterns_take),
-        cmocka_unit_test(ends_a_call_whose_patterns_fill_the_memory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(counts_what_patterns_take),
+    cmocka_unit_test(ends_a_call_whose_patterns_fill_the_memory),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -121,14 +121,11 @@ static void replaces_a_state_that_is_worn(void **state)
     tb_loop_free(stage.loop);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_found_again_under_its_version),
-        cmocka_unit_test(keeps_the_bound_and_what_was_called_last),
-        cmocka_unit_test(keeps_no_more_than_its_memory),
-        cmocka_unit_test(never_gives_up_what_is_in_a_call),
-        cmocka_unit_test(replaces_a_state_that_is_worn),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(is_found_again_under_its_version),
+    cmocka_unit_test(keeps_the_bound_and_what_was_called_last),
+    cmocka_unit_test(keeps_no_more_than_its_memory),
+    cmocka_unit_test(never_gives_up_what_is_in_a_call),
+    cmocka_unit_test(replaces_a_state_that_is_worn),
+};
+TEST_GROUP(tests, NULL, NULL);

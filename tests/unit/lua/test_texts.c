@@ -128,11 +128,8 @@ static void reads_no_text_for_long(void **state)
     check_reading(text);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_texts_that_nest_as_deep_as_can_be),
-        cmocka_unit_test(reads_no_text_for_long),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(reads_texts_that_nest_as_deep_as_can_be),
+    cmocka_unit_test(reads_no_text_for_long),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -229,15 +229,12 @@ static void ends_when_its_turns_have_taken_too_long(void **state)
     assert_true(ended > 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goes_on_as_if_nothing_had_been),
-        cmocka_unit_test(lets_others_have_their_turn),
-        cmocka_unit_test(counts_what_could_not_give_way),
-        cmocka_unit_test(leaves_the_line_when_its_request_ends),
-        cmocka_unit_test(ends_when_its_slices_have_used_up_the_budget),
-        cmocka_unit_test(ends_when_its_turns_have_taken_too_long),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(goes_on_as_if_nothing_had_been),
+    cmocka_unit_test(lets_others_have_their_turn),
+    cmocka_unit_test(counts_what_could_not_give_way),
+    cmocka_unit_test(leaves_the_line_when_its_request_ends),
+    cmocka_unit_test(ends_when_its_slices_have_used_up_the_budget),
+    cmocka_unit_test(ends_when_its_turns_have_taken_too_long),
+};
+TEST_GROUP(tests, NULL, NULL);

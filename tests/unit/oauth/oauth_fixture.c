@@ -1,10 +1,11 @@
-#include "oauth_fixture.h"
+#include "../unit.h"
+
 #include "oauth/token/dpop.h"
+#include "oauth_fixture.h"
 
 #include "oauth/token/keys.h"
 #include "store/migrate.h"
 #include "store/query.h"
-#include "unit.h"
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>

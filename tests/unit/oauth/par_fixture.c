@@ -1,12 +1,13 @@
-#include "par_fixture.h"
+#include "../unit.h"
+
 #include "oauth/token/dpop.h"
+#include "par_fixture.h"
 
 #include "base/text.h"
 #include "base/time.h"
 #include "crypto/digest.h"
 #include "oauth/request/details.h"
 #include "oauth/request/par.h"
-#include "unit.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

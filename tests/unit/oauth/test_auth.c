@@ -1,6 +1,6 @@
 /* Clients that sign assertions, against a real PostgreSQL: what counts, what does not, and that it
  * counts once. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../crypto/forge.h"
 #include "base/time.h"
@@ -378,20 +378,17 @@ static void refusing_takes_as_long_for_a_client_that_does_not_exist(void **state
 
 #define TEST(name) cmocka_unit_test_setup(name, counter_empty)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(takes_assertions_of_each_algorithm),
-        TEST(takes_only_the_registered_algorithm),
-        TEST(judges_claims_by_table),
-        TEST(judges_headers_by_table),
-        TEST(a_request_uses_one_method_and_uses_it_whole),
-        TEST(an_assertion_counts_once),
-        TEST(of_sixty_four_who_send_one_assertion_one_gets_in),
-        TEST(without_the_books_nobody_gets_in),
-        TEST(what_has_expired_is_forgotten),
-        TEST(a_suspended_client_is_as_one_that_does_not_exist),
-        TEST(refusing_takes_as_long_for_a_client_that_does_not_exist),
-    };
-    return cmocka_run_group_tests_name("oauth_auth", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(takes_assertions_of_each_algorithm),
+    TEST(takes_only_the_registered_algorithm),
+    TEST(judges_claims_by_table),
+    TEST(judges_headers_by_table),
+    TEST(a_request_uses_one_method_and_uses_it_whole),
+    TEST(an_assertion_counts_once),
+    TEST(of_sixty_four_who_send_one_assertion_one_gets_in),
+    TEST(without_the_books_nobody_gets_in),
+    TEST(what_has_expired_is_forgotten),
+    TEST(a_suspended_client_is_as_one_that_does_not_exist),
+    TEST(refusing_takes_as_long_for_a_client_that_does_not_exist),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,10 +1,10 @@
 /* Requests without a browser: what the endpoint takes and refuses, and how polls are answered until
  * the customer has decided and after. */
-#include "oauth/token/dpop.h"
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/time.h"
 #include "oauth/request/backchannel.h"
+#include "oauth/token/dpop.h"
 #include "par_fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -437,21 +437,18 @@ static void gives_the_grant_to_one_of_many_at_once(void **state)
     assert_int_equal(gone, RACERS - 1);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_with_an_id_for_the_request),
-        cmocka_unit_test(gives_the_time_that_is_asked_for_within_bounds),
-        cmocka_unit_test(refuses_what_is_missing_or_beyond_the_client),
-        cmocka_unit_test(refuses_messages_that_could_deceive),
-        cmocka_unit_test(wants_a_token_of_clients_that_are_notified),
-        cmocka_unit_test(lets_no_client_wear_a_customer_down),
-        cmocka_unit_test(knows_a_customer_by_an_id_token_of_ours),
-        cmocka_unit_test(takes_signed_requests_with_all_their_claims),
-        cmocka_unit_test(slows_a_client_down_that_asks_too_often),
-        cmocka_unit_test(gives_the_grant_once_and_to_its_client_only),
-        cmocka_unit_test(tells_of_refusal_and_of_expiry),
-        cmocka_unit_test(gives_the_grant_to_one_of_many_at_once),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(answers_with_an_id_for_the_request),
+    cmocka_unit_test(gives_the_time_that_is_asked_for_within_bounds),
+    cmocka_unit_test(refuses_what_is_missing_or_beyond_the_client),
+    cmocka_unit_test(refuses_messages_that_could_deceive),
+    cmocka_unit_test(wants_a_token_of_clients_that_are_notified),
+    cmocka_unit_test(lets_no_client_wear_a_customer_down),
+    cmocka_unit_test(knows_a_customer_by_an_id_token_of_ours),
+    cmocka_unit_test(takes_signed_requests_with_all_their_claims),
+    cmocka_unit_test(slows_a_client_down_that_asks_too_often),
+    cmocka_unit_test(gives_the_grant_once_and_to_its_client_only),
+    cmocka_unit_test(tells_of_refusal_and_of_expiry),
+    cmocka_unit_test(gives_the_grant_to_one_of_many_at_once),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,6 +1,6 @@
 /* What a client says of itself: what is taken, what is assumed, and what is refused, in a sandbox
  * and outside it. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "oauth/client/client_metadata.h"
@@ -140,15 +140,23 @@ static void refuses_by_the_place_where_it_is_used(void **state)
     }
 }
 
-int main(void)
+static int set_up(void **state)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_what_it_knows_and_says_what_counts_for_the_rest),
-        cmocka_unit_test(leaves_out_what_it_does_not_know),
-        cmocka_unit_test(refuses_by_the_place_where_it_is_used),
-    };
+    (void)state;
     fixture_open(&fixture, false);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_close(&fixture);
-    return failed;
+    return 0;
 }
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_close(&fixture);
+    return 0;
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_what_it_knows_and_says_what_counts_for_the_rest),
+    cmocka_unit_test(leaves_out_what_it_does_not_know),
+    cmocka_unit_test(refuses_by_the_place_where_it_is_used),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,6 +1,6 @@
 /* The stage that holds a customer's token against its consent: what passes unasked, what is asked
  * of the books, and what their answer becomes. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "consent/consent.h"
 #include <string.h>
@@ -136,16 +136,13 @@ static void fails_closed_when_the_books_do_not_answer(void **state)
     tb_fake_end(&fake);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_the_apps_own_token_pass_unasked),
-        cmocka_unit_test(refuses_a_customers_token_where_no_consent_opens),
-        cmocka_unit_test(tells_who_the_customer_is_until_the_consent_ends),
-        cmocka_unit_test(leaves_what_writes_to_the_transaction_of_its_effect),
-        cmocka_unit_test(asks_with_all_that_a_receipt_says),
-        cmocka_unit_test(turns_each_refusal_into_its_error),
-        cmocka_unit_test(fails_closed_when_the_books_do_not_answer),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lets_the_apps_own_token_pass_unasked),
+    cmocka_unit_test(refuses_a_customers_token_where_no_consent_opens),
+    cmocka_unit_test(tells_who_the_customer_is_until_the_consent_ends),
+    cmocka_unit_test(leaves_what_writes_to_the_transaction_of_its_effect),
+    cmocka_unit_test(asks_with_all_that_a_receipt_says),
+    cmocka_unit_test(turns_each_refusal_into_its_error),
+    cmocka_unit_test(fails_closed_when_the_books_do_not_answer),
+};
+TEST_GROUP(tests, NULL, NULL);

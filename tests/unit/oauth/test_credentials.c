@@ -1,5 +1,5 @@
 /* Clients that show a certificate or a secret, and what is read of a client. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "crypto/digest.h"
 #include "token_fixture.h"
@@ -246,15 +246,12 @@ static void reads_what_a_client_registered(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, counter_empty)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(knows_a_certificate_by_one_of_five_subjects),
-        TEST(a_certificate_counts_in_its_time_and_for_its_client),
-        TEST(knows_a_certificate_of_its_own_by_its_bytes),
-        TEST(a_secret_counts_in_the_sandbox),
-        TEST(a_secret_does_not_count_elsewhere),
-        TEST(reads_what_a_client_registered),
-    };
-    return cmocka_run_group_tests_name("oauth_credentials", tests, counter_open, counter_close);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(knows_a_certificate_by_one_of_five_subjects),
+    TEST(a_certificate_counts_in_its_time_and_for_its_client),
+    TEST(knows_a_certificate_of_its_own_by_its_bytes),
+    TEST(a_secret_counts_in_the_sandbox),
+    TEST(a_secret_does_not_count_elsewhere),
+    TEST(reads_what_a_client_registered),
+};
+TEST_GROUP(tests, counter_open, counter_close);

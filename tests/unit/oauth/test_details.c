@@ -1,6 +1,6 @@
 /* Authorization details: what is accepted, where the finger points when not, and what narrows what.
  */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "oauth/request/details.h"
@@ -269,15 +269,12 @@ static void finds_nothing_within_no_grant(void **state)
     json_decref(asked);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_each_type_with_all_its_members),
-        cmocka_unit_test(points_at_what_the_schema_refuses),
-        cmocka_unit_test(points_at_what_no_schema_can_say),
-        cmocka_unit_test(says_what_scopes_a_detail_implies),
-        cmocka_unit_test(narrows_and_never_widens),
-        cmocka_unit_test(finds_nothing_within_no_grant),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(accepts_each_type_with_all_its_members),
+    cmocka_unit_test(points_at_what_the_schema_refuses),
+    cmocka_unit_test(points_at_what_no_schema_can_say),
+    cmocka_unit_test(says_what_scopes_a_detail_implies),
+    cmocka_unit_test(narrows_and_never_widens),
+    cmocka_unit_test(finds_nothing_within_no_grant),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* DPoP proofs: each of the checks of RFC 9449 §4.3, good and bad, and that a proof counts once. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../crypto/forge.h"
 #include "base/time.h"
@@ -362,19 +362,16 @@ static void when_no_more_can_be_remembered_none_is_taken(void **state)
     tb_dpop_open(&fixture.parts.master);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_whose_key_it_is),
-        cmocka_unit_test(there_is_one_header_or_none),
-        cmocka_unit_test(judges_headers_by_table),
-        cmocka_unit_test(judges_claims_by_table),
-        cmocka_unit_test(a_root_without_a_slash_is_the_root),
-        cmocka_unit_test(a_proof_counts_once),
-        cmocka_unit_test(a_refused_proof_is_not_used_up),
-        cmocka_unit_test(goes_with_its_token),
-        cmocka_unit_test(carries_a_nonce_when_one_is_asked_for),
-        cmocka_unit_test(when_no_more_can_be_remembered_none_is_taken),
-    };
-    return cmocka_run_group_tests_name("oauth_dpop", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(says_whose_key_it_is),
+    cmocka_unit_test(there_is_one_header_or_none),
+    cmocka_unit_test(judges_headers_by_table),
+    cmocka_unit_test(judges_claims_by_table),
+    cmocka_unit_test(a_root_without_a_slash_is_the_root),
+    cmocka_unit_test(a_proof_counts_once),
+    cmocka_unit_test(a_refused_proof_is_not_used_up),
+    cmocka_unit_test(goes_with_its_token),
+    cmocka_unit_test(carries_a_nonce_when_one_is_asked_for),
+    cmocka_unit_test(when_no_more_can_be_remembered_none_is_taken),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* How refusals read on the endpoints of OAuth. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/errors.h"
 
@@ -37,10 +37,7 @@ static void errors_read_as_rfc_6749_writes_them(void **state)
     tb_arena_free(arena);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_read_as_rfc_6749_writes_them),
-    };
-    return cmocka_run_group_tests_name("oauth_errors", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(errors_read_as_rfc_6749_writes_them),
+};
+TEST_GROUP(tests, NULL, NULL);

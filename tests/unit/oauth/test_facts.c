@@ -1,5 +1,5 @@
 /* What a person reads of a consent: sums, times, limits. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/interaction/consent_terms.h"
 #include <string.h>
@@ -117,14 +117,11 @@ static void says_what_may_be_read_once(void **state)
     assert_non_null(strstr(said, "Until you take it back"));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(groups_the_digits_of_a_sum),
-        cmocka_unit_test(shows_times_as_the_clocks_of_the_world_do),
-        cmocka_unit_test(says_amount_and_payee_of_a_payment),
-        cmocka_unit_test(says_every_limit_of_a_mandate),
-        cmocka_unit_test(says_what_may_be_read_once),
-    };
-    return cmocka_run_group_tests_name("oauth_facts", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(groups_the_digits_of_a_sum),
+    cmocka_unit_test(shows_times_as_the_clocks_of_the_world_do),
+    cmocka_unit_test(says_amount_and_payee_of_a_payment),
+    cmocka_unit_test(says_every_limit_of_a_mandate),
+    cmocka_unit_test(says_what_may_be_read_once),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* Parameters as they come: what is decoded, what is refused, and what counts as not sent. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/form.h"
 #include "oauth_fixture.h"
@@ -200,15 +200,12 @@ static void has_bounds(void **state)
     assert_string_equal(read_of(text, TB_FORM_VALUE_MAX + 3), "invalid_request");
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_names_and_values),
-        cmocka_unit_test(refuses_what_has_two_readings),
-        cmocka_unit_test(names_the_parameter_that_came_twice),
-        cmocka_unit_test(takes_bodies_that_are_forms_only),
-        cmocka_unit_test(an_empty_value_is_none_and_a_name_counts_once),
-        cmocka_unit_test(has_bounds),
-    };
-    return cmocka_run_group_tests_name("oauth_form", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(reads_names_and_values),
+    cmocka_unit_test(refuses_what_has_two_readings),
+    cmocka_unit_test(names_the_parameter_that_came_twice),
+    cmocka_unit_test(takes_bodies_that_are_forms_only),
+    cmocka_unit_test(an_empty_value_is_none_and_a_name_counts_once),
+    cmocka_unit_test(has_bounds),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* HTML: whatever a value says, it stays text; sentences are there in every language. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/page/html.h"
 #include <string.h>
@@ -147,15 +147,12 @@ static void chooses_the_language_that_is_preferred(void **state)
     assert_int_equal(kept, TB_LANG_EN);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(escapes_what_could_end_a_text_or_an_attribute),
-        cmocka_unit_test(shows_what_cannot_be_seen),
-        cmocka_unit_test(puts_values_where_the_template_says),
-        cmocka_unit_test(says_everything_in_both_languages),
-        cmocka_unit_test(puts_a_value_into_a_sentence_unescaped_once),
-        cmocka_unit_test(chooses_the_language_that_is_preferred),
-    };
-    return cmocka_run_group_tests_name("oauth_html", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(escapes_what_could_end_a_text_or_an_attribute),
+    cmocka_unit_test(shows_what_cannot_be_seen),
+    cmocka_unit_test(puts_values_where_the_template_says),
+    cmocka_unit_test(says_everything_in_both_languages),
+    cmocka_unit_test(puts_a_value_into_a_sentence_unescaped_once),
+    cmocka_unit_test(chooses_the_language_that_is_preferred),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,6 +1,6 @@
 /* The keys of clients: which of a set are used and found, and how they are fetched from a server
  * that may be slow, wrong or gone. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "crypto/jose.h"
@@ -485,25 +485,22 @@ static void reaches_no_private_address_unless_told_so(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, empty_tables)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(passes_over_what_is_not_ours_to_use),
-        TEST(with_two_keys_a_token_must_name_one),
-        TEST(of_keys_with_one_kid_the_algorithm_decides),
-        TEST(what_is_no_set_has_no_keys),
-        TEST(a_set_is_parsed_once_and_outlives_its_place_in_the_cache),
-        TEST(looks_at_a_jws_without_believing_it),
-        TEST(fetches_once_in_five_minutes),
-        TEST(a_new_kid_is_looked_for_once_in_thirty_seconds),
-        TEST(many_who_ask_at_once_wait_for_one_fetch),
-        TEST(who_waits_asks_the_database_nothing),
-        TEST(no_more_wait_than_may),
-        TEST(no_more_are_fetched_of_a_host_than_may),
-        TEST(while_the_server_is_gone_the_last_answer_counts_for_an_hour),
-        TEST(a_turn_that_was_never_ended_is_over_after_a_while),
-        TEST(takes_no_answer_that_is_not_a_set),
-        TEST(reaches_no_private_address_unless_told_so),
-    };
-    return cmocka_run_group_tests_name("oauth_jwks", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(passes_over_what_is_not_ours_to_use),
+    TEST(with_two_keys_a_token_must_name_one),
+    TEST(of_keys_with_one_kid_the_algorithm_decides),
+    TEST(what_is_no_set_has_no_keys),
+    TEST(a_set_is_parsed_once_and_outlives_its_place_in_the_cache),
+    TEST(looks_at_a_jws_without_believing_it),
+    TEST(fetches_once_in_five_minutes),
+    TEST(a_new_kid_is_looked_for_once_in_thirty_seconds),
+    TEST(many_who_ask_at_once_wait_for_one_fetch),
+    TEST(who_waits_asks_the_database_nothing),
+    TEST(no_more_wait_than_may),
+    TEST(no_more_are_fetched_of_a_host_than_may),
+    TEST(while_the_server_is_gone_the_last_answer_counts_for_an_hour),
+    TEST(a_turn_that_was_never_ended_is_over_after_a_while),
+    TEST(takes_no_answer_that_is_not_a_set),
+    TEST(reaches_no_private_address_unless_told_so),
+};
+TEST_GROUP(tests, set_up, tear_down);

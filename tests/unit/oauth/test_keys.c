@@ -1,6 +1,6 @@
 /* Signing keys and revocations against a real PostgreSQL: one key for each moment however many
  * processes ask, kept over restarts, and revocations that reach others. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../store/pg.h"
 #include "oauth/token/keys.h"
@@ -370,20 +370,17 @@ static void a_full_set_is_an_error_and_the_token_is_not_listed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, empty_tables)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(the_first_start_makes_one_key_and_the_second_reads_it),
-        TEST(workers_that_start_together_agree_on_one_key),
-        TEST(rotation_goes_on_by_itself),
-        TEST(another_master_secret_opens_nothing_and_says_so),
-        TEST(keys_of_responses_are_others_than_keys_of_tokens),
-        TEST(a_rotation_ahead_of_the_schedule_overlaps),
-        TEST(a_rotation_brings_the_published_key_forward),
-        TEST(refuses_to_rotate_into_more_keys_than_a_store_holds),
-        TEST(a_revocation_reaches_other_machines),
-        TEST(a_start_reads_all_that_has_not_expired_in_pages),
-        TEST(a_full_set_is_an_error_and_the_token_is_not_listed),
-    };
-    return cmocka_run_group_tests_name("oauth_keys", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(the_first_start_makes_one_key_and_the_second_reads_it),
+    TEST(workers_that_start_together_agree_on_one_key),
+    TEST(rotation_goes_on_by_itself),
+    TEST(another_master_secret_opens_nothing_and_says_so),
+    TEST(keys_of_responses_are_others_than_keys_of_tokens),
+    TEST(a_rotation_ahead_of_the_schedule_overlaps),
+    TEST(a_rotation_brings_the_published_key_forward),
+    TEST(refuses_to_rotate_into_more_keys_than_a_store_holds),
+    TEST(a_revocation_reaches_other_machines),
+    TEST(a_start_reads_all_that_has_not_expired_in_pages),
+    TEST(a_full_set_is_an_error_and_the_token_is_not_listed),
+};
+TEST_GROUP(tests, set_up, tear_down);

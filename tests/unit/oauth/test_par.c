@@ -1,6 +1,6 @@
 /* The endpoint of pushed requests, from form to row: what it keeps, what it refuses and in which
  * words, and who finds what was pushed. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../crypto/forge.h"
 #include "base/time.h"
@@ -401,21 +401,18 @@ static void is_found_by_its_client_until_it_is_used_or_expires(void **state)
                      0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_with_a_uri_for_the_request),
-        cmocka_unit_test(keeps_every_parameter_in_normal_form),
-        cmocka_unit_test(keeps_long_states_and_nonces_whole),
-        cmocka_unit_test(does_without_state_nonce_and_scope),
-        cmocka_unit_test(takes_what_is_not_sent_from_what_was_registered),
-        cmocka_unit_test(refuses_what_the_profile_does_not_allow),
-        cmocka_unit_test(refuses_scopes_and_details_beyond_the_client),
-        cmocka_unit_test(refuses_claims_that_name_nothing),
-        cmocka_unit_test(refuses_a_parameter_that_comes_twice),
-        cmocka_unit_test(holds_a_client_to_what_it_registered),
-        cmocka_unit_test(binds_the_request_to_the_key_of_a_proof),
-        cmocka_unit_test(is_found_by_its_client_until_it_is_used_or_expires),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(answers_with_a_uri_for_the_request),
+    cmocka_unit_test(keeps_every_parameter_in_normal_form),
+    cmocka_unit_test(keeps_long_states_and_nonces_whole),
+    cmocka_unit_test(does_without_state_nonce_and_scope),
+    cmocka_unit_test(takes_what_is_not_sent_from_what_was_registered),
+    cmocka_unit_test(refuses_what_the_profile_does_not_allow),
+    cmocka_unit_test(refuses_scopes_and_details_beyond_the_client),
+    cmocka_unit_test(refuses_claims_that_name_nothing),
+    cmocka_unit_test(refuses_a_parameter_that_comes_twice),
+    cmocka_unit_test(holds_a_client_to_what_it_registered),
+    cmocka_unit_test(binds_the_request_to_the_key_of_a_proof),
+    cmocka_unit_test(is_found_by_its_client_until_it_is_used_or_expires),
+};
+TEST_GROUP(tests, set_up, tear_down);

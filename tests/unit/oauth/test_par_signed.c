@@ -1,6 +1,6 @@
 /* Pushed requests as request objects: whose signature counts, for how long, and that nothing beside
  * the object does. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../crypto/forge.h"
 #include "base/time.h"
@@ -225,17 +225,14 @@ static void refuses_request_uri_beside_an_object(void **state)
            "request_uri is not accepted", "both");
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_objects_of_its_keys_and_types),
-        cmocka_unit_test(takes_an_object_without_a_type),
-        cmocka_unit_test(takes_parameters_that_are_json),
-        cmocka_unit_test(counts_only_what_is_inside),
-        cmocka_unit_test(refuses_what_is_not_this_clients_request_to_us_now),
-        cmocka_unit_test(takes_what_is_within_the_tolerances),
-        cmocka_unit_test(refuses_signatures_that_are_not_the_clients),
-        cmocka_unit_test(refuses_request_uri_beside_an_object),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_objects_of_its_keys_and_types),
+    cmocka_unit_test(takes_an_object_without_a_type),
+    cmocka_unit_test(takes_parameters_that_are_json),
+    cmocka_unit_test(counts_only_what_is_inside),
+    cmocka_unit_test(refuses_what_is_not_this_clients_request_to_us_now),
+    cmocka_unit_test(takes_what_is_within_the_tolerances),
+    cmocka_unit_test(refuses_signatures_that_are_not_the_clients),
+    cmocka_unit_test(refuses_request_uri_beside_an_object),
+};
+TEST_GROUP(tests, set_up, tear_down);

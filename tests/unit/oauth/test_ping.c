@@ -1,6 +1,6 @@
 /* Notifications of ping mode, as a client's server sees them: one for each decision, tried again
  * when the server is not well, and nowhere else than registered. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../yardstick.h"
 #include "oauth/request/backchannel.h"
@@ -334,17 +334,14 @@ static void who_is_no_longer_to_be_notified_is_not(void **state)
     pg_do(&scene.fixture.pg, "update bank.app set state = 'active'");
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_the_client_once),
-        cmocka_unit_test(takes_other_answers_as_final),
-        cmocka_unit_test(tries_again_a_few_times_when_the_server_fails),
-        cmocka_unit_test(sends_what_a_dead_worker_had_taken),
-        cmocka_unit_test(reaches_no_private_address_unless_it_is_set),
-        cmocka_unit_test(a_client_and_a_host_have_their_shares),
-        cmocka_unit_test(a_server_that_never_answers_delays_its_own_only),
-        cmocka_unit_test(who_is_no_longer_to_be_notified_is_not),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(tells_the_client_once),
+    cmocka_unit_test(takes_other_answers_as_final),
+    cmocka_unit_test(tries_again_a_few_times_when_the_server_fails),
+    cmocka_unit_test(sends_what_a_dead_worker_had_taken),
+    cmocka_unit_test(reaches_no_private_address_unless_it_is_set),
+    cmocka_unit_test(a_client_and_a_host_have_their_shares),
+    cmocka_unit_test(a_server_that_never_answers_delays_its_own_only),
+    cmocka_unit_test(who_is_no_longer_to_be_notified_is_not),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* Which redirect URIs are a client's. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/request/redirect.h"
 #include <string.h>
@@ -84,12 +84,9 @@ static void knows_no_http_for_apps_on_the_web(void **state)
           2);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares_https_byte_by_byte),
-        cmocka_unit_test(excepts_the_port_of_loopback_for_native_apps),
-        cmocka_unit_test(knows_no_http_for_apps_on_the_web),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(compares_https_byte_by_byte),
+    cmocka_unit_test(excepts_the_port_of_loopback_for_native_apps),
+    cmocka_unit_test(knows_no_http_for_apps_on_the_web),
+};
+TEST_GROUP(tests, NULL, NULL);

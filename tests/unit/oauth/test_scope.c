@@ -1,5 +1,5 @@
 /* Scopes as texts. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "oauth/scope.h"
 #include <string.h>
@@ -56,12 +56,9 @@ static void joins_and_intersects_each_name_once(void **state)
     tb_arena_free(arena);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_well_formed_scopes_only),
-        cmocka_unit_test(compares_names_whole),
-        cmocka_unit_test(joins_and_intersects_each_name_once),
-    };
-    return cmocka_run_group_tests_name("oauth_scope", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_well_formed_scopes_only),
+    cmocka_unit_test(compares_names_whole),
+    cmocka_unit_test(joins_and_intersects_each_name_once),
+};
+TEST_GROUP(tests, NULL, NULL);

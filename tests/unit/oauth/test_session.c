@@ -1,7 +1,7 @@
 /* Cookies and forms: which bytes of a request name a session, and which forms belong to it. */
-#include "oauth/token/dpop.h"
-#include "unit.h"
+#include "../unit.h"
 
+#include "oauth/token/dpop.h"
 #include "oauth/user/session.c"
 
 static struct tb_arena *arena;
@@ -140,12 +140,9 @@ static void takes_forms_of_our_own_pages_only(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_the_cookie_wherever_it_stands),
-        cmocka_unit_test(takes_forms_of_the_same_browser_only),
-        cmocka_unit_test(takes_forms_of_our_own_pages_only),
-    };
-    return cmocka_run_group_tests_name("oauth_session", tests, set_up, tear_down);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(finds_the_cookie_wherever_it_stands),
+    cmocka_unit_test(takes_forms_of_the_same_browser_only),
+    cmocka_unit_test(takes_forms_of_our_own_pages_only),
+};
+TEST_GROUP(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* Access tokens from minting to checking: what they say, who may show them, and when they end. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "base/json.h"
 #include "crypto/digest.h"
@@ -473,23 +473,20 @@ static void says_when_the_arena_is_full(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_minted_token_grants_what_was_ordered),
-        TEST(follows_rfc_9068),
-        TEST(ends_at_its_second),
-        TEST(plain_bearer_counts_in_the_sandbox_only),
-        TEST(a_bound_token_counts_for_its_holder_alone),
-        TEST(a_token_of_the_other_environment_is_told_so),
-        TEST(a_revoked_token_ends_at_once),
-        TEST(a_customers_token_says_what_was_granted),
-        TEST(all_tokens_of_a_grant_end_with_it),
-        TEST(a_withdrawn_key_takes_its_tokens_along),
-        TEST(refuses_claims_by_table),
-        TEST(refuses_a_token_of_another_key),
-        TEST(refuses_orders_out_of_range),
-        TEST(says_when_the_arena_is_full),
-    };
-    return cmocka_run_group_tests_name("oauth_token", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    TEST(a_minted_token_grants_what_was_ordered),
+    TEST(follows_rfc_9068),
+    TEST(ends_at_its_second),
+    TEST(plain_bearer_counts_in_the_sandbox_only),
+    TEST(a_bound_token_counts_for_its_holder_alone),
+    TEST(a_token_of_the_other_environment_is_told_so),
+    TEST(a_revoked_token_ends_at_once),
+    TEST(a_customers_token_says_what_was_granted),
+    TEST(all_tokens_of_a_grant_end_with_it),
+    TEST(a_withdrawn_key_takes_its_tokens_along),
+    TEST(refuses_claims_by_table),
+    TEST(refuses_a_token_of_another_key),
+    TEST(refuses_orders_out_of_range),
+    TEST(says_when_the_arena_is_full),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,4 +1,6 @@
 /* The service and the hand that plays with it; see service.h. */
+#include "../unit.h"
+
 #include "service.h"
 
 #include "base/time.h"
@@ -9,10 +11,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <netinet/in.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h> /* needs the headers above */
 #include <tongbao/types.h>
 
 /* ---- inside a worker ---- */
@@ -240,19 +238,24 @@ static void forget(struct tb_plan *p)
     (void)p;
 }
 
-void service_main(int argc, char **argv)
+static int serve(int argc, char **argv)
 {
-    if (argc < 4 || strcmp(argv[1], "serve") != 0)
-        return;
     const char *dir = argv[argc - 1];
     if (strcmp(argv[2], "--check") == 0)
-        exit(open_play(dir)->check_exit);
+        return open_play(dir)->check_exit;
     const struct tb_master_setup setup = {.config_path = dir,
                                           .argv = argv,
                                           .plan = plan,
                                           .forget = forget,
                                           .main = {[TB_PROCESS_WORKER] = worker}};
-    exit(tb_master_run(&setup));
+    return tb_master_run(&setup);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 4 && strcmp(argv[1], "serve") == 0)
+        return serve(argc, argv);
+    return test_groups_run(argc, argv);
 }
 
 /* ---- the hand ---- */

@@ -36,9 +36,6 @@ struct service {
     struct play *play;
 };
 
-/** If the program was called as `serve`, be the service; does not return then. */
-void service_main(int argc, char **argv);
-
 /** Prepare without starting. */
 void service_prepare(struct service *s, int workers);
 void service_start(struct service *s);

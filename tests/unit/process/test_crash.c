@@ -1,14 +1,11 @@
 /* Crashes are recorded with the request that was being served, and a request that does it twice is
  * quarantined. */
+#include "../unit.h"
+
 #include "process/quarantine.h"
 #include "service.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h> /* needs the headers above */
 
 static struct service s;
 
@@ -34,7 +31,7 @@ static void a_record_names_the_request_the_signal_and_the_place(void **state)
     static const char *const parts[] = {
         "\"signal\": \"SEGV\"",           "\"address\": \"0x10\"",
         "\"request_id\": \"req-n\"",      "\"partner\": \"ptr_test\"",
-        "\"route\": \"POST /test/v1/n\"", "\"where\": \"unit_process_crash+0x",
+        "\"route\": \"POST /test/v1/n\"", "\"where\": \"unit_process+0x",
         "\"stack_overflow\": false",      "\"kind\": \"worker\"",
         "\"quarantined\": false",
     };
@@ -154,18 +151,14 @@ static void the_hash_is_siphash_2_4(void **state)
 
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, up, end)
 
-int main(int argc, char **argv)
-{
-    service_main(argc, argv);
-    const struct CMUnitTest tests[] = {
-        STARTED(a_record_names_the_request_the_signal_and_the_place),
-        STARTED(a_stack_overflow_is_called_by_its_name),
-        STARTED(the_second_crash_of_a_request_quarantines_it),
-        cmocka_unit_test(an_empty_table_quarantines_nothing),
-        cmocka_unit_test(two_crashes_convict_one_does_not),
-        cmocka_unit_test(the_oldest_gives_way_when_the_table_is_full),
-        cmocka_unit_test(parts_cannot_be_shifted_against_each_other),
-        cmocka_unit_test(the_hash_is_siphash_2_4),
-    };
-    return cmocka_run_group_tests_name("crash", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    STARTED(a_record_names_the_request_the_signal_and_the_place),
+    STARTED(a_stack_overflow_is_called_by_its_name),
+    STARTED(the_second_crash_of_a_request_quarantines_it),
+    cmocka_unit_test(an_empty_table_quarantines_nothing),
+    cmocka_unit_test(two_crashes_convict_one_does_not),
+    cmocka_unit_test(the_oldest_gives_way_when_the_table_is_full),
+    cmocka_unit_test(parts_cannot_be_shifted_against_each_other),
+    cmocka_unit_test(the_hash_is_siphash_2_4),
+};
+TEST_GROUP(tests, NULL, NULL);

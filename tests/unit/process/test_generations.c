@@ -1,14 +1,11 @@
 /* Generations and binaries change while clients keep asking, and no client notices. */
+#include "../unit.h"
+
 #include "service.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h> /* needs the headers above */
 
 static struct service s;
 
@@ -221,22 +218,18 @@ static void a_new_binary_whose_workers_refuse_leaves_the_old_workers_serving(voi
 
 #define STARTED(test) cmocka_unit_test_setup_teardown(test, up, end)
 
-int main(int argc, char **argv)
-{
-    service_main(argc, argv);
-    const struct CMUnitTest tests[] = {
-        STARTED(no_question_goes_unanswered_over_a_new_generation),
-        STARTED(a_request_in_flight_is_finished_by_the_old_generation),
-        STARTED(a_generation_that_is_slow_to_start_changes_nothing_until_it_is_ready),
-        STARTED(the_old_generation_answers_until_the_new_one_accepts),
-        STARTED(a_generation_that_refuses_leaves_the_old_one_serving),
-        STARTED(a_configuration_that_is_bad_leaves_the_old_generation_serving),
-        STARTED(a_generation_may_have_more_workers),
-        STARTED(a_worker_that_falls_in_an_old_generation_is_not_mourned),
-        STARTED(shared_memory_outlives_generations_and_binaries),
-        STARTED(a_new_binary_takes_over_and_no_question_goes_unanswered),
-        STARTED(a_binary_that_does_not_take_the_configuration_is_refused),
-        STARTED(a_new_binary_whose_workers_refuse_leaves_the_old_workers_serving),
-    };
-    return cmocka_run_group_tests_name("generations", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    STARTED(no_question_goes_unanswered_over_a_new_generation),
+    STARTED(a_request_in_flight_is_finished_by_the_old_generation),
+    STARTED(a_generation_that_is_slow_to_start_changes_nothing_until_it_is_ready),
+    STARTED(the_old_generation_answers_until_the_new_one_accepts),
+    STARTED(a_generation_that_refuses_leaves_the_old_one_serving),
+    STARTED(a_configuration_that_is_bad_leaves_the_old_generation_serving),
+    STARTED(a_generation_may_have_more_workers),
+    STARTED(a_worker_that_falls_in_an_old_generation_is_not_mourned),
+    STARTED(shared_memory_outlives_generations_and_binaries),
+    STARTED(a_new_binary_takes_over_and_no_question_goes_unanswered),
+    STARTED(a_binary_that_does_not_take_the_configuration_is_refused),
+    STARTED(a_new_binary_whose_workers_refuse_leaves_the_old_workers_serving),
+};
+TEST_GROUP(tests, NULL, NULL);

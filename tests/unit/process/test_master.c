@@ -1,15 +1,12 @@
 /* The master keeps its processes: it starts them together, replaces those that fall, ends those
  * that hang, and takes all of them along when it ends. */
+#include "../unit.h"
+
 #include "service.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h> /* needs the headers above */
 
 static struct service s;
 
@@ -217,25 +214,21 @@ static void gives_the_address_free_at_once_when_it_is_killed(void **state)
 #define STARTED(test)  cmocka_unit_test_setup_teardown(test, up, end)
 #define PREPARED(test) cmocka_unit_test_setup_teardown(test, prepare, end)
 
-int main(int argc, char **argv)
-{
-    service_main(argc, argv);
-    const struct CMUnitTest tests[] = {
-        PREPARED(serves_when_every_worker_is_ready),
-        PREPARED(says_why_and_fails_when_a_worker_refuses_at_the_start),
-        PREPARED(says_why_and_fails_when_a_worker_dies_at_the_start),
-        PREPARED(gives_up_on_a_worker_that_does_not_become_ready),
-        STARTED(refuses_a_run_directory_that_is_in_use),
-        STARTED(refuses_an_address_that_is_in_use),
-        STARTED(replaces_a_killed_worker_within_a_second),
-        STARTED(waits_longer_each_time_a_worker_dies_at_once),
-        STARTED(ends_a_worker_whose_loop_hangs_and_says_what_it_served),
-        STARTED(leaves_a_worker_alone_that_somebody_has_stopped),
-        STARTED(finishes_what_is_begun_before_it_ends),
-        STARTED(ends_at_once_when_told_so),
-        STARTED(ends_at_once_at_the_second_request),
-        STARTED(leaves_no_process_when_it_is_killed),
-        STARTED(gives_the_address_free_at_once_when_it_is_killed),
-    };
-    return cmocka_run_group_tests_name("master", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    PREPARED(serves_when_every_worker_is_ready),
+    PREPARED(says_why_and_fails_when_a_worker_refuses_at_the_start),
+    PREPARED(says_why_and_fails_when_a_worker_dies_at_the_start),
+    PREPARED(gives_up_on_a_worker_that_does_not_become_ready),
+    STARTED(refuses_a_run_directory_that_is_in_use),
+    STARTED(refuses_an_address_that_is_in_use),
+    STARTED(replaces_a_killed_worker_within_a_second),
+    STARTED(waits_longer_each_time_a_worker_dies_at_once),
+    STARTED(ends_a_worker_whose_loop_hangs_and_says_what_it_served),
+    STARTED(leaves_a_worker_alone_that_somebody_has_stopped),
+    STARTED(finishes_what_is_begun_before_it_ends),
+    STARTED(ends_at_once_when_told_so),
+    STARTED(ends_at_once_at_the_second_request),
+    STARTED(leaves_no_process_when_it_is_killed),
+    STARTED(gives_the_address_free_at_once_when_it_is_killed),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,9 +1,6 @@
 /* The registry: what is served, and the sentence each bad plugin is refused with. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 
 #include "product/document.h"
@@ -168,16 +165,13 @@ static void documents_a_product_from_its_tables(void **state)
     tb_registry_free(registry);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_each_bad_plugin_with_a_useful_sentence),
-        cmocka_unit_test(serves_a_plugin_of_an_older_abi),
-        cmocka_unit_test(refuses_a_plugin_whose_init_fails),
-        cmocka_unit_test(refuses_a_plugin_named_by_a_path),
-        cmocka_unit_test(serves_the_shipped_products),
-        cmocka_unit_test(refuses_two_products_of_one_name),
-        cmocka_unit_test(documents_a_product_from_its_tables),
-    };
-    return cmocka_run_group_tests_name("plugin registry", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(refuses_each_bad_plugin_with_a_useful_sentence),
+    cmocka_unit_test(serves_a_plugin_of_an_older_abi),
+    cmocka_unit_test(refuses_a_plugin_whose_init_fails),
+    cmocka_unit_test(refuses_a_plugin_named_by_a_path),
+    cmocka_unit_test(serves_the_shipped_products),
+    cmocka_unit_test(refuses_two_products_of_one_name),
+    cmocka_unit_test(documents_a_product_from_its_tables),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,9 +1,5 @@
 /* The router: which operation a method and a path lead to. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "../unit.h"
 
 #include "base/id.h"
 #include "product/router.h"
@@ -181,14 +177,11 @@ static void refuses_routes_that_cannot_be_served(void **state)
     tb_router_free(router);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_operations_and_tells_404_from_405),
-        cmocka_unit_test(tells_the_flags_of_an_operation_and_of_a_path),
-        cmocka_unit_test(names_a_parameter_that_is_no_id_of_its_type),
-        cmocka_unit_test(gives_the_parameters_and_the_methods_allowed),
-        cmocka_unit_test(refuses_routes_that_cannot_be_served),
-    };
-    return cmocka_run_group_tests_name("gateway router", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(finds_operations_and_tells_404_from_405),
+    cmocka_unit_test(tells_the_flags_of_an_operation_and_of_a_path),
+    cmocka_unit_test(names_a_parameter_that_is_no_id_of_its_type),
+    cmocka_unit_test(gives_the_parameters_and_the_methods_allowed),
+    cmocka_unit_test(refuses_routes_that_cannot_be_served),
+};
+TEST_GROUP(tests, NULL, NULL);

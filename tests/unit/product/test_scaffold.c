@@ -1,9 +1,6 @@
 /* `tongbao plugin new`: names, files, and what is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,11 +92,8 @@ static void refuses_names_that_are_no_names(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_a_product_under_its_own_name),
-        cmocka_unit_test(refuses_names_that_are_no_names),
-    };
-    return cmocka_run_group_tests_name("plugin scaffold", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(writes_a_product_under_its_own_name),
+    cmocka_unit_test(refuses_names_that_are_no_names),
+};
+TEST_GROUP(tests, NULL, NULL);

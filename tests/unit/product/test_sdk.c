@@ -1,10 +1,7 @@
 /* The SDK towards hosts of its own age and older ones: what was appended is asked for only where it
  * is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "../unit.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 
 #include <tongbao/fake.h>
@@ -59,12 +56,9 @@ static void asks_an_older_host_for_nothing_it_lacks(void **state)
     tb_fake_end(&fake);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_for_whom_a_request_acts),
-        cmocka_unit_test(answers_with_any_media_type_and_with_no_body),
-        cmocka_unit_test(asks_an_older_host_for_nothing_it_lacks),
-    };
-    return cmocka_run_group_tests_name("sdk", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(says_for_whom_a_request_acts),
+    cmocka_unit_test(answers_with_any_media_type_and_with_no_body),
+    cmocka_unit_test(asks_an_older_host_for_nothing_it_lacks),
+};
+TEST_GROUP(tests, NULL, NULL);

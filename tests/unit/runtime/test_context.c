@@ -2,7 +2,7 @@
  * under an emulator:
  *
  *     aarch64-linux-gnu-gcc -static -Icore test_context.c context.c context_aarch64.S … */
-#include "unit.h"
+#include "../unit.h"
 
 #include "runtime/context.h"
 #include <fenv.h>
@@ -71,11 +71,8 @@ static void begins_on_an_aligned_stack(void **state)
     free(stack);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_registers_and_rounding_of_each_context),
-        cmocka_unit_test(begins_on_an_aligned_stack),
-    };
-    return cmocka_run_group_tests_name("runtime/context", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(keeps_registers_and_rounding_of_each_context),
+    cmocka_unit_test(begins_on_an_aligned_stack),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* Faults on purpose: the right place, the right visit, one death for all processes of a test. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "../yardstick.h"
 
@@ -73,15 +73,12 @@ static void dies_once_for_all_processes_of_a_directory(void **state)
     rmdir(dir);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fails_at_the_named_place_and_visit_only),
-        cmocka_unit_test(delays_without_failing),
-        cmocka_unit_test(dies_once_for_all_processes_of_a_directory),
-    };
-    return cmocka_run_group_tests_name("runtime/fault", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(fails_at_the_named_place_and_visit_only),
+    cmocka_unit_test(delays_without_failing),
+    cmocka_unit_test(dies_once_for_all_processes_of_a_directory),
+};
+TEST_GROUP(tests, NULL, NULL);
 
 #else
 
@@ -92,10 +89,7 @@ static void are_absent_from_this_build(void **state)
     assert_false(TB_FAULT("here"));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(are_absent_from_this_build)};
-    return cmocka_run_group_tests_name("runtime/fault", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {cmocka_unit_test(are_absent_from_this_build)};
+TEST_GROUP(tests, NULL, NULL);
 
 #endif

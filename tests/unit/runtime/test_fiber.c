@@ -1,5 +1,5 @@
 /* Fibers: waits and wakes in every order, deadlines, cancellation, the pool and stacks. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "runtime/fiber.h"
 #include "runtime/run.h"
@@ -399,25 +399,22 @@ static void counts_a_fiber_that_does_not_give_up_the_processor(void **state)
     assert_int_equal(tb_fiber_stats(*state).slow_slices, 1);
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        CASE(runs_at_once_until_it_waits_or_ends),
-        CASE(does_not_lose_a_wake_that_comes_first),
-        CASE(drops_and_counts_a_late_wake),
-        CASE(continues_fibers_in_the_order_of_their_wakes),
-        CASE(ends_a_wait_at_the_deadline),
-        CASE(refuses_to_wait_when_the_deadline_has_passed),
-        CASE(follows_a_deadline_that_is_moved),
-        CASE(cancels_a_run_whose_client_is_gone),
-        CASE(lets_a_run_finish_that_must),
-        CASE(starts_a_fiber_from_a_fiber),
-        CASE(keeps_each_stack_and_register_apart),
-        CASE(keeps_the_rounding_mode_of_each_fiber),
-        CASE(refuses_more_than_the_most_fibers),
-        CASE(measures_the_deepest_stack),
-        CASE(counts_a_fiber_that_does_not_give_up_the_processor),
-    };
-    return cmocka_run_group_tests_name("runtime/fiber", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(runs_at_once_until_it_waits_or_ends),
+    CASE(does_not_lose_a_wake_that_comes_first),
+    CASE(drops_and_counts_a_late_wake),
+    CASE(continues_fibers_in_the_order_of_their_wakes),
+    CASE(ends_a_wait_at_the_deadline),
+    CASE(refuses_to_wait_when_the_deadline_has_passed),
+    CASE(follows_a_deadline_that_is_moved),
+    CASE(cancels_a_run_whose_client_is_gone),
+    CASE(lets_a_run_finish_that_must),
+    CASE(starts_a_fiber_from_a_fiber),
+    CASE(keeps_each_stack_and_register_apart),
+    CASE(keeps_the_rounding_mode_of_each_fiber),
+    CASE(refuses_more_than_the_most_fibers),
+    CASE(measures_the_deepest_stack),
+    CASE(counts_a_fiber_that_does_not_give_up_the_processor),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* The loop: timers in order, descriptors by level, messages from threads, hooks after fibers. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
@@ -309,22 +309,19 @@ static void keeps_a_clock_that_is_not_older_than_the_event(void **state)
     assert_in_range(wall_ms - tb_loop_wall_ms(loop) + 1000, 990, 2000);
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        CASE(fires_timers_in_order_of_their_due_time),
-        CASE(does_not_fire_a_stopped_timer),
-        CASE(moves_a_timer_that_is_started_again),
-        CASE(ends_its_turn_though_a_timer_keeps_starting_itself),
-        CASE(waits_no_longer_than_the_next_timer),
-        CASE(reports_readiness_every_turn_until_it_is_used_up),
-        CASE(reports_only_what_is_wanted),
-        CASE(drops_the_report_of_a_watch_closed_in_the_same_turn),
-        CASE(forgives_a_descriptor_closed_before_its_watch),
-        CASE(takes_messages_from_other_threads),
-        CASE(runs_descriptors_then_timers_then_fibers_then_hooks),
-        CASE(keeps_a_clock_that_is_not_older_than_the_event),
-    };
-    return cmocka_run_group_tests_name("runtime/loop", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(fires_timers_in_order_of_their_due_time),
+    CASE(does_not_fire_a_stopped_timer),
+    CASE(moves_a_timer_that_is_started_again),
+    CASE(ends_its_turn_though_a_timer_keeps_starting_itself),
+    CASE(waits_no_longer_than_the_next_timer),
+    CASE(reports_readiness_every_turn_until_it_is_used_up),
+    CASE(reports_only_what_is_wanted),
+    CASE(drops_the_report_of_a_watch_closed_in_the_same_turn),
+    CASE(forgives_a_descriptor_closed_before_its_watch),
+    CASE(takes_messages_from_other_threads),
+    CASE(runs_descriptors_then_timers_then_fibers_then_hooks),
+    CASE(keeps_a_clock_that_is_not_older_than_the_event),
+};
+TEST_GROUP(tests, NULL, NULL);

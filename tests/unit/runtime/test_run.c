@@ -1,5 +1,5 @@
 /* Runs: problems as they are told, jobs without a client, work on helper threads. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "runtime/run.h"
 #include <pthread.h>
@@ -161,17 +161,14 @@ static void refuses_blocking_work_beyond_the_queue(void **state)
     assert_in_range(done, 256, 256 + 4); /* the queue, and what the threads had taken by then */
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        CASE(records_the_first_detail_and_every_place),
-        CASE(says_internal_when_the_arena_is_used_up),
-        CASE(runs_a_job_to_its_end),
-        CASE(leaves_a_detached_job_to_itself),
-        CASE(tells_the_time_left),
-        CASE(does_blocking_work_on_another_thread),
-        CASE(refuses_blocking_work_beyond_the_queue),
-    };
-    return cmocka_run_group_tests_name("runtime/run", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(records_the_first_detail_and_every_place),
+    CASE(says_internal_when_the_arena_is_used_up),
+    CASE(runs_a_job_to_its_end),
+    CASE(leaves_a_detached_job_to_itself),
+    CASE(tells_the_time_left),
+    CASE(does_blocking_work_on_another_thread),
+    CASE(refuses_blocking_work_beyond_the_queue),
+};
+TEST_GROUP(tests, NULL, NULL);

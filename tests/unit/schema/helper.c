@@ -1,14 +1,12 @@
-#include "helper.h"
+#include "../unit.h"
+
 #include "base/mem.h"
+#include "helper.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <setjmp.h>
-
-#include <cmocka.h>
 
 static char *with_double_quotes(const char *text)
 {

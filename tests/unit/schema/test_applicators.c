@@ -1,10 +1,9 @@
 /* Subschemas applied to the same value (core §10.2), references, and the order of errors. */
+#include "../unit.h"
+
 #include "helper.h"
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 static void combines_schemas(void **state)
 {
@@ -187,17 +186,14 @@ static void shortens_the_words_of_a_long_enumeration(void **state)
     tb_schema_free(schema);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(combines_schemas),
-        cmocka_unit_test(follows_conditions),
-        cmocka_unit_test(keeps_rules_beside_a_reference),
-        cmocka_unit_test(follows_schemas_that_contain_themselves),
-        cmocka_unit_test(reports_in_the_order_of_the_document),
-        cmocka_unit_test(keeps_the_first_sixteen_and_counts_all),
-        cmocka_unit_test(says_the_rule_in_words),
-        cmocka_unit_test(shortens_the_words_of_a_long_enumeration),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(combines_schemas),
+    cmocka_unit_test(follows_conditions),
+    cmocka_unit_test(keeps_rules_beside_a_reference),
+    cmocka_unit_test(follows_schemas_that_contain_themselves),
+    cmocka_unit_test(reports_in_the_order_of_the_document),
+    cmocka_unit_test(keeps_the_first_sixteen_and_counts_all),
+    cmocka_unit_test(says_the_rule_in_words),
+    cmocka_unit_test(shortens_the_words_of_a_long_enumeration),
+};
+TEST_GROUP(tests, NULL, NULL);

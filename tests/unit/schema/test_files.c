@@ -1,11 +1,10 @@
 /* The schemas of the tree: each compiles, accepts its own examples, and says no where it should. */
+#include "../unit.h"
+
 #include "helper.h"
 #include <fts.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 static const char directory[] = TB_SOURCE_DIR "/schemas";
 
@@ -177,13 +176,10 @@ static void judges_answers(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compiles_every_file_and_accepts_its_examples),
-        cmocka_unit_test(judges_payments),
-        cmocka_unit_test(limits_metadata),
-        cmocka_unit_test(judges_answers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(compiles_every_file_and_accepts_its_examples),
+    cmocka_unit_test(judges_payments),
+    cmocka_unit_test(limits_metadata),
+    cmocka_unit_test(judges_answers),
+};
+TEST_GROUP(tests, NULL, NULL);

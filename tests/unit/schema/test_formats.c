@@ -1,10 +1,9 @@
 /* Formats, which are enforced here. */
+#include "../unit.h"
+
 #include "helper.h"
 #include "schema/format.h"
-#include <setjmp.h>
 #include <stdint.h>
-
-#include <cmocka.h>
 
 static struct tb_arena *arena; /* of the words */
 
@@ -162,14 +161,11 @@ static void knows_no_other_format(void **state)
         assert_false(tb_format_find(arena, names[i], &format));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_instants_and_dates),
-        cmocka_unit_test(knows_uuids_and_our_ids),
-        cmocka_unit_test(knows_uris),
-        cmocka_unit_test(knows_mailboxes),
-        cmocka_unit_test(knows_no_other_format),
-    };
-    return cmocka_run_group_tests(tests, make_arena, free_arena);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(knows_instants_and_dates),
+    cmocka_unit_test(knows_uuids_and_our_ids),
+    cmocka_unit_test(knows_uris),
+    cmocka_unit_test(knows_mailboxes),
+    cmocka_unit_test(knows_no_other_format),
+};
+TEST_GROUP(tests, make_arena, free_arena);

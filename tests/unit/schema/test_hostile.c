@@ -1,11 +1,10 @@
 /* Values and schemas made to hurt: each must end soon, and as a refusal. */
+#include "../unit.h"
+
 #include "../yardstick.h"
 #include "helper.h"
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 enum { MAX_MS = 500 }; /**< of the processor; generous: sanitizers */
 
@@ -216,19 +215,16 @@ static void keeps_its_memory_small_whatever_is_wrong(void **state)
     tb_schema_free(schema);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_up_on_catastrophic_expressions),
-        cmocka_unit_test(gives_up_on_names_that_make_patterns_run),
-        cmocka_unit_test(refuses_expressions_that_are_too_large),
-        cmocka_unit_test(ends_on_arrays_of_any_size),
-        cmocka_unit_test(compares_many_alike_items_within_the_limit),
-        cmocka_unit_test(does_not_miss_what_it_did_not_look_at),
-        cmocka_unit_test(bounds_depth_not_by_the_stack),
-        cmocka_unit_test(bounds_branching_through_references),
-        cmocka_unit_test(refuses_schemas_without_measure),
-        cmocka_unit_test(keeps_its_memory_small_whatever_is_wrong),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(gives_up_on_catastrophic_expressions),
+    cmocka_unit_test(gives_up_on_names_that_make_patterns_run),
+    cmocka_unit_test(refuses_expressions_that_are_too_large),
+    cmocka_unit_test(ends_on_arrays_of_any_size),
+    cmocka_unit_test(compares_many_alike_items_within_the_limit),
+    cmocka_unit_test(does_not_miss_what_it_did_not_look_at),
+    cmocka_unit_test(bounds_depth_not_by_the_stack),
+    cmocka_unit_test(bounds_branching_through_references),
+    cmocka_unit_test(refuses_schemas_without_measure),
+    cmocka_unit_test(keeps_its_memory_small_whatever_is_wrong),
+};
+TEST_GROUP(tests, NULL, NULL);

@@ -1,10 +1,9 @@
 /* Assertions of JSON Schema 2020-12 validation §6, and where Tongbao is stricter. */
+#include "../unit.h"
+
 #include "helper.h"
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 static void knows_the_seven_types(void **state)
 {
@@ -247,20 +246,17 @@ static void finds_each_of_many_members(void **state)
     check_cases(&one, 1);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_the_seven_types),
-        cmocka_unit_test(takes_no_fraction_for_an_integer),
-        cmocka_unit_test(compares_constants_and_enumerations),
-        cmocka_unit_test(counts_characters_not_bytes),
-        cmocka_unit_test(searches_patterns_as_ecmascript_does),
-        cmocka_unit_test(compares_numbers_exactly),
-        cmocka_unit_test(checks_items),
-        cmocka_unit_test(finds_equal_items),
-        cmocka_unit_test(checks_members),
-        cmocka_unit_test(checks_members_by_pattern),
-        cmocka_unit_test(finds_each_of_many_members),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(knows_the_seven_types),
+    cmocka_unit_test(takes_no_fraction_for_an_integer),
+    cmocka_unit_test(compares_constants_and_enumerations),
+    cmocka_unit_test(counts_characters_not_bytes),
+    cmocka_unit_test(searches_patterns_as_ecmascript_does),
+    cmocka_unit_test(compares_numbers_exactly),
+    cmocka_unit_test(checks_items),
+    cmocka_unit_test(finds_equal_items),
+    cmocka_unit_test(checks_members),
+    cmocka_unit_test(checks_members_by_pattern),
+    cmocka_unit_test(finds_each_of_many_members),
+};
+TEST_GROUP(tests, NULL, NULL);

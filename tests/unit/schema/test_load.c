@@ -1,10 +1,9 @@
 /* What the compiler refuses, and the sentence it says; references between files. */
+#include "../unit.h"
+
 #include "helper.h"
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 /* One schema that must be refused, with what the sentence must contain after the directory. */
 static void refuses(const char *text, const char *sentence)
@@ -174,17 +173,14 @@ static void refuses_paths_outside_the_directory(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_what_it_does_not_know_with_its_place),
-        cmocka_unit_test(refuses_values_a_keyword_cannot_have),
-        cmocka_unit_test(refuses_references_that_lead_nowhere),
-        cmocka_unit_test(refuses_schemas_that_never_reach_a_value),
-        cmocka_unit_test(follows_references_between_files),
-        cmocka_unit_test(names_the_file_a_mistake_is_in),
-        cmocka_unit_test(allows_annotations),
-        cmocka_unit_test(refuses_paths_outside_the_directory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(refuses_what_it_does_not_know_with_its_place),
+    cmocka_unit_test(refuses_values_a_keyword_cannot_have),
+    cmocka_unit_test(refuses_references_that_lead_nowhere),
+    cmocka_unit_test(refuses_schemas_that_never_reach_a_value),
+    cmocka_unit_test(follows_references_between_files),
+    cmocka_unit_test(names_the_file_a_mistake_is_in),
+    cmocka_unit_test(allows_annotations),
+    cmocka_unit_test(refuses_paths_outside_the_directory),
+};
+TEST_GROUP(tests, NULL, NULL);

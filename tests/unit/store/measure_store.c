@@ -3,7 +3,7 @@
  * inserts one row; the key, its answer and its lock come on top, as in production.
  *
  *     measure_store [seconds per figure, 2] */
-#include "unit.h"
+#include "../unit.h"
 
 #include "store/migrate.h"
 #include "store_fixture.h"

@@ -1,6 +1,7 @@
+#include "../unit.h"
+
 #include "pg.h"
 
-#include "unit.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
+#include "../unit.h"
+
 #include "proxy.h"
 
-#include "unit.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

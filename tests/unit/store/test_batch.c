@@ -1,6 +1,6 @@
 /* Batched calls: how they gather, and that each happens once, alone in its failure, whatever the
  * connection does. The function under test is t.put, below. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "proxy.h"
 #include "runtime/fault.h"
@@ -525,34 +525,31 @@ static void goes_on_as_ever_from_its_places_for_faults(void **state)
 #endif
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup(name, clean)
-    const struct CMUnitTest tests[] = {
-        CASE(sends_a_lone_call_at_once),
-        CASE(gathers_what_comes_while_connections_are_busy),
-        CASE(keeps_the_calls_of_one_turn_together),
-        CASE(answers_a_repeated_key_from_what_was_stored),
-        CASE(does_one_effect_for_racing_calls_with_one_key),
-        CASE(lets_a_poison_call_fail_alone_among_a_hundred),
-        CASE(isolates_every_poison_of_many),
-        CASE(tries_a_conflict_again_as_a_whole),
-        CASE(gives_up_on_a_conflict_that_does_not_end),
-        CASE(survives_a_deadlock_between_two_batches),
-        CASE(takes_turns_between_books),
-        CASE(tells_a_refusal_with_its_words),
-        CASE(says_in_doubt_when_a_function_leaves_a_call_out),
-        CASE(resolves_a_lost_answer_by_the_key),
-        CASE(resolves_a_whole_batch_whose_answer_is_lost_twice),
-        CASE(never_sends_a_call_without_key_twice),
-        CASE(stops_sending_a_call_that_always_loses_its_connection),
-        CASE(does_not_take_a_later_failure_for_the_outcome_of_a_lost_attempt),
-        CASE(says_in_doubt_at_the_deadline_of_a_call_on_its_way),
-        CASE(finishes_a_call_whose_client_is_gone),
-        CASE(ends_a_call_the_server_finds_too_long),
-        CASE(refuses_calls_beyond_the_queue_and_the_bound),
-        CASE(resolves_calls_over_a_restart_of_the_server),
-        CASE(goes_on_as_ever_from_its_places_for_faults),
-    };
-    return cmocka_run_group_tests_name("store/batch", tests, make_cluster, remove_cluster);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(sends_a_lone_call_at_once),
+    CASE(gathers_what_comes_while_connections_are_busy),
+    CASE(keeps_the_calls_of_one_turn_together),
+    CASE(answers_a_repeated_key_from_what_was_stored),
+    CASE(does_one_effect_for_racing_calls_with_one_key),
+    CASE(lets_a_poison_call_fail_alone_among_a_hundred),
+    CASE(isolates_every_poison_of_many),
+    CASE(tries_a_conflict_again_as_a_whole),
+    CASE(gives_up_on_a_conflict_that_does_not_end),
+    CASE(survives_a_deadlock_between_two_batches),
+    CASE(takes_turns_between_books),
+    CASE(tells_a_refusal_with_its_words),
+    CASE(says_in_doubt_when_a_function_leaves_a_call_out),
+    CASE(resolves_a_lost_answer_by_the_key),
+    CASE(resolves_a_whole_batch_whose_answer_is_lost_twice),
+    CASE(never_sends_a_call_without_key_twice),
+    CASE(stops_sending_a_call_that_always_loses_its_connection),
+    CASE(does_not_take_a_later_failure_for_the_outcome_of_a_lost_attempt),
+    CASE(says_in_doubt_at_the_deadline_of_a_call_on_its_way),
+    CASE(finishes_a_call_whose_client_is_gone),
+    CASE(ends_a_call_the_server_finds_too_long),
+    CASE(refuses_calls_beyond_the_queue_and_the_bound),
+    CASE(resolves_calls_over_a_restart_of_the_server),
+    CASE(goes_on_as_ever_from_its_places_for_faults),
+};
+TEST_GROUP(tests, make_cluster, remove_cluster);

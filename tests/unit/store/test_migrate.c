@@ -1,5 +1,5 @@
 /* Migrations: in order, once, each whole or not at all, and no surprises in either direction. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "store/migrate.h"
 #include "store_fixture.h"
@@ -232,17 +232,14 @@ static void lets_others_wait_who_migrate_at_the_same_time(void **state)
     assert_int_equal(applied, 3);
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, clean, close_stage)
-    const struct CMUnitTest tests[] = {
-        CASE(applies_what_is_missing_in_order_and_once),
-        CASE(takes_the_store_s_own_from_nothing),
-        CASE(refuses_a_file_that_was_changed),
-        CASE(refuses_a_gap),
-        CASE(undoes_a_file_that_fails_and_says_where),
-        CASE(lets_older_programs_run_unless_a_file_breaks_them),
-        CASE(lets_others_wait_who_migrate_at_the_same_time),
-    };
-    return cmocka_run_group_tests_name("store/migrate", tests, make_cluster, remove_cluster);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(applies_what_is_missing_in_order_and_once),
+    CASE(takes_the_store_s_own_from_nothing),
+    CASE(refuses_a_file_that_was_changed),
+    CASE(refuses_a_gap),
+    CASE(undoes_a_file_that_fails_and_says_where),
+    CASE(lets_older_programs_run_unless_a_file_breaks_them),
+    CASE(lets_others_wait_who_migrate_at_the_same_time),
+};
+TEST_GROUP(tests, make_cluster, remove_cluster);

@@ -1,6 +1,6 @@
 /* Reads: typed parameters, shared connections, limits of time, number and size, a server that goes.
  */
-#include "unit.h"
+#include "../unit.h"
 
 #include "proxy.h"
 #include "store_fixture.h"
@@ -333,25 +333,22 @@ static void finds_the_server_among_several_addresses(void **state)
     stage_close(&stage);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carries_every_type_and_null),
-        cmocka_unit_test(gives_all_rows_in_order_or_none),
-        cmocka_unit_test(refuses_an_answer_that_does_not_fit),
-        cmocka_unit_test(keeps_other_statements_when_one_fails),
-        cmocka_unit_test(prepares_a_statement_once_for_each_connection),
-        cmocka_unit_test(prepares_again_what_the_server_does_not_take_any_more),
-        cmocka_unit_test(ends_a_statement_that_takes_too_long),
-        cmocka_unit_test(stops_waiting_at_the_deadline_and_drops_the_answer),
-        cmocka_unit_test(stops_waiting_when_the_client_is_gone),
-        cmocka_unit_test(refuses_beyond_the_queue),
-        cmocka_unit_test(waits_for_a_connection_no_longer_than_the_bound),
-        cmocka_unit_test(gives_up_its_place_in_line_at_the_deadline),
-        cmocka_unit_test(says_so_at_once_while_the_server_is_away_and_recovers),
-        cmocka_unit_test(comes_back_after_its_sessions_were_ended),
-        cmocka_unit_test(gives_up_a_server_that_does_not_answer),
-        cmocka_unit_test(finds_the_server_among_several_addresses),
-    };
-    return cmocka_run_group_tests_name("store/query", tests, make_cluster, remove_cluster);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(carries_every_type_and_null),
+    cmocka_unit_test(gives_all_rows_in_order_or_none),
+    cmocka_unit_test(refuses_an_answer_that_does_not_fit),
+    cmocka_unit_test(keeps_other_statements_when_one_fails),
+    cmocka_unit_test(prepares_a_statement_once_for_each_connection),
+    cmocka_unit_test(prepares_again_what_the_server_does_not_take_any_more),
+    cmocka_unit_test(ends_a_statement_that_takes_too_long),
+    cmocka_unit_test(stops_waiting_at_the_deadline_and_drops_the_answer),
+    cmocka_unit_test(stops_waiting_when_the_client_is_gone),
+    cmocka_unit_test(refuses_beyond_the_queue),
+    cmocka_unit_test(waits_for_a_connection_no_longer_than_the_bound),
+    cmocka_unit_test(gives_up_its_place_in_line_at_the_deadline),
+    cmocka_unit_test(says_so_at_once_while_the_server_is_away_and_recovers),
+    cmocka_unit_test(comes_back_after_its_sessions_were_ended),
+    cmocka_unit_test(gives_up_a_server_that_does_not_answer),
+    cmocka_unit_test(finds_the_server_among_several_addresses),
+};
+TEST_GROUP(tests, make_cluster, remove_cluster);

@@ -1,6 +1,6 @@
 /* Transactions: a connection of one's own, all or nothing, conflicts tried again, deadlines,
  * losses. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "proxy.h"
 #include "store_fixture.h"
@@ -299,20 +299,17 @@ static void stops_running_again_after_some_tries(void **state)
     stage_close(&stage);
 }
 
-int main(void)
-{
 #define CASE(name) cmocka_unit_test_setup(name, clean)
-    const struct CMUnitTest tests[] = {
-        CASE(does_all_at_commit),
-        CASE(does_nothing_after_rollback),
-        CASE(waits_in_line_for_a_connection_and_leaves_one_to_reads),
-        CASE(serves_a_waiting_transaction_before_later_reads),
-        CASE(refuses_to_wait_longer_than_the_bound),
-        CASE(undoes_what_passes_the_deadline),
-        CASE(undoes_what_loses_its_session),
-        CASE(says_in_doubt_when_the_answer_to_commit_is_lost),
-        CASE(runs_the_loser_of_a_deadlock_again),
-        CASE(stops_running_again_after_some_tries),
-    };
-    return cmocka_run_group_tests_name("store/tx", tests, make_cluster, remove_cluster);
-}
+static const struct CMUnitTest tests[] = {
+    CASE(does_all_at_commit),
+    CASE(does_nothing_after_rollback),
+    CASE(waits_in_line_for_a_connection_and_leaves_one_to_reads),
+    CASE(serves_a_waiting_transaction_before_later_reads),
+    CASE(refuses_to_wait_longer_than_the_bound),
+    CASE(undoes_what_passes_the_deadline),
+    CASE(undoes_what_loses_its_session),
+    CASE(says_in_doubt_when_the_answer_to_commit_is_lost),
+    CASE(runs_the_loser_of_a_deadlock_again),
+    CASE(stops_running_again_after_some_tries),
+};
+TEST_GROUP(tests, make_cluster, remove_cluster);
