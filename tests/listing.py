@@ -35,7 +35,11 @@ def programs(room, thing):
 def rows(source, program):
     with open(source, encoding="utf-8") as opened:
         text = opened.read()
-    forms = "|".join([TABLE, *(rf"\b{re.escape(name)}" for name in MACRO.findall(text))])
+    shared = ""  # the short form may be in a header of the room
+    for header in glob.glob(os.path.join(os.path.dirname(source), "*.h")):
+        with open(header, encoding="utf-8") as opened:
+            shared += opened.read()
+    forms = "|".join([TABLE, *(rf"\b{re.escape(name)}" for name in MACRO.findall(text + shared))])
     tests = re.findall(rf"(?:{forms})\(\s*(\w+)", MACRO.sub("", text))
     return [f"{program}::{test}" for test in dict.fromkeys(tests)] or [program]
 

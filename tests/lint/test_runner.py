@@ -39,9 +39,18 @@ def test_every_test_is_listed_by_a_name_that_is_taken():
 
 def test_tables_of_unit_tests_are_read_whatever_form_they_have(tmp_path):
     source = tmp_path / "test_x.c"
+    (tmp_path / "room.h").write_text("#define SHARED(name) cmocka_unit_test_setup(name, clean)\n")
     source.write_text("#define CASE(name) cmocka_unit_test_setup(name, clean)\n"
-                      "cmocka_unit_test(a), cmocka_unit_test_setup_teardown(b,\n up, down), CASE(c), CASE(\n    d), other(e)\n")
-    assert listing.rows(str(source), "unit/x/x") == [f"unit/x/x::{test}" for test in "abcd"]
+                      "cmocka_unit_test(a), cmocka_unit_test_setup_teardown(b,\n up, down), CASE(c), CASE(\n    d), SHARED(e), other(f)\n")
+    assert listing.rows(str(source), "unit/x/x") == [f"unit/x/x::{test}" for test in "abcde"]
+
+
+def test_groups_of_unit_tests_are_found_by_their_room_or_their_name():
+    known = ["unit_store_tx", "unit_store_batch", "unit_plugin_example", "unit_oauth_token"]
+    assert suites.programs_of([], known) == [(program, "") for program in sorted(known)]
+    assert suites.programs_of(["store", "plugin/example::answers"], known) == [
+        ("unit_store_batch", ""), ("unit_store_tx", ""), ("unit_plugin_example", "answers")]
+    assert suites.programs_of(["store/bat"], known) == []
 
 
 def test_a_list_has_what_was_named_and_no_more(monkeypatch, capsys):
