@@ -113,7 +113,7 @@ static const struct tb_edge edges[] = {
     {"AUTH", "CANC", "customer"}, {"AUTH", "CANC", "bank"},     {"AUTH", "CANC", "partner"},
     {"AUTH", "EXPD", "time"},     {NULL, NULL, NULL},
 };
-static const struct tb_vm_pool lives[] = {{"consent", statuses, terminal, edges}};
+static const struct tb_lifecycle lives[] = {{"consent", statuses, terminal, edges}};
 
 const struct tb_plugin tb_consents_product = {
     TB_PLUGIN_HEAD,           .name = "consents",

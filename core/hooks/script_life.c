@@ -339,7 +339,7 @@ static const struct tb_edge edges[] = {
     {"retired", "active", "bank"},
     {NULL, NULL, NULL},
 };
-static const struct tb_vm_pool lives[] = {{"script version", states, terminal, edges}};
+static const struct tb_lifecycle lives[] = {{"script version", states, terminal, edges}};
 
 static const struct tb_error *const errors[] = {
     TB_E_SCRIPT_INVALID, TB_E_UNKNOWN_VERSION, TB_E_REVIEW_BY_AUTHOR, TB_E_NOT_REVIEWED,

@@ -141,7 +141,7 @@ static bool listed(const char *const *list, const char *text)
     return false;
 }
 
-static const char *check_states(const struct check *c, const struct tb_vm_pool *life)
+static const char *check_states(const struct check *c, const struct tb_lifecycle *life)
 {
     const char *name = c->plugin->name;
     if (life->resource == NULL || life->states == NULL || life->states[0] == NULL ||

@@ -49,7 +49,7 @@ static void add_parameters(struct tb_text *out, const struct tb_plugin *plugin)
     }
 }
 
-static void add_life(struct tb_text *out, const struct tb_vm_pool *life)
+static void add_life(struct tb_text *out, const struct tb_lifecycle *life)
 {
     tb_text_add_format(out, "### %s\n\n```mermaid\nstateDiagram-v2\n    [*] --> %s\n",
                        life->resource, life->states[0]);

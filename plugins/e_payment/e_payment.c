@@ -192,7 +192,7 @@ static const struct tb_edge edges[] = {
     {"processing", "failed", "bank"},
     {NULL, NULL, NULL},
 };
-static const struct tb_vm_pool lives[] = {
+static const struct tb_lifecycle lives[] = {
     {"payment", states, terminal, edges},
     {"refund", states, terminal, edges},
 };

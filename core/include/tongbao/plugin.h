@@ -86,7 +86,7 @@ struct tb_edge {
 };
 
 /** The life of a resource. `states` ends with NULL; the first is where it begins. */
-struct tb_vm_pool {
+struct tb_lifecycle {
     const char *resource;
     const char *const *states;
     const char *const *terminal; /**< ends with NULL */
@@ -149,7 +149,7 @@ struct tb_plugin {
 
     const struct tb_route *routes;
     size_t routes_n;
-    const struct tb_vm_pool *states;
+    const struct tb_lifecycle *states;
     size_t states_n;
     const struct tb_config_key *config;
     size_t config_n;
