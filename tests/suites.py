@@ -118,11 +118,11 @@ def add_tap(suite, program, code, said):
 
 
 def commands_of(preset):
-    """unit_<room>_<thing>, or unit_plugin_<name> → how it is started: ctest knows, of a build that is configured."""
+    """unit_<room>_<thing>, or unit_plugin_<name> → how it is started: ctest knows, of what is built."""
     code, said = run(["ctest", "--test-dir", BUILDS[preset][0], "--show-only=json-v1"], SUITE_TIMEOUT_S)
     if code != 0:
         raise SystemExit(f"ctest does not tell the unit tests of {BUILDS[preset][0]}:\n{said}")
-    return {test["name"]: test["command"] for test in json.loads(said)["tests"]}
+    return {test["name"]: test["command"] for test in json.loads(said)["tests"] if "command" in test}
 
 
 def programs_of(wanted, known):

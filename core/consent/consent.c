@@ -52,7 +52,7 @@ tb_err TB_SUSPENDS tb_consent_stage(struct tb_req *req, const struct tb_grant *g
     struct tb_rows *rows;
     if (grant->family.at == NULL && grant->consent.at == NULL)
         return NULL;
-    if (use->asks_who)
+    if (use->any)
         return judge_asking_who(req, grant);
     if (grant->consent.at == NULL || use->types == NULL)
         return tb_fail(req, TB_E_CONSENT_MISMATCH,

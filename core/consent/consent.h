@@ -17,7 +17,7 @@ struct tb_consent_use {
     struct tb_str operation; /**< method and template: "GET /accounts/v1/accounts" */
     const char *types;       /**< detail types that open it: "payment|mandate"; NULL: none do */
     bool writes;             /**< its effect is bound to the consent where it happens, in SQL */
-    bool asks_who;           /**< it only tells who the customer is: any consent opens it */
+    bool any;                /**< it only tells who the customer is: any consent opens it */
     struct tb_str account;   /**< the path's account, or absent */
     struct tb_str request;   /**< id of the request, for the receipt */
 };

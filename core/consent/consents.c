@@ -59,8 +59,7 @@ static tb_err TB_SUSPENDS list_receipts(struct tb_req *req)
 
 static const struct tb_query_param filters[] = {
     {"status", TB_Q_ENUM, 0, 0, "AWAU|AWAF|AUTH|RJCT|COND|CANC|EXPD", "Only consents with it."},
-    {"type", TB_Q_ENUM, 0, 0, "payment|account_information|mandate|identity",
-     "Only consents to this."},
+    {"type", TB_Q_CONSENT_TYPE, 0, 0, NULL, "Only consents to this."},
     {NULL, TB_Q_TEXT, 0, 0, NULL, NULL},
 };
 
@@ -71,7 +70,7 @@ static const struct tb_route routes[] = {
      .level = TB_A2,
      .reply_schema = "consents",
      .query = filters,
-     .flags = TB_R_PAGE,
+     .flags = TB_R_PAGE | TB_R_EVERY_APP,
      .handler = list_consents,
      .summary = "Consents that customers were asked for by you, newest first.",
      .standard = "UK Open Banking v4 consent statuses"},
@@ -80,6 +79,7 @@ static const struct tb_route routes[] = {
      .scope = "consents:read",
      .level = TB_A2,
      .reply_schema = "consent",
+     .flags = TB_R_EVERY_APP,
      .handler = get_consent,
      .summary = "One consent as it is now.",
      .standard = "UK Open Banking v4 consent statuses"},
@@ -87,7 +87,7 @@ static const struct tb_route routes[] = {
      .path = "/consents/v1/consents/{consent_id:cns}",
      .scope = "consents:write",
      .level = TB_A2,
-     .flags = TB_R_FINISH,
+     .flags = TB_R_FINISH | TB_R_EVERY_APP,
      .handler = delete_consent,
      .summary = "Give a consent back; its tokens count no more."},
     {.method = "GET",
@@ -95,7 +95,7 @@ static const struct tb_route routes[] = {
      .scope = "consents:read",
      .level = TB_A2,
      .reply_schema = "receipts",
-     .flags = TB_R_PAGE,
+     .flags = TB_R_PAGE | TB_R_EVERY_APP,
      .handler = list_receipts,
      .summary = "What was done under a consent, newest first."},
 };

@@ -24,6 +24,7 @@ extern const struct tb_query_param tb_differences_query[];
      .scope = "scripts:read",                                                                      \
      .level = TB_A2,                                                                               \
      .reply_schema = "recording",                                                                  \
+     .flags = TB_R_UNSCRIPTED,                                                                     \
      .handler = tb_recording_get,                                                                  \
      .summary = "Whether your requests are recorded, until when, and what there is."},             \
         {.method = "PUT",                                                                          \
@@ -32,14 +33,14 @@ extern const struct tb_query_param tb_differences_query[];
          .level = TB_A2,                                                                           \
          .body_schema = "recording_put",                                                           \
          .reply_schema = "recording",                                                              \
-         .flags = TB_R_FINISH,                                                                     \
+         .flags = TB_R_FINISH | TB_R_UNSCRIPTED,                                                   \
          .handler = tb_recording_put,                                                              \
          .summary = "Record your requests for some days, to try versions of your script on."},     \
         {.method = "DELETE",                                                                       \
          .path = "/scripts/v1/recording",                                                          \
          .scope = "scripts:write",                                                                 \
          .level = TB_A2,                                                                           \
-         .flags = TB_R_FINISH,                                                                     \
+         .flags = TB_R_FINISH | TB_R_UNSCRIPTED,                                                   \
          .handler = tb_recording_delete,                                                           \
          .summary = "Stop recording, and forget what was recorded."},                              \
         {.method = "POST",                                                                         \
@@ -48,7 +49,7 @@ extern const struct tb_query_param tb_differences_query[];
          .level = TB_A2,                                                                           \
          .body_schema = "dry_run_post",                                                            \
          .reply_schema = "dry_run",                                                                \
-         .flags = TB_R_FINISH,                                                                     \
+         .flags = TB_R_FINISH | TB_R_UNSCRIPTED,                                                   \
          .cost = 10,                                                                               \
          .handler = tb_dry_run_post,                                                               \
          .summary = "Try a version on your recorded requests."},                                   \
@@ -57,6 +58,7 @@ extern const struct tb_query_param tb_differences_query[];
          .scope = "scripts:read",                                                                  \
          .level = TB_A2,                                                                           \
          .reply_schema = "dry_run",                                                                \
+         .flags = TB_R_UNSCRIPTED,                                                                 \
          .handler = tb_dry_run_get,                                                                \
          .summary = "How far a dry run is, and what it has counted."},                             \
         {.method = "DELETE",                                                                       \
@@ -64,13 +66,13 @@ extern const struct tb_query_param tb_differences_query[];
          .scope = "scripts:write",                                                                 \
          .level = TB_A2,                                                                           \
          .reply_schema = "dry_run",                                                                \
-         .flags = TB_R_FINISH,                                                                     \
+         .flags = TB_R_FINISH | TB_R_UNSCRIPTED,                                                   \
          .handler = tb_dry_run_cancel,                                                             \
          .summary = "End a dry run early; what it has counted stays."},                            \
     {                                                                                              \
         .method = "GET", .path = TB_DRY_RUNS_PATH "/{dry_run_id:dry}/differences",                 \
         .scope = "scripts:read", .level = TB_A2, .query = tb_differences_query,                    \
-        .handler = tb_dry_run_differences,                                                         \
+        .flags = TB_R_UNSCRIPTED, .handler = tb_dry_run_differences,                               \
         .summary = "Requests that the two versions judge differently, one JSON object a line."     \
     }
 

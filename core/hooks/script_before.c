@@ -11,19 +11,9 @@
 #include "limit/limit.h"
 #include <stdio.h>
 
-/* Products that no hook sees: authentication, decision traces, the management of scripts. A broken
- * script must not lock its owner out. */
-static const char *const NEVER[] = {"platform", "traces", "oauth", "scripts"};
-
 static bool is_scripted(const struct tb_exchange *x)
 {
-    const char *product = x->match.operation->plugin->name;
-    if ((x->match.flags & (TB_R_RAW | TB_R_OAUTH | TB_R_HTML)) != 0)
-        return false;
-    for (size_t i = 0; i < TB_COUNT(NEVER); i++)
-        if (strcmp(product, NEVER[i]) == 0)
-            return false;
-    return true;
+    return (x->match.flags & (TB_R_RAW | TB_R_OAUTH | TB_R_HTML | TB_R_UNSCRIPTED)) == 0;
 }
 
 static tb_err TB_SUSPENDS refuse_request(struct tb_exchange *x, tb_err err)

@@ -195,7 +195,23 @@ static const struct tb_error *const errors[] = {
     TB_E_AGREEMENT_EXISTS,
 };
 
+static const struct tb_scope scopes[] = {
+    {"accounts:read", {"查询您选择的账户", "Read the accounts that you choose"}},
+};
+
+static const struct tb_detail_type detail_types[] = {
+    {.name = "account_information",
+     .schema = "authorization_details/account_information",
+     .scope = "accounts:read",
+     .title = {"账户信息", "Account information"},
+     .question = {"您将允许该应用查询下列账户信息。",
+                  "You are about to let the app read the account information below."},
+     .from_scope = "{\"type\":\"account_information\","
+                   "\"permissions\":[\"balances\",\"entries\",\"details\"]}"},
+};
+
 const struct tb_plugin tb_accounts_product = {
-    TB_PLUGIN_HEAD,           .name = "accounts",       .version = "1.0.0",     .title = "Accounts",
-    TB_TABLE(routes, routes), TB_TABLE(errors, errors), TB_TABLE(words, words),
+    TB_PLUGIN_HEAD,         .name = "accounts",       .version = "1.0.0",
+    .title = "Accounts",    TB_TABLE(routes, routes), TB_TABLE(errors, errors),
+    TB_TABLE(words, words), TB_TABLE(scopes, scopes), TB_TABLE(detail_types, detail_types),
 };

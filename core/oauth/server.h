@@ -17,6 +17,7 @@
 #include "store/pool.h"
 
 struct tb_revocations;
+struct tb_registry;
 struct tb_token_checker;
 
 /** All borrowed; all outlive the process's last request. */
@@ -31,6 +32,7 @@ struct tb_oauth_parts {
     struct tb_jti_set *proofs;         /**< DPoP proofs seen, shared by the workers */
     struct tb_revocations *revocations; /**< access tokens and grants withdrawn */
     struct tb_secret master;            /**< keys of other purposes are derived from it */
+    const struct tb_registry *registry; /**< the products: their detail types and scopes */
     struct tb_str scopes;               /**< all that are served, blank-separated, and "openid" */
 };
 

@@ -89,7 +89,8 @@ static const char *check_query(const struct check *c, const struct tb_route *rou
 {
     for (const struct tb_query_param *q = route->query; q != NULL && q->name != NULL; q++) {
         bool needs_values = q->kind == TB_Q_ENUM || q->kind == TB_Q_ID;
-        if (q->kind > TB_Q_DATE || (needs_values && (q->values == NULL || q->values[0] == '\0')))
+        if (q->kind > (c->builtin ? TB_Q_CONSENT_TYPE : TB_Q_DATE) ||
+            (needs_values && (q->values == NULL || q->values[0] == '\0')))
             return refuse_plugin(c, "%s: query parameter %s of %s lacks its values",
                                  c->plugin->name, q->name, route->path);
         if (q->kind == TB_Q_TEXT && (q->max <= 0 || q->min > q->max))
@@ -201,6 +202,51 @@ static const char *check_errors(const struct check *c)
     return NULL;
 }
 
+static bool worded(struct tb_words words)
+{
+    return words.zh != NULL && words.zh[0] != '\0' && words.en != NULL && words.en[0] != '\0';
+}
+
+/* Whether a scope is the product's: "{product}:…". */
+static bool own_scope(const struct check *c, const char *scope)
+{
+    size_t n = strlen(c->plugin->name);
+    return strncmp(scope, c->plugin->name, n) == 0 && scope[n] == ':';
+}
+
+static bool own_scopes(const struct check *c, const char *scopes)
+{
+    for (const char *at = scopes; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
+        if (!own_scope(c, at))
+            return false;
+    return scopes[0] != '\0';
+}
+
+static const char *check_consents(const struct check *c)
+{
+    const struct tb_plugin *p = c->plugin;
+    for (size_t i = 0; i < p->scopes_n; i++)
+        if (p->scopes[i].name == NULL || !own_scope(c, p->scopes[i].name) ||
+            !worded(p->scopes[i].words))
+            return refuse_plugin(c, "%s: scope %zu lacks its name of the product or its words",
+                                 p->name, i);
+    for (size_t i = 0; i < p->detail_types_n; i++) {
+        const struct tb_detail_type *type = &p->detail_types[i];
+        if (!word(type->name, "_", 60) || type->schema == NULL || !worded(type->title) ||
+            !worded(type->question))
+            return refuse_plugin(c, "%s: detail type %zu lacks its name, schema, title or question",
+                                 p->name, i);
+        if (type->scope == NULL || !own_scopes(c, type->scope))
+            return refuse_plugin(c, "%s: the detail type %s must imply scopes of the product",
+                                 p->name, type->name);
+        for (const struct tb_detail_term *t = type->terms; t != NULL && t->member != NULL; t++)
+            if (t->kind > TB_TERM_TIME || !worded(t->label))
+                return refuse_plugin(c, "%s: term %s of the detail type %s lacks its kind or label",
+                                     p->name, t->member, type->name);
+    }
+    return NULL;
+}
+
 static const char *check_small_tables(const struct check *c)
 {
     const struct tb_plugin *p = c->plugin;
@@ -236,5 +282,7 @@ const char *tb_plugin_check(const struct tb_plugin *plugin, bool builtin, char *
         bad = check_migrations(&c);
     if (bad == NULL)
         bad = check_errors(&c);
+    if (bad == NULL)
+        bad = check_consents(&c);
     return bad != NULL ? bad : check_small_tables(&c);
 }

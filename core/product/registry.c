@@ -21,6 +21,8 @@ struct tb_registry {
     size_t products_n;
     struct tb_operation *operations[TB_OPERATIONS_MAX];
     size_t operations_n;
+    struct tb_detail details[TB_DETAIL_TYPES_MAX];
+    size_t details_n;
     struct tb_router *router;
     char why[WHY_BYTES];
 };
@@ -52,6 +54,8 @@ void tb_registry_free(struct tb_registry *registry)
         tb_schema_free((struct tb_schema *)registry->operations[i]->body_schema);
         tb_schema_free((struct tb_schema *)registry->operations[i]->reply_schema);
     }
+    for (size_t i = 0; i < registry->details_n; i++)
+        tb_schema_free((struct tb_schema *)registry->details[i].schema);
     for (size_t i = 0; i < registry->products_n; i++) {
         struct tb_product *product = &registry->products[i];
         tb_mem_free(product->operations);
@@ -134,6 +138,70 @@ static bool add_operation(struct tb_registry *registry, struct tb_operation *ope
     return bad == NULL || refuse(registry, out_why, "%s: %s", plugin->name, bad);
 }
 
+static bool add_detail(struct tb_registry *registry, const struct tb_plugin *plugin,
+                       const struct tb_detail_type *type, const char **out_why)
+{
+    char why[400];
+    const struct tb_detail *other = tb_registry_detail(registry, tb_str(type->name));
+    if (other != NULL)
+        return refuse(registry, out_why, "%s: the detail type %s is declared already by %s",
+                      plugin->name, type->name, other->plugin->name);
+    if (registry->details_n == TB_DETAIL_TYPES_MAX)
+        return refuse(registry, out_why, "%s: all products together have more than %d detail types",
+                      plugin->name, TB_DETAIL_TYPES_MAX);
+    const struct tb_schema *schema = compile(registry, plugin, type->schema, why, sizeof(why));
+    if (schema == NULL)
+        return refuse(registry, out_why, "%s: schema of the detail type %s: %s", plugin->name,
+                      type->name, why);
+    registry->details[registry->details_n++] = (struct tb_detail){type, plugin, schema};
+    return true;
+}
+
+/* Whether every name in "payment|mandate" is a detail type; by now all of them are known. */
+static bool check_consents(struct tb_registry *registry, const char **out_why)
+{
+    for (size_t i = 0; i < registry->operations_n; i++) {
+        const char *at = registry->operations[i]->route->consent;
+        while (at != NULL && *at != '\0') {
+            size_t n = strcspn(at, "|");
+            if (tb_registry_detail(registry, (struct tb_str){at, n}) == NULL)
+                return refuse(registry, out_why,
+                              "%s: %s names the consent \"%.*s\", which no "
+                              "product declares in its detail_types",
+                              registry->operations[i]->plugin->name, registry->operations[i]->key,
+                              (int)n, at);
+            at += n + (at[n] == '|');
+        }
+    }
+    return true;
+}
+
+const struct tb_detail *tb_registry_details(const struct tb_registry *registry, size_t *out_n)
+{
+    *out_n = registry->details_n;
+    return registry->details;
+}
+
+const struct tb_detail *tb_registry_detail(const struct tb_registry *registry, struct tb_str name)
+{
+    for (size_t i = 0; name.at != NULL && i < registry->details_n; i++)
+        if (tb_str_eq(name, tb_str(registry->details[i].type->name)))
+            return &registry->details[i];
+    return NULL;
+}
+
+const struct tb_words *tb_registry_scope_words(const struct tb_registry *registry,
+                                               struct tb_str scope)
+{
+    for (size_t i = 0; i < registry->products_n; i++) {
+        const struct tb_plugin *plugin = registry->products[i].plugin;
+        for (size_t k = 0; k < plugin->scopes_n; k++)
+            if (tb_str_eq(scope, tb_str(plugin->scopes[k].name)))
+                return &plugin->scopes[k].words;
+    }
+    return NULL;
+}
+
 static const struct tb_error *const CORE_ERRORS[] = {
 #define TB_ERROR(name, ...) TB_E_##name,
 #include <tongbao/errors.def>
@@ -210,6 +278,9 @@ static bool add(struct tb_registry *registry, const struct tb_plugin *theirs, co
             return false;
         product->operations_n++;
     }
+    for (size_t i = 0; i < plugin->detail_types_n; i++)
+        if (!add_detail(registry, plugin, &plugin->detail_types[i], out_why))
+            return false;
     return true;
 }
 
@@ -330,7 +401,7 @@ bool tb_registry_load(struct tb_registry *registry, const struct tb_config *conf
         if (!tb_registry_open(registry, file, out_why))
             return false;
     }
-    if (!declare_keys(registry, config, out_why))
+    if (!declare_keys(registry, config, out_why) || !check_consents(registry, out_why))
         return false;
     for (size_t i = 0; i < registry->products_n; i++) {
         struct tb_product *product = &registry->products[i];

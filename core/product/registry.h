@@ -28,6 +28,13 @@ struct tb_product {
     bool started; /**< its init has run, its fini has not */
 };
 
+/** A type of authorization details, of a product that is loaded. */
+struct tb_detail {
+    const struct tb_detail_type *type;
+    const struct tb_plugin *plugin;
+    const struct tb_schema *schema;
+};
+
 /** An empty registry that compiles schemas from below `schemas_directory`. */
 struct tb_registry *tb_registry_new(const char *schemas_directory);
 
@@ -62,6 +69,16 @@ const struct tb_router *tb_registry_router(const struct tb_registry *registry);
 /** All operations by their index. */
 struct tb_operation *const *tb_registry_operations(const struct tb_registry *registry,
                                                    size_t *out_n);
+
+/** The detail types of all products, in the order of loading. */
+const struct tb_detail *tb_registry_details(const struct tb_registry *registry, size_t *out_n);
+
+/** The detail type of this name; NULL when no product declares it. */
+const struct tb_detail *tb_registry_detail(const struct tb_registry *registry, struct tb_str name);
+
+/** What a scope allows, in words; NULL when its product has none. */
+const struct tb_words *tb_registry_scope_words(const struct tb_registry *registry,
+                                               struct tb_str scope);
 
 /** The error with this code, of the core or of any product; NULL when there is none. */
 tb_err tb_registry_error(const struct tb_registry *registry, struct tb_str code);

@@ -142,6 +142,7 @@ void tb_parts_oauth(const struct tb_registry *registry, const struct tb_oauth_pa
     struct tb_text text;
     tb_text_init_fixed(&text, scopes, sizeof(scopes));
     tb_parts_scopes(registry, &text);
+    parts.registry = registry;
     parts.scopes = tb_text_end(&text);
     TB_ASSERT(parts.scopes.at != NULL);
     tb_oauth_open(&parts);

@@ -47,8 +47,9 @@ bool TB_NODISCARD tb_parts_secret(const struct tb_config *config, struct tb_secr
 void tb_parts_scopes(const struct tb_registry *registry, struct tb_text *out);
 
 /** Open the authorization server of this process: everything behind core/oauth works from here on.
- *  @param own  what the process has; `scopes` is filled in here; a command may leave `outbound`,
- *              `tokens`, `proofs` and `revocations` NULL when it runs nothing that asks for them */
+ *  @param own  what the process has; `registry` and `scopes` are filled in here; a command may
+ * leave `outbound`, `tokens`, `proofs` and `revocations` NULL when it runs nothing that asks for
+ * them */
 void tb_parts_oauth(const struct tb_registry *registry, const struct tb_oauth_parts *own);
 
 /** The rules of access tokens as the configuration gives them. */

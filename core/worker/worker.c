@@ -17,7 +17,6 @@
 #include "http/guard/guard.h"
 #include "ledger/world.h"
 #include "oauth/request/backchannel.h"
-#include "oauth/request/details.h"
 #include "oauth/token/revoke.h"
 #include "oauth/token/token.h"
 #include "process/master.h"
@@ -468,8 +467,7 @@ int tb_worker_main(struct tb_process *seat)
     w.loop = tb_loop_new();
     tb_fiber_limit(w.loop, (size_t)w.config->limits_fibers);
     w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
-    if (w.registry == NULL || !tb_details_open(w.config->schemas_directory, w.why, sizeof(w.why)) ||
-        !make_limits(&w) || !make_keys(&w))
+    if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
         return tb_process_refuse(seat, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);

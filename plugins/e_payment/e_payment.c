@@ -244,6 +244,29 @@ static const struct tb_event_type events[] = {
     {"refund.failed", "The refund was declined; `failure` says why."},
 };
 
+static const struct tb_scope scopes[] = {
+    {"e-payment:write", {"发起获得授权的付款", "Make the payments that you approve"}},
+    {"e-payment:read", {"查询其发起的付款", "See the payments that it made"}},
+};
+
+static const struct tb_detail_type detail_types[] = {
+    {.name = "payment",
+     .schema = "authorization_details/payment",
+     .scope = "e-payment:read e-payment:write",
+     .title = {"一笔付款", "One payment"},
+     .question =
+         {"您将授权下面这一笔付款。授权后由该应用发起，只能使用一次。",
+          "You are about to approve the one payment below. The app may then make it, once."}},
+    {.name = "mandate",
+     .schema = "authorization_details/mandate",
+     .scope = "e-payment:read e-payment:write",
+     .title = {"自动付款", "Repeated payments"},
+     .question =
+         {"您将允许该应用在下列限额内多次从您的账户付款，付款时不再询问您。",
+          "You are about to let the app pay from your account within the limits below, more "
+          "than once and without asking again."}},
+};
+
 static const struct tb_call *const calls[] = {&PAY, &REFUND};
 
 TB_PLUGIN = {
@@ -258,5 +281,7 @@ TB_PLUGIN = {
     TB_TABLE(calls, calls),
     TB_TABLE(words, words),
     TB_TABLE(declines, declines),
+    TB_TABLE(scopes, scopes),
+    TB_TABLE(detail_types, detail_types),
     .migrations = tb_migrations,
 };

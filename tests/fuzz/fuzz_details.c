@@ -4,8 +4,11 @@
  * narrowing is within what was granted and does not change when it is asked for again. */
 #include "base/assert.h"
 #include "base/json.h"
+#include "ledger/accounts.h"
 #include "oauth/errors.h"
 #include "oauth/request/details.h"
+#include "oauth/server.h"
+#include "product/registry.h"
 #include "runtime/run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +20,17 @@ static const struct tb_json_limits limits = {.bytes = 1 << 16, .depth = 8, .memb
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    char why[512];
+    static const struct tb_config config;
+    struct tb_registry *registry = tb_registry_new(TB_SOURCE_DIR "/schemas");
+    const char *why = NULL;
     (void)argc, (void)argv;
-    if (tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
-        return 0;
-    fprintf(stderr, "%s\n", why);
-    exit(1);
+    if (!tb_registry_add(registry, &tb_accounts_product, &why) ||
+        !tb_registry_open(registry, TB_BINARY_DIR "/plugins/e_payment.so", &why)) {
+        fprintf(stderr, "%s\n", why);
+        exit(1);
+    }
+    tb_oauth_open(&(struct tb_oauth_parts){.config = &config, .registry = registry});
+    return 0;
 }
 
 /* Whether the details are accepted; what is said otherwise begins with a pointer or names them. */

@@ -46,7 +46,8 @@ insert into consent.edge values
     ('AUTH', 'EXPD', 'time');
 
 -- A consent as it stands. `details` is the one authorization detail (RFC 9396) that was asked for, with the accounts the
--- customer chose; what uses are judged by stands beside it in columns. Type `identity` is a login that asked for no
+-- customer chose; what uses are judged by stands beside it in columns. Its type is one that a product declares, and the
+-- platform's terms that stand in it say of what kind it is (consent.kind). Type `identity` is a login that asked for no
 -- detail: it opens nothing and can be seen and revoked like the others.
 create table consent.consent (
     book          int         not null,
@@ -57,15 +58,15 @@ create table consent.consent (
     app           text        collate "C" not null,
     company       text        collate "C" not null,
     subject       text        collate "C" not null,     -- the user who was asked
-    type          text        collate "C" not null
-                              check (type in ('payment', 'account_information', 'mandate', 'identity')),
+    type          text        collate "C" not null,
+    kind          text        collate "C" not null check (kind in ('once', 'limits', 'reads', 'plain')),
     status        text        collate "C" not null default 'AWAU' references consent.status,
     scope         text        not null,
     details       jsonb,
-    debtor        text        collate "C",              -- payment, mandate; null until chosen
-    creditors     text[]      collate "C",              -- null: anybody (mandate)
+    debtor        text        collate "C",              -- once, limits; null until chosen
+    creditors     text[]      collate "C",              -- null: anybody (limits)
     currency      text        collate "C",
-    amount        bigint      check (amount > 0),       -- payment: exactly; mandate: at most, each time
+    amount        bigint      check (amount > 0),       -- once: exactly; limits: at most, each time
     hour_from     time,                                 -- payments only between these, by the world's time zone
     hour_to       time,
     frequency     int         check (frequency > 0),    -- uses per day, operation and account
@@ -119,7 +120,7 @@ create table consent.approval (
 create table consent.rule (
     book      int  not null,
     company   text collate "C" not null,
-    type      text collate "C" not null check (type in ('payment', 'account_information', 'mandate', 'identity')),
+    type      text collate "C" not null,
     approvals int  not null check (approvals between 1 and 10),
     primary key (book, company, type),
     foreign key (book, company) references bank.party
@@ -137,7 +138,7 @@ create table consent.role_limit (
     foreign key (book, company) references bank.party
 );
 
--- What may be spent: a payment's amount once, a mandate's limits per period. Number 0 is a payment's. One without an amount
+-- What may be spent: an amount once, or limits per period. Number 0 is that of one payment. One without an amount
 -- limits nothing and is counted for tokens that were narrowed to a limit of their own (consent.count_period).
 create table consent.allowance (
     book        int    not null,
@@ -231,7 +232,7 @@ begin
         raise 'consent % cannot become % by %', id, to_status, by_kind using errcode = 'internal_error';
     end if;
     delete from bank.consent_access x where x.book = move.book and x.consent = move.id;
-    if c.status = 'AUTH' and c.type = 'account_information' then
+    if c.status = 'AUTH' and c.kind = 'reads' then
         insert into bank.consent_access (book, can_read_details, can_read_balances, can_read_entries, consent, account)
         select c.book, c.details->'permissions' ? 'details', c.details->'permissions' ? 'balances',
                c.details->'permissions' ? 'entries', c.id, a
@@ -267,6 +268,13 @@ begin
 end
 $$;
 
+-- What a consent to a detail does, by the platform's terms that stand in it: `once` one payment of exactly `amount`,
+-- `limits` payments of at most `maximum_individual_amount`, `reads` accounts, `plain` neither; a login for null.
+create function consent.kind(detail jsonb) returns text
+language sql immutable parallel safe security invoker
+return case when detail ? 'amount' then 'once' when detail ? 'maximum_individual_amount' then 'limits'
+            when detail ? 'permissions' then 'reads' else 'plain' end;
+
 -- What a detail allows, as the columns of a consent that say it; null where it says nothing.
 create function consent.terms(detail jsonb) returns consent.consent
 language plpgsql stable security invoker
@@ -276,6 +284,7 @@ declare
     paid constant jsonb := coalesce(detail->'amount', detail->'maximum_individual_amount');
     c    consent.consent;
 begin
+    c.kind := consent.kind(detail);
     c.debtor := detail->>'debtor_account';
     c.creditors := case when detail ? 'creditor_account' then array[detail->>'creditor_account']
                         when detail ? 'creditor_accounts'
@@ -311,17 +320,17 @@ begin
     t := consent.terms(d);
     last := least(valid_to, t.valid_to, 'infinity');
     insert into consent.consent
-           (book, world, id, partner, app, company, subject, type, scope, details, debtor, creditors, currency, amount,
+           (book, world, id, partner, app, company, subject, type, kind, scope, details, debtor, creditors, currency, amount,
             hour_from, hour_to, frequency, counted, valid_from, valid_to, ends_at, created_at, updated_at)
     values (open.book, (select b.world from bank.book b where b.book = open.book), open.id, open.partner, open.app,
-            open.company, open.user_id, coalesce(d->>'type', 'identity'), open.scope, d, t.debtor, t.creditors, t.currency,
-            t.amount, t.hour_from, t.hour_to, t.frequency, t.frequency is not null, coalesce(t.valid_from, at), last,
+            open.company, open.user_id, coalesce(d->>'type', 'identity'), t.kind, open.scope, d, t.debtor, t.creditors,
+            t.currency, t.amount, t.hour_from, t.hour_to, t.frequency, t.frequency is not null, coalesce(t.valid_from, at), last,
             least(last, at + interval '1 hour'), at, at);
     insert into consent.allowance (book, n, consent, period_type, alignment, amount)
-    select open.book, 0, open.id, 'Once', 'Consent', (d->'amount'->'amount')::bigint where d->>'type' = 'payment'
+    select open.book, 0, open.id, 'Once', 'Consent', (d->'amount'->'amount')::bigint where t.kind = 'once'
     union all
     select open.book, p.n::int, open.id, p.l->>'period_type', p.l->>'period_alignment', (p.l->'amount'->'amount')::bigint
-      from jsonb_array_elements(d->'periodic_limits') with ordinality p (l, n) where d->>'type' = 'mandate';
+      from jsonb_array_elements(d->'periodic_limits') with ordinality p (l, n) where t.kind = 'limits';
 end
 $$;
 
@@ -349,22 +358,22 @@ declare
     kept   int;
 begin
     details := c.details;
-    if c.type = 'identity' then
+    if c.kind = 'plain' then
         return;
     end if;
     select count(*) into kept from bank.account a
      where a.book = c.book and a.id = any (chosen) and a.party = c.company and a.state = 'open';
     refusal := case
         when chosen is null                                         then 'account_required'
-        when c.type <> 'account_information' and cardinality(chosen) <> 1 then 'account_required'
+        when c.kind <> 'reads' and cardinality(chosen) <> 1         then 'account_required'
         when not chosen <@ coalesce(asked, chosen)                  then 'account_not_requested'
         when kept <> (select count(distinct x) from unnest(chosen) x) then 'unknown_account'
-        when c.type = 'account_information'                         then null
-        when c.type = 'payment' and chosen[1] = c.creditors[1]      then 'same_account'
+        when c.kind = 'reads'                                       then null
+        when c.kind = 'once' and chosen[1] = c.creditors[1]         then 'same_account'
         when not exists (select from bank.account a
                           where a.book = c.book and a.id = chosen[1] and a.currency = c.currency)
                                                                     then 'currency_mismatch' end;
-    details := details || case when c.type = 'account_information'
+    details := details || case when c.kind = 'reads'
         then jsonb_build_object('accounts', (select jsonb_agg(distinct x order by x) from unnest(chosen) x))
         else jsonb_build_object('debtor_account', chosen[1]) end;
 end
@@ -453,7 +462,7 @@ begin atomic
                  else '{}' end, (c).details);
 end;
 
--- Choose other accounts for an account_information consent in force: a new version. Taking accounts away is effective at
+-- Choose other accounts for a consent to read that is in force: a new version. Taking accounts away is effective at
 -- once and needs nobody else; a version with accounts that the last one had not is approved like a new consent, and until
 -- then nothing is open. The tokens stay; grants carry the new details from their next refresh on.
 create function consent.change_accounts(book int, id text, user_id text, accounts text[], wall timestamptz)
@@ -473,10 +482,10 @@ begin
     select k.* into c from consent.consent k where k.book = change_accounts.book and k.id = change_accounts.id
        for no key update;
     role := consent.role_in(book, c.company, user_id);
-    no := case when role is null or c.type <> 'account_information' then 'unknown_consent'
-               when c.status <> 'AUTH'                              then 'not_pending'
-               when at >= c.ends_at                                 then 'expired'
-               when accounts = '{}'                                 then 'account_required' end;
+    no := case when role is null or c.kind <> 'reads' then 'unknown_consent'
+               when c.status <> 'AUTH'                then 'not_pending'
+               when at >= c.ends_at                   then 'expired'
+               when accounts = '{}'                   then 'account_required' end;
     if no is null then
         more := not accounts <@ array(select jsonb_array_elements_text(c.details->'accounts'));
         c.details := c.details - 'accounts';

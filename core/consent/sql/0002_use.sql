@@ -128,7 +128,7 @@ begin
     code := nullif(consent.standing(c, at), 'consent_consumed');
     code := case when code is not null then code
                  when c.type <> all (string_to_array(types, '|')) then 'consent_mismatch'
-                 when c.type = 'account_information' and account is not null
+                 when c.kind = 'reads' and account is not null
                       and not exists (select from bank.opened(use.book, use.id, use.details) x where x.account = use.account)
                  then 'not_found' end;
     if code is not null then
@@ -314,16 +314,16 @@ language sql stable security invoker
 begin atomic
     select row(s.n, v.code, v.detail, v.pointer, null)::consent.verdict
       from (select case
-                when (c).type not in ('payment', 'mandate') then array['consent_mismatch', 'the consent is not one to pay', '']
+                when (c).kind not in ('once', 'limits') then array['consent_mismatch', 'the consent is not one to pay', '']
                 when s.debtor <> (c).debtor
                 then array['consent_mismatch', 'the consent is for another debtor account', '/debtor_account']
                 when s.creditor <> all ((c).creditors)
                 then array['consent_mismatch', 'the consent does not name this creditor account', '/creditor_account']
                 when s.currency <> (c).currency
                 then array['consent_mismatch', 'the consent is in ' || (c).currency, '/amount/currency']
-                when s.amount <= 0 or (c).type = 'payment' and s.amount <> (c).amount
+                when s.amount <= 0 or (c).kind = 'once' and s.amount <> (c).amount
                 then array['consent_mismatch', 'the consent is for the amount of ' || (c).amount, '/amount/amount']
-                when (c).type = 'payment' and s.reference <> (c).details->>'reference'
+                when (c).kind = 'once' and s.reference <> (c).details->>'reference'
                 then array['consent_mismatch', 'the consent is for another reference', '/reference']
                 when s.amount > (c).amount
                 then array['consent_limit_exceeded', 'the consent allows no single payment above ' || (c).amount,
@@ -396,7 +396,7 @@ begin
                 insert into consent.spent as t (book, n, amount, period, consent)
                 select draw.book, a.n, s.amount, a.starts, c.id from consent.allowances(c, s.at) a
                 on conflict (book, consent, n, period) do update set amount = t.amount + excluded.amount;
-            elsif c.type = 'payment' then
+            elsif c.kind = 'once' then
                 v.code := 'consent_consumed';
                 v.detail := consent.refusal_detail(v.code);
             else
@@ -412,8 +412,8 @@ begin
 end
 $$;
 
--- Settles what was drawn: what did not succeed is given back, what exists has a receipt, and a payment consent whose
--- payment succeeded is used up. The consents are locked.
+-- Settles what was drawn: what did not succeed is given back, what exists has a receipt, and a consent to one payment
+-- that succeeded is used up. The consents are locked.
 create function consent.settle(book int, spendings consent.spending[]) returns void
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
@@ -430,7 +430,7 @@ begin
             update consent.spent t set amount = t.amount - s.amount
               from consent.allowances(c, s.at) a
              where t.book = settle.book and t.consent = c.id and t.n = a.n and t.period = a.starts;
-        elsif c.type = 'payment' then
+        elsif c.kind = 'once' then
             perform consent.move(book, c.id, 'COND', 'use', s.object, s.at);
         end if;
     end loop;

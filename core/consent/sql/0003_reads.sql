@@ -203,12 +203,12 @@ begin atomic
       left join consent.allowance a on a.book = s.book and a.consent = s.consent and a.n = s.n
      where s.book = audit.book and (a.n is null or s.amount > a.amount or s.amount < 0)
     union all
-    -- a payment consent is used up exactly when its payment was made
+    -- a consent to one payment is used up exactly when it was made
     select 'consent_consumed', c.id, concat('status ', c.status, ' and ', coalesce(r.paid, 0), ' payments')
       from consent.consent c
       left join (select r.consent, count(*) as paid from consent.receipt r
                   where r.book = audit.book and r.outcome = 'succeeded' group by r.consent) r on r.consent = c.id
-     where c.book = audit.book and c.type = 'payment'
+     where c.book = audit.book and c.kind = 'once'
        and coalesce(r.paid, 0) <> case when c.status = 'COND' then 1 else 0 end
     union all
     -- accounts are open exactly while the consent is in force, and are those of its version

@@ -99,7 +99,7 @@ begin atomic
      where u.id = agreements_of_user.user_id and u.book = agreements_of_user.book and u.state = 'active';
 end;
 
--- A user agrees for the company. Where its rules want more than one approval of repeated payments, or limit what the role
+-- A user agrees for the company. Where its rules want more than one approval of anything, or limit what the role
 -- may approve and the agreement is for more, the page is not enough (others_too, over_limit): the bank makes it then.
 -- Null: made.
 create function consent.customer_agree(book int, id text, user_id text, account text, partner text, each bigint, wall timestamptz)
@@ -120,7 +120,7 @@ begin
      where b.book = u.book and b.id = customer_agree.account and b.party = u.company;
     if money is null then
         return 'unknown_account';
-    elsif exists (select from consent.rule r where r.book = u.book and r.company = u.company and r.type = 'mandate' and r.approvals > 1)
+    elsif exists (select from consent.rule r where r.book = u.book and r.company = u.company and r.approvals > 1)
     then
         return 'others_too';
     elsif exists (select from consent.role_limit l where l.book = u.book and l.company = u.company)

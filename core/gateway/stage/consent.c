@@ -13,12 +13,6 @@ static struct tb_str account_of(const struct tb_match *match)
     return TB_STR_NONE;
 }
 
-/* Who the customer is may be asked with any token of theirs. */
-static bool asks_who(const struct tb_route *route)
-{
-    return route->scope != NULL && strcmp(route->scope, "openid") == 0;
-}
-
 tb_err TB_SUSPENDS tb_stage_consent(struct tb_exchange *x)
 {
     const struct tb_operation *operation = x->match.operation;
@@ -28,7 +22,7 @@ tb_err TB_SUSPENDS tb_stage_consent(struct tb_exchange *x)
         .operation = {operation->key, operation->key_n},
         .types = operation->route->consent,
         .writes = operation->writes,
-        .asks_who = asks_who(operation->route),
+        .any = (operation->route->flags & TB_R_ANY_CONSENT) != 0,
         .account = account_of(&x->match),
         .request = {x->request_id, sizeof(x->request_id) - 1},
     };

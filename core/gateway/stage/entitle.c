@@ -8,18 +8,6 @@
 #include "oauth/scope.h"
 #include <stdio.h>
 
-/* What comes with being an app at all: its own traces, the user its token stands for, its consents.
- */
-static const char *const EVERY_APPS[] = {"traces", "oauth", "consents"};
-
-static bool every_apps(const struct tb_operation *operation)
-{
-    for (size_t i = 0; i < TB_COUNT(EVERY_APPS); i++)
-        if (strcmp(operation->plugin->name, EVERY_APPS[i]) == 0)
-            return true;
-    return false;
-}
-
 tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
 {
     const struct tb_gateway_parts *parts = tb_gateway_parts(x->gateway);
@@ -59,7 +47,7 @@ tb_err TB_SUSPENDS tb_stage_entitle(struct tb_exchange *x)
         snprintf(x->trace.cause, sizeof(x->trace.cause), "%s", app.stopped);
         return tb_fail(&x->run.req, TB_E_STOPPED, "the bank has stopped %s", operation->key);
     }
-    if (!app.entitled && !every_apps(operation))
+    if (!app.entitled && (operation->route->flags & TB_R_EVERY_APP) == 0)
         return tb_fail(&x->run.req, TB_E_NOT_ENTITLED,
                        "no entitlement of the app covers %s in the %s environment", operation->key,
                        x->grant->env == TB_ENV_LIVE ? "live" : "sandbox");

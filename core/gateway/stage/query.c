@@ -8,6 +8,8 @@
 #include "base/time.h"
 #include "gateway/gateway.h"
 #include "oauth/form.h"
+#include "oauth/server.h"
+#include "product/registry.h"
 #include <stdio.h>
 
 enum { VALUE_SHOWN = 40 /* bytes */ };
@@ -87,6 +89,23 @@ static struct tb_str canonical(struct tb_exchange *x, int64_t ms)
     return (struct tb_str){tb_arena_text(x->run.arena, text, TB_TIME_CHARS), TB_TIME_CHARS};
 }
 
+/* "identity" is the consent to a login, which asks for no detail. */
+static const char *wrong_type(struct tb_exchange *x, struct tb_str value)
+{
+    size_t n;
+    const struct tb_registry *registry = tb_oauth()->registry;
+    const struct tb_detail *details = tb_registry_details(registry, &n);
+    struct tb_text text;
+    if (tb_str_eq(value, TB_STR("identity")) || tb_registry_detail(registry, value) != NULL)
+        return NULL;
+    tb_text_init(&text, x->run.arena);
+    tb_text_add(&text, TB_STR("must be one of "));
+    for (size_t i = 0; i < n; i++)
+        tb_text_add_format(&text, "%s|", details[i].type->name);
+    tb_text_add(&text, TB_STR("identity"));
+    return tb_text_end(&text).at;
+}
+
 /* NULL when the value fits the declaration, otherwise what it must be. A time is made canonical. */
 static const char *wrong(struct tb_exchange *x, const struct tb_query_param *param,
                          struct tb_str *inout_value)
@@ -112,6 +131,8 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
         if (one_of(value, param->values))
             return NULL;
         return tb_arena_format(x->run.arena, "must be one of %s", param->values).at;
+    case TB_Q_CONSENT_TYPE:
+        return wrong_type(x, value);
     case TB_Q_ID:
         if (tb_id_check(value, param->values))
             return NULL;

@@ -7,14 +7,16 @@
  *   1.1  tb_host: reply_as, subject, consent, routed. tb_route: consent. Flags TB_R_RAW, TB_R_OAUTH
  * and TB_R_HTML, for products that are built in.
  *   1.2  tb_host: details. tb_plugin: words, declines. TB_Q_DATE; places of tb_fail_at that are
- * parameters and header fields. */
+ * parameters and header fields.
+ *   1.3  tb_plugin: scopes, detail_types. Flags TB_R_UNSCRIPTED, TB_R_EVERY_APP and
+ * TB_R_ANY_CONSENT and TB_Q_CONSENT_TYPE, for products that are built in. */
 #ifndef TONGBAO_PLUGIN_H
 #define TONGBAO_PLUGIN_H
 
 #include <tongbao/req.h>
 
 #define TB_ABI_MAJOR 1
-#define TB_ABI_MINOR 2
+#define TB_ABI_MINOR 3
 
 /** How much an interface can harm: A1 public product information, A2 funds and account information
  *  (JR/T 0185-2020). */
@@ -28,7 +30,8 @@ enum tb_query_kind {
     TB_Q_TIME,
     TB_Q_ENUM,
     TB_Q_ID,
-    TB_Q_DATE /* since 1.2 */
+    TB_Q_DATE,        /* since 1.2 */
+    TB_Q_CONSENT_TYPE /* a detail type of a product, or "identity"; built-in products only */
 };
 
 /** A query parameter a route takes. Any other is refused. */
@@ -53,6 +56,10 @@ enum {
     TB_R_ANY_ORIGIN = 1u << 6,  /**< scripts of every web origin may read the answer */
     TB_R_APP_ORIGINS = 1u << 7, /**< those of the client's own origins may; so it is, too, where the
                                      route has a scope */
+    TB_R_UNSCRIPTED = 1u << 8,  /**< no partner script sees it: a broken one must not lock its owner
+                                     out */
+    TB_R_EVERY_APP = 1u << 9,   /**< needs no entitlement: it comes with being an app */
+    TB_R_ANY_CONSENT = 1u << 10, /**< opened by any consent, and needs none of its uses */
 };
 
 /** One operation. Paths begin with "/{product}/v{n}/"; a parameter is {name} or {name:prefix} for
@@ -120,6 +127,62 @@ struct tb_decline {
     const char *doc;
 };
 
+/** A text for people in each language of the bank's own pages. */
+struct tb_words {
+    const char *zh, *en;
+};
+
+/** What a scope of the product allows, for the customer who is asked: "Make the payments that you
+ *  approve". One that a customer may not be asked for needs no row. Since 1.3. */
+struct tb_scope {
+    const char *name; /**< "e-payment:write" */
+    struct tb_words words;
+};
+
+/** How a member of a detail is shown. */
+enum tb_term_kind {
+    TB_TERM_TEXT,
+    TB_TERM_MONEY, /**< {"amount": 12345, "currency": "CNY"} */
+    TB_TERM_TIME,  /**< an RFC 3339 date-time */
+};
+
+/** A member of a detail that is the product's own, beside the platform's terms. Since 1.3. */
+struct tb_detail_term {
+    const char *member;
+    enum tb_term_kind kind;
+    struct tb_words label;
+};
+
+/** A type of authorization details (RFC 9396): what a customer can be asked to allow. The platform
+ * knows these members in all types: it checks, shows, narrows and enforces them.
+ *
+ *     amount                     one payment of exactly that; the consent is used up by it
+ *     maximum_individual_amount  payments of at most that, within
+ *     periodic_limits            limits by period, each counted exactly
+ *     permissions                reading of accounts, of which several may be chosen
+ *     debtor_account, accounts   those asked for; left out, the customer chooses
+ *     creditor_account, creditor_accounts, reference, allowed_hours, frequency_per_day,
+ *     valid_from, valid_to, purpose
+ *
+ * The first of amount, maximum_individual_amount and permissions that stands in a detail says of
+ * what kind it is; with none of them no account is chosen. Any other member is the product's: in
+ * `terms` to be shown, in `check` to be judged, and by its operations enforced; a token cannot be
+ * narrowed in it. Since 1.3. */
+struct tb_detail_type {
+    const char *name; /**< "payment", unique over all products */
+    const char
+        *schema; /**< file below schemas/{product}/, without .json; lets no unknown member in */
+    const char *scope; /**< of the product's, blank-separated: a detail of the type implies them */
+    struct tb_words title;              /**< of such a consent in a list: "One payment" */
+    struct tb_words question;           /**< what the customer is about to allow, a sentence */
+    const struct tb_detail_term *terms; /**< ends with a NULL member; may be NULL */
+    /** What neither schema nor platform can say about a detail: NULL when it is good, else a
+     *  constant that begins with its place, "/folder must not be empty". May be NULL itself. */
+    const char *(*check)(const json_t *detail);
+    const char *from_scope; /**< the detail, as JSON, that a customer is asked for when a client
+                                 sends a scope of the type without details; NULL: none */
+};
+
 enum { TB_JOB_EVERY_MS_MIN = 1000 };
 
 /** Work due by time, run by the clerk with a request of its own: in one process of all machines at
@@ -176,6 +239,12 @@ struct tb_plugin {
     size_t words_n;
     const struct tb_decline *declines; /**< why its resources can fail */
     size_t declines_n;
+
+    /* since 1.3 */
+    const struct tb_scope *scopes; /**< in words */
+    size_t scopes_n;
+    const struct tb_detail_type *detail_types;
+    size_t detail_types_n;
 };
 
 /** What must agree between a plugin's build and the host's. */
@@ -186,8 +255,9 @@ struct tb_plugin {
 #define TB_SIGNATURE_POINTERS "ilp32"
 #endif
 
-/** Most products, and most operations of all of them together; a start with more is refused. */
-enum { TB_PRODUCTS_MAX = 64, TB_OPERATIONS_MAX = 1024 };
+/** Most products, and most operations and detail types of all of them together; a start with more
+ * is refused. */
+enum { TB_PRODUCTS_MAX = 64, TB_OPERATIONS_MAX = 1024, TB_DETAIL_TYPES_MAX = 64 };
 
 /** First members of every plugin: what the loader checks before it believes anything else. */
 #define TB_PLUGIN_HEAD                                                                             \

@@ -8,6 +8,8 @@
 #include "oauth/client/origin.h"
 #include "oauth/errors.h"
 #include "oauth/scope.h"
+#include "oauth/server.h"
+#include "product/registry.h"
 #include "runtime/run.h"
 #include <tongbao/plugin.h>
 
@@ -18,6 +20,7 @@ enum form {
     LINK,  /* an https URL */
     WORD,  /* one of `words` */
     WORDS, /* a list of them, without duplicates */
+    TYPES, /* a list of detail types, without duplicates */
     FLAG,
     NUMBER, /* not negative */
     OBJECT,
@@ -74,9 +77,7 @@ static const struct member {
     {.name = "backchannel_client_notification_endpoint", .form = LINK},
     {.name = "backchannel_authentication_request_signing_alg", .form = WORD, .words = SIGNING_ALGS},
     {.name = "backchannel_user_code_parameter", .form = FLAG},
-    {.name = "authorization_details_types",
-     .form = WORDS,
-     .words = "payment|account_information|mandate"},
+    {.name = "authorization_details_types", .form = TYPES},
     {.name = "scope", .form = TEXT},
     {.name = "default_max_age", .form = NUMBER},
     {.name = "require_auth_time", .form = FLAG},
@@ -122,6 +123,13 @@ static tb_err check_name(struct tb_req *req, const char *member, struct tb_str t
     return why == NULL ? NULL : wrong(req, member, why);
 }
 
+static bool is_supported(const struct member *member, struct tb_str text)
+{
+    if (member->form == TYPES)
+        return tb_registry_detail(tb_oauth()->registry, text) != NULL;
+    return member->form != WORDS || is_word(member->words, text);
+}
+
 static tb_err check_list(struct tb_req *req, const struct member *member, const json_t *value)
 {
     size_t n = json_array_size(value);
@@ -131,7 +139,7 @@ static tb_err check_list(struct tb_req *req, const struct member *member, const 
         struct tb_str text = text_of(json_array_get(value, i));
         if (!good_text(text))
             return wrong(req, member->name, "has an element that is not a text");
-        if (member->form == WORDS && !is_word(member->words, text))
+        if (!is_supported(member, text))
             return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "%s: %.*s is not supported",
                            member->name, (int)text.n, text.at);
         for (size_t j = 0; j < i; j++)
@@ -158,6 +166,7 @@ static tb_err check_member(struct tb_req *req, const struct member *member, cons
                        member->words);
     case TEXTS:
     case WORDS:
+    case TYPES:
         return check_list(req, member, value);
     case FLAG:
         return json_is_boolean(value) ? NULL : wrong(req, member->name, "must be true or false");

@@ -50,7 +50,6 @@ static const struct {
     {"id_token_signing_alg_values_supported", SERVER_ALGS},
     {"authorization_signing_alg_values_supported", SERVER_ALGS},
     {"introspection_signing_alg_values_supported", SERVER_ALGS},
-    {"authorization_details_types_supported", TB_DETAIL_TYPES},
     {"backchannel_token_delivery_modes_supported", "poll ping"},
     {"claims_supported", TB_CLAIM_NAMES},
     {"claim_types_supported", "normal"},
@@ -134,6 +133,8 @@ tb_err tb_oauth_metadata(struct tb_req *req)
     for (size_t i = 0; i < TB_COUNT(LISTS); i++)
         add_list(&text, LISTS[i].member, tb_str(LISTS[i].values));
     add_list(&text, "scopes_supported", tb_oauth()->scopes);
+    add_list(&text, "authorization_details_types_supported",
+             tb_details_types(tb_run_of(req)->arena, " "));
     for (size_t i = 0; i < TB_COUNT(FLAGS); i++)
         tb_text_add_format(&text, ",\"%s\":%s", FLAGS[i].member, FLAGS[i].value ? "true" : "false");
     tb_text_add_format(&text, ",\"tls_client_certificate_bound_access_tokens\":%s}",

@@ -27,6 +27,11 @@ static const json_t *detail_of(const struct tb_authz_request *asked)
     return json_array_get(asked->details, 0);
 }
 
+bool tb_consent_page_wants_account(const struct tb_authz_request *asked)
+{
+    return tb_details_kind(detail_of(asked)) != TB_DETAIL_PLAIN;
+}
+
 /* "{acc_…,acc_…}" of one id or a list of them; absent for neither. */
 static struct tb_str array_of(struct tb_req *req, struct tb_str one, const json_t *list)
 {
@@ -80,7 +85,7 @@ static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_consent
         .accounts = NULL,
         .facts = {.detail = detail, .scope = ask->asked->scope, .zone_s = ask->session->zone_s}};
     TB_TRY(tb_payees_read(req, user->book, &detail, 1, &out->facts.payees, &out->facts.payees_n));
-    if (detail != NULL)
+    if (tb_consent_page_wants_account(ask->asked))
         TB_TRY(tb_query(req, &out->accounts, SQL_ACCOUNTS, TB_INT(user->book),
                         TB_TEXT(user->company), TB_TEXT(currency),
                         TB_TEXT(array_of(req, tb_json_str(detail, "debtor_account"),
@@ -94,20 +99,6 @@ static tb_err TB_SUSPENDS read_shown(struct tb_req *req, const struct tb_consent
 }
 
 /* ---- writing ---- */
-
-static enum tb_msg question(const struct tb_authz_request *asked)
-{
-    switch (tb_fact_kind(asked->type)) {
-    case TB_MSG_KIND_PAYMENT:
-        return TB_MSG_DECIDE_PAYMENT;
-    case TB_MSG_KIND_MANDATE:
-        return TB_MSG_DECIDE_MANDATE;
-    case TB_MSG_KIND_ACCOUNTS:
-        return TB_MSG_DECIDE_ACCOUNTS;
-    default:
-        return TB_MSG_DECIDE_IDENTITY;
-    }
-}
 
 static void add_facts(struct tb_html *html, const struct tb_consent_page *ask,
                       const struct shown *shown)
@@ -138,7 +129,7 @@ static struct tb_str available(struct tb_html *html, const struct tb_rows *accou
 static void add_accounts(struct tb_html *html, const struct tb_consent_page *ask,
                          const struct tb_rows *rows)
 {
-    bool many = tb_fact_kind(ask->asked->type) == TB_MSG_KIND_ACCOUNTS;
+    bool many = tb_details_kind(detail_of(ask->asked)) == TB_DETAIL_READS;
     bool single = !many && rows->n == 1;
     tb_html(html, "<fieldset id=\"accounts\">\n<legend>$</legend>\n",
             tb_msg(html, many ? TB_MSG_CHOOSE_ACCOUNTS : TB_MSG_CHOOSE_ACCOUNT));
@@ -210,7 +201,7 @@ tb_err TB_SUSPENDS tb_consent_page_reply(struct tb_req *req, const struct tb_con
     tb_page_begin(req, &html, ask->lang, &head);
     if (ask->has_problem)
         tb_page_problem(&html, tb_msg(&html, ask->problem), first_account(&shown));
-    tb_html(&html, "<p>$</p>\n", tb_msg(&html, question(ask->asked)));
+    tb_html(&html, "<p>$</p>\n", tb_consent_question(&html, ask->asked->type));
     add_facts(&html, ask, &shown);
     add_form(&html, ask, &shown);
     return tb_page_reply(req, ask->status, &html, ask->asked->origin);

@@ -24,6 +24,9 @@ struct tb_consent_page {
 tb_err TB_NODISCARD TB_SUSPENDS tb_consent_page_reply(struct tb_req *req,
                                                       const struct tb_consent_page *ask);
 
+/** Whether the customer has to choose an account, or several, to approve. */
+bool tb_consent_page_wants_account(const struct tb_authz_request *asked);
+
 /** The accounts a form chose, as the text of a PostgreSQL array ("{acc_…,acc_…}"), which only ids
  *  of ours get into; absent when it chose none. In the arena. */
 struct tb_str tb_consent_page_chosen(struct tb_req *req, const struct tb_form *form);

@@ -1,7 +1,10 @@
 #include "oauth/interaction/consent_terms.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "oauth/request/details.h"
 #include "oauth/scope.h"
+#include "oauth/server.h"
+#include "product/registry.h"
 
 /* ---- values ---- */
 
@@ -51,15 +54,27 @@ struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zon
                            zone_s < 0 ? '-' : '+', (int)(minutes / 60), (int)(minutes % 60));
 }
 
-enum tb_msg tb_fact_kind(struct tb_str type)
+/* A text that a product declares, in the page's language. */
+static struct tb_str words_in(const struct tb_html *html, const struct tb_words *words)
 {
-    if (tb_str_eq(type, TB_STR("payment")))
-        return TB_MSG_KIND_PAYMENT;
-    if (tb_str_eq(type, TB_STR("mandate")))
-        return TB_MSG_KIND_MANDATE;
-    if (tb_str_eq(type, TB_STR("account_information")))
-        return TB_MSG_KIND_ACCOUNTS;
-    return TB_MSG_KIND_IDENTITY;
+    return tb_str(html->lang == TB_LANG_ZH ? words->zh : words->en);
+}
+
+struct tb_str tb_consent_title(const struct tb_html *html, struct tb_str type)
+{
+    const struct tb_detail *detail = tb_registry_detail(tb_oauth()->registry, type);
+    if (detail != NULL)
+        return words_in(html, &detail->type->title);
+    /* of a product that is not loaded any more: its name */
+    bool identity = type.at == NULL || tb_str_eq(type, TB_STR("identity"));
+    return identity ? tb_msg(html, TB_MSG_KIND_IDENTITY) : type;
+}
+
+struct tb_str tb_consent_question(const struct tb_html *html, struct tb_str type)
+{
+    const struct tb_detail *detail = tb_registry_detail(tb_oauth()->registry, type);
+    return detail == NULL ? tb_msg(html, TB_MSG_DECIDE_IDENTITY)
+                          : words_in(html, &detail->type->question);
 }
 
 /* ---- the list ---- */
@@ -96,9 +111,18 @@ static void add_payee(struct tb_html *html, const struct tb_consent_terms *facts
     tb_html(html, "<code>$</code>", account);
 }
 
+/* The one to pay, or those who may be paid; nothing where no money is asked for. */
 static void add_payees(struct tb_html *html, const struct tb_consent_terms *facts)
 {
     const json_t *list = tb_json_array(facts->detail, "creditor_accounts");
+    struct tb_str one = tb_json_str(facts->detail, "creditor_account");
+    if (one.at != NULL) {
+        tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_PAYEE));
+        add_payee(html, facts, one);
+        tb_html_raw(html, "</dd>\n");
+    }
+    if (list == NULL && (one.at != NULL || tb_details_kind(facts->detail) != TB_DETAIL_LIMITS))
+        return;
     tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_PAYEES));
     if (list == NULL)
         tb_html(html, "$", tb_msg(html, TB_MSG_ANY_PAYEE));
@@ -157,26 +181,35 @@ static void add_validity(struct tb_html *html, const struct tb_consent_terms *fa
     tb_fact(html, TB_MSG_VALID_TO, to);
 }
 
-static void add_payment(struct tb_html *html, const struct tb_consent_terms *facts)
+/* Members that are the product's own. */
+static void add_own_terms(struct tb_html *html, const struct tb_consent_terms *facts,
+                          const struct tb_detail *detail)
 {
-    add_amount(html, TB_MSG_AMOUNT, json_object_get(facts->detail, "amount"));
-    tb_html(html, "<dt>$</dt><dd>", tb_msg(html, TB_MSG_PAYEE));
-    add_payee(html, facts, tb_json_str(facts->detail, "creditor_account"));
-    tb_html_raw(html, "</dd>\n");
-    tb_fact(html, TB_MSG_REFERENCE, tb_json_str(facts->detail, "reference"));
+    const struct tb_detail_term *term = detail == NULL ? NULL : detail->type->terms;
+    for (; term != NULL && term->member != NULL; term++) {
+        const json_t *json = json_object_get(facts->detail, term->member);
+        struct tb_str text = tb_json_str(facts->detail, term->member);
+        if (term->kind == TB_TERM_MONEY)
+            text = tb_fact_money(html, json);
+        else if (term->kind == TB_TERM_TIME)
+            text = tb_fact_time(html, text, facts->zone_s);
+        if (text.at != NULL)
+            tb_html(html, "<dt>$</dt><dd>$</dd>\n", words_in(html, &term->label), text);
+    }
 }
 
-static void add_mandate(struct tb_html *html, const struct tb_consent_terms *facts)
+/* What a scope allows; its name, where nobody has words for it. */
+static struct tb_str scope_words(const struct tb_html *html, struct tb_str scope)
 {
-    add_amount(html, TB_MSG_EACH_PAYMENT,
-               json_object_get(facts->detail, "maximum_individual_amount"));
-    add_limits(html, facts->detail);
-    add_payees(html, facts);
-    add_hours(html, facts->detail);
+    const struct tb_words *words = tb_registry_scope_words(tb_oauth()->registry, scope);
+    if (words != NULL)
+        return words_in(html, words);
+    return tb_str_eq(scope, TB_STR("openid")) ? tb_msg(html, TB_MSG_MAY_OPENID) : scope;
 }
 
 /* What the app may do: permissions of the detail, and scopes that say more than it. */
-static void add_permissions(struct tb_html *html, const struct tb_consent_terms *facts)
+static void add_permissions(struct tb_html *html, const struct tb_consent_terms *facts,
+                            const struct tb_detail *detail)
 {
     static const struct {
         const char *name;
@@ -185,12 +218,9 @@ static void add_permissions(struct tb_html *html, const struct tb_consent_terms 
         {"balances", TB_MSG_MAY_BALANCES},
         {"entries", TB_MSG_MAY_ENTRIES},
         {"details", TB_MSG_MAY_DETAILS},
-        {"openid", TB_MSG_MAY_OPENID},
-        {"e-payment:write", TB_MSG_MAY_PAY},
-        {"e-payment:read", TB_MSG_MAY_SEE_PAYMENTS},
-        {"accounts:read", TB_MSG_MAY_ACCOUNTS_READ},
     };
     const json_t *permissions = tb_json_array(facts->detail, "permissions");
+    struct tb_str implied = detail == NULL ? TB_STR_NONE : tb_str(detail->type->scope);
     struct tb_str rest = facts->scope, name;
     tb_html(html, "<dt>$</dt><dd><ul>\n", tb_msg(html, TB_MSG_WHAT_IT_MAY));
     for (size_t i = 0; i < json_array_size(permissions); i++)
@@ -198,31 +228,30 @@ static void add_permissions(struct tb_html *html, const struct tb_consent_terms 
             if (tb_str_eq(tb_str(json_string_value(json_array_get(permissions, i))),
                           tb_str(known[k].name)))
                 tb_html(html, "<li>$</li>\n", tb_msg(html, known[k].word));
-    while (tb_scope_next(&rest, &name)) {
-        struct tb_str words = name; /* of a scope without a sentence: its name */
-        if (permissions != NULL && tb_str_eq(name, TB_STR("accounts:read")))
-            continue;
-        for (size_t k = 0; k < TB_COUNT(known); k++)
-            if (tb_str_eq(name, tb_str(known[k].name)))
-                words = tb_msg(html, known[k].word);
-        tb_html(html, "<li>$</li>\n", words);
-    }
+    while (tb_scope_next(&rest, &name))
+        if (permissions == NULL || !tb_scope_has(implied, name))
+            tb_html(html, "<li>$</li>\n", scope_words(html, name));
     tb_html_raw(html, "</ul></dd>\n");
 }
 
 void tb_consent_terms_write(struct tb_html *html, const struct tb_consent_terms *facts)
 {
-    enum tb_msg kind = tb_fact_kind(tb_json_str(facts->detail, "type"));
+    const json_t *json = facts->detail;
+    const struct tb_detail *detail = tb_registry_detail(tb_oauth()->registry,
+                                                        tb_json_str(json, "type"));
     int64_t reads;
-    if (kind == TB_MSG_KIND_PAYMENT)
-        add_payment(html, facts);
-    else if (kind == TB_MSG_KIND_MANDATE)
-        add_mandate(html, facts);
-    add_permissions(html, facts);
-    if (tb_json_int(facts->detail, "frequency_per_day", &reads))
+    add_amount(html, TB_MSG_AMOUNT, json_object_get(json, "amount"));
+    add_amount(html, TB_MSG_EACH_PAYMENT, json_object_get(json, "maximum_individual_amount"));
+    add_limits(html, json);
+    add_payees(html, facts);
+    tb_fact(html, TB_MSG_REFERENCE, tb_json_str(json, "reference"));
+    add_hours(html, json);
+    add_own_terms(html, facts, detail);
+    add_permissions(html, facts, detail);
+    if (tb_json_int(json, "frequency_per_day", &reads))
         tb_fact(html, TB_MSG_PER_DAY_READS,
                 tb_arena_format(html->text.arena, "%lld", (long long)reads));
-    tb_fact(html, TB_MSG_PURPOSE, tb_json_str(facts->detail, "purpose"));
-    if (facts->detail != NULL)
-        add_validity(html, facts, kind == TB_MSG_KIND_PAYMENT);
+    tb_fact(html, TB_MSG_PURPOSE, tb_json_str(json, "purpose"));
+    if (json != NULL)
+        add_validity(html, facts, tb_details_kind(json) == TB_DETAIL_ONCE);
 }

@@ -41,7 +41,10 @@ struct tb_str tb_fact_money(struct tb_html *html, const json_t *money);
  *  no RFC 3339 date-time. In the arena. */
 struct tb_str tb_fact_time(struct tb_html *html, struct tb_str text, int64_t zone_s);
 
-/** What kind of consent it is, by the type of its detail. */
-enum tb_msg tb_fact_kind(struct tb_str type);
+/** What a consent of the type is called in a list, "One payment"; absent or "identity": a login. */
+struct tb_str tb_consent_title(const struct tb_html *html, struct tb_str type);
+
+/** What the customer is about to allow, a sentence. */
+struct tb_str tb_consent_question(const struct tb_html *html, struct tb_str type);
 
 #endif

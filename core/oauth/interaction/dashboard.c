@@ -104,8 +104,8 @@ static void add_consent(struct tb_html *html, const struct lists *lists, const j
 {
     struct tb_str app = tb_json_str(consent, "app_name");
     bool may_approve = false, may_revoke = false;
-    enum tb_msg kind = tb_fact_kind(tb_json_str(consent, "type"));
-    tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", app, tb_msg(html, kind));
+    struct tb_str title = tb_consent_title(html, tb_json_str(consent, "type"));
+    tb_html(html, "<article class=\"card\">\n<h3>$ · $</h3>\n", app, title);
     add_consent_facts(html, lists, consent);
     if (tb_json_bool(consent, "may_approve", &may_approve) && may_approve) {
         add_button_form(html, lists->session, TB_STR("decide"), consent);
@@ -386,7 +386,7 @@ tb_err TB_SUSPENDS tb_dashboard_request(struct tb_req *req)
     if (decision.approve &&
         tb_authz_request_judge(&asked, &session, tb_oauth_now_s(req), &refusal) == TB_AUTHZ_REFUSED)
         return tb_fail(req, refusal, "the request cannot be approved by anybody");
-    if (decision.approve && asked.details != NULL && decision.accounts.at == NULL)
+    if (decision.approve && tb_consent_page_wants_account(&asked) && decision.accounts.at == NULL)
         return tb_consent_page_reply(req, &again);
     TB_TRY(tb_decide(req, &decision));
     if (decision.refusal.at != NULL) {

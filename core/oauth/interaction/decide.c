@@ -21,7 +21,7 @@ static tb_err TB_SUSPENDS approve(struct tb_req *req, const struct tb_authz_requ
                                     .status = 400,
                                     .has_problem = true,
                                     .problem = TB_MSG_CHOOSE_ONE_ERROR};
-    if (asked->details != NULL && decision.accounts.at == NULL)
+    if (tb_consent_page_wants_account(asked) && decision.accounts.at == NULL)
         return tb_consent_page_reply(req, &again);
     TB_TRY(tb_decide(req, &decision));
     if (decision.refusal.at != NULL) {

@@ -23,14 +23,11 @@ static const char SQL_BACKCHANNEL[] =
 
 /* ---- reading ---- */
 
-/* What a request for accounts:read without details asks for. */
+/* What a request with a scope and without details asks for. */
 static tb_err details_of_scope(struct tb_req *req, struct tb_authz_request *asked)
 {
-    if (!tb_scope_has(asked->scope, TB_STR("accounts:read")))
-        return NULL;
-    asked->details = json_pack("[{s:s, s:[s, s, s]}]", "type", "account_information", "permissions",
-                               "balances", "entries", "details");
-    if (!tb_json_defer(tb_run_of(req)->arena, asked->details))
+    asked->details = tb_details_from_scope(asked->scope);
+    if (asked->details != NULL && !tb_json_defer(tb_run_of(req)->arena, asked->details))
         return TB_E_INTERNAL;
     return NULL;
 }

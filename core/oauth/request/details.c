@@ -1,25 +1,19 @@
-/* Authorization details against their schemas, and then against what no schema can say: that a
- * currency exists, that times are in their order, that the limits of a mandate are about one
- * currency and each about a period of its own. */
+/* Authorization details against their schemas, and then against what no schema can say of the
+ * platform's terms: that a currency exists, that times are in their order, that limits are about
+ * one currency and each about a period of its own. Last the type's own product has its say. */
 #include "oauth/request/details.h"
-#include "base/assert.h"
 #include "base/json.h"
 #include "base/money.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "oauth/errors.h"
 #include "oauth/scope.h"
+#include "oauth/server.h"
+#include "product/registry.h"
 #include "runtime/run.h"
 #include "schema/schema.h"
 #include <stdio.h>
 #include <tongbao/plugin.h>
-
-struct type {
-    const char *name;
-    const char *schema; /**< file below the directory of schemas */
-    const char *scope;  /**< what it implies */
-    tb_err (*judge)(struct tb_req *req, const json_t *detail); /**< what the schema cannot say */
-};
 
 static tb_err fault(struct tb_req *req, const char *place, const char *what)
 {
@@ -50,11 +44,9 @@ static tb_err judge_period(struct tb_req *req, const json_t *detail)
     return from_ms < to_ms ? NULL : fault(req, "/valid_to", "must be later than valid_from");
 }
 
-static tb_err judge_payment(struct tb_req *req, const json_t *detail)
+static tb_err judge_accounts(struct tb_req *req, const json_t *detail)
 {
-    struct tb_money amount;
     struct tb_str debtor = tb_json_str(detail, "debtor_account");
-    TB_TRY(judge_money(req, json_object_get(detail, "amount"), "/amount", &amount));
     if (debtor.at != NULL && tb_str_eq(debtor, tb_json_str(detail, "creditor_account")))
         return fault(req, "/creditor_account", "must be another account than the debtor's");
     return NULL;
@@ -84,51 +76,82 @@ static tb_err judge_limits(struct tb_req *req, const json_t *limits, const char 
     return NULL;
 }
 
-static tb_err judge_mandate(struct tb_req *req, const json_t *detail)
+static tb_err judge_hours(struct tb_req *req, const json_t *detail)
 {
-    struct tb_money each;
     const json_t *hours = tb_json_object(detail, "allowed_hours");
-    TB_TRY(judge_money(req, json_object_get(detail, "maximum_individual_amount"),
-                       "/maximum_individual_amount", &each));
-    TB_TRY(judge_limits(req, json_object_get(detail, "periodic_limits"), each.currency));
     /* "HH:MM", at most "24:00": times of a day are in their order as texts. */
     if (hours != NULL && strcmp(json_string_value(json_object_get(hours, "from")),
                                 json_string_value(json_object_get(hours, "to"))) >= 0)
         return fault(req, "/allowed_hours/to", "must be later than from");
+    return NULL;
+}
+
+/* The sum that a detail is about, and the limits in its currency. */
+static tb_err judge_sums(struct tb_req *req, const json_t *detail)
+{
+    static const char *const sums[] = {"amount", "maximum_individual_amount"};
+    struct tb_money money = {0, ""};
+    char place[48];
+    for (size_t i = 0; i < TB_COUNT(sums); i++) {
+        const json_t *sum = json_object_get(detail, sums[i]);
+        snprintf(place, sizeof(place), "/%s", sums[i]);
+        if (sum != NULL)
+            TB_TRY(judge_money(req, sum, place, &money));
+    }
+    return judge_limits(req, json_object_get(detail, "periodic_limits"), money.currency);
+}
+
+static tb_err judge_terms(struct tb_req *req, const json_t *detail)
+{
+    TB_TRY(judge_sums(req, detail));
+    TB_TRY(judge_accounts(req, detail));
+    TB_TRY(judge_hours(req, detail));
     return judge_period(req, detail);
 }
 
 /* ---- types ---- */
 
-static const struct type TYPES[] = {
-    {"payment", "authorization_details/payment.json", "e-payment:read e-payment:write",
-     judge_payment},
-    {"mandate", "authorization_details/mandate.json", "e-payment:read e-payment:write",
-     judge_mandate},
-    {"account_information", "authorization_details/account_information.json", "accounts:read",
-     judge_period},
-};
-
-static struct tb_schema *schemas[TB_COUNT(TYPES)];
-
-bool tb_details_open(const char *directory, char *why, size_t why_bytes)
+static const struct tb_detail *type_of(const json_t *detail)
 {
-    for (size_t i = 0; i < TB_COUNT(TYPES); i++) {
-        tb_schema_free(schemas[i]);
-        schemas[i] = tb_schema_load(directory, TYPES[i].schema, why, why_bytes);
-        if (schemas[i] == NULL)
-            return false;
-    }
-    return true;
+    return tb_registry_detail(tb_oauth()->registry, tb_json_str(detail, "type"));
 }
 
-static const struct type *type_of(const json_t *detail)
+struct tb_str tb_details_types(struct tb_arena *arena, const char *joint)
 {
-    struct tb_str name = tb_json_str(detail, "type");
-    for (size_t i = 0; i < TB_COUNT(TYPES); i++)
-        if (name.at != NULL && tb_str_eq(name, tb_str(TYPES[i].name)))
-            return &TYPES[i];
+    size_t n;
+    const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
+    struct tb_text text;
+    tb_text_init(&text, arena);
+    for (size_t i = 0; i < n; i++)
+        tb_text_add_format(&text, "%s%s", i > 0 ? joint : "", details[i].type->name);
+    return tb_text_end(&text);
+}
+
+enum tb_detail_kind tb_details_kind(const json_t *detail)
+{
+    if (json_object_get(detail, "amount") != NULL)
+        return TB_DETAIL_ONCE;
+    if (json_object_get(detail, "maximum_individual_amount") != NULL)
+        return TB_DETAIL_LIMITS;
+    return json_object_get(detail, "permissions") != NULL ? TB_DETAIL_READS : TB_DETAIL_PLAIN;
+}
+
+json_t *tb_details_from_scope(struct tb_str scope)
+{
+    size_t n;
+    const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct tb_detail_type *type = details[i].type;
+        if (type->from_scope != NULL && tb_scope_within(tb_str(type->scope), scope))
+            return json_pack("[o]", json_loads(type->from_scope, 0, NULL));
+    }
     return NULL;
+}
+
+bool tb_details_is_from_scope(struct tb_str type)
+{
+    const struct tb_detail *detail = tb_registry_detail(tb_oauth()->registry, type);
+    return detail != NULL && detail->type->from_scope != NULL;
 }
 
 struct tb_str tb_details_type(const json_t *details)
@@ -138,18 +161,27 @@ struct tb_str tb_details_type(const json_t *details)
 
 struct tb_str tb_details_scope(const json_t *details)
 {
-    const struct type *type = type_of(json_array_get(details, 0));
-    return type == NULL ? TB_STR_NONE : tb_str(type->scope);
+    const struct tb_detail *detail = type_of(json_array_get(details, 0));
+    return detail == NULL ? TB_STR_NONE : tb_str(detail->type->scope);
 }
 
 struct tb_str tb_details_implying(struct tb_arena *arena, struct tb_str scope)
 {
+    size_t n;
+    const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
     struct tb_text text;
     tb_text_init(&text, arena);
-    for (size_t i = 0; i < TB_COUNT(TYPES); i++)
-        if (tb_scope_has(tb_str(TYPES[i].scope), scope))
-            tb_text_add_format(&text, "%s%s", text.n > 0 ? " or " : "", TYPES[i].name);
+    for (size_t i = 0; i < n; i++)
+        if (tb_scope_has(tb_str(details[i].type->scope), scope))
+            tb_text_add_format(&text, "%s%s", text.n > 0 ? " or " : "", details[i].type->name);
     return text.n == 0 ? TB_STR_NONE : tb_text_end(&text);
+}
+
+static tb_err refuse_type(struct tb_req *req)
+{
+    struct tb_str types = tb_details_types(tb_run_of(req)->arena, ", ");
+    return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS, "/0/type must be one of %.*s",
+                   (int)types.n, types.at == NULL ? "" : types.at);
 }
 
 tb_err tb_details_check(struct tb_req *req, json_t *details)
@@ -163,15 +195,15 @@ tb_err tb_details_check(struct tb_req *req, json_t *details)
         return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS,
                        "authorization_details must hold exactly one detail: ask for one thing at a "
                        "time");
-    json_t *detail = json_array_get(details, 0);
-    const struct type *type = type_of(detail);
-    if (type == NULL)
-        return fault(req, "/type", "must be one of payment, mandate, account_information");
-    struct tb_schema *schema = schemas[type - TYPES];
-    TB_ASSERT(schema != NULL);
-    if (tb_schema_check(schema, detail, tb_run_of(req)->arena, &first, 1, &total) != NULL)
+    json_t *json = json_array_get(details, 0);
+    const struct tb_detail *detail = type_of(json);
+    if (detail == NULL)
+        return refuse_type(req);
+    if (tb_schema_check(detail->schema, json, tb_run_of(req)->arena, &first, 1, &total) != NULL)
         return fault(req, first.pointer, first.detail);
-    return type->judge(req, detail);
+    TB_TRY(judge_terms(req, json));
+    const char *bad = detail->type->check == NULL ? NULL : detail->type->check(json);
+    return bad == NULL ? NULL : tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS, "/0%s", bad);
 }
 
 tb_err tb_details_timely(struct tb_req *req, const json_t *details, int64_t now_ms)

@@ -1,7 +1,7 @@
 /* Rich authorization requests (RFC 9396): what exactly a client asks its customer for, as JSON. A
- * request has one detail, of one of three types: `payment` (one payment, once), `mandate` (payments
- * within limits) and `account_information` (reading). Each has its JSON Schema in
- * schemas/authorization_details/, where unknown members are refused.
+ * request has one detail, of a type that a product declares (struct tb_detail_type) with a JSON
+ * Schema that refuses unknown members. The members that all types share, the platform's terms, are
+ * judged, narrowed and enforced by the platform.
  *
  *     TB_TRY(tb_details_check(req, details));
  *     struct tb_str scope = tb_scope_join(arena, asked, tb_details_scope(details));
@@ -13,14 +13,27 @@
 #include <jansson.h>
 #include <tongbao/req.h>
 
-/** The types, blank-separated: for the metadata. */
-#define TB_DETAIL_TYPES "payment mandate account_information"
+/** What a consent to a detail does, by the platform's terms that stand in it (tongbao/plugin.h).
+ * SQL knows the same kinds (consent.kind). */
+enum tb_detail_kind {
+    TB_DETAIL_PLAIN,  /**< opens operations; no account is chosen */
+    TB_DETAIL_ONCE,   /**< one payment of exactly `amount` */
+    TB_DETAIL_LIMITS, /**< payments of at most `maximum_individual_amount`, within limits */
+    TB_DETAIL_READS,  /**< reading of accounts, of which several may be chosen */
+};
 
-/** Load the schemas. Once, before the first request.
- *  @param directory  that of all schemas
- *  @param why        on refusal a sentence with file and pointer
- *  Waits: for the disk. */
-bool TB_NODISCARD tb_details_open(const char *directory, char *why, size_t why_bytes);
+/** The kind of one checked detail; plain for NULL. */
+enum tb_detail_kind tb_details_kind(const json_t *detail);
+
+/** The types that the products declare, with `joint` between; in the arena. */
+struct tb_str tb_details_types(struct tb_arena *arena, const char *joint);
+
+/** What a customer is asked for when a client sends a scope without details: a new reference to an
+ *  array of one; NULL when no type of the scope has such a detail. */
+json_t *tb_details_from_scope(struct tb_str scope);
+
+/** Whether a scope alone may have led to details of the type. */
+bool tb_details_is_from_scope(struct tb_str type);
 
 /** Check authorization details: an array of one detail that satisfies its type's schema, amounts of
  *  known currencies and more than zero, times in their order, each limit once.

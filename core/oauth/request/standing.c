@@ -25,13 +25,13 @@ bool tb_standing_type(const struct tb_standing *now, struct tb_str type)
     return now->types == NULL;
 }
 
-/* A scope alone may have led to details of account_information: these need no registered type. */
+/* Details that a scope alone may have led to need no registered type. */
 static bool details_covered(const struct tb_standing *now, const json_t *details,
                             struct tb_str scope)
 {
     struct tb_str type = tb_details_type(details), implied = tb_details_scope(details);
     return implied.at != NULL && tb_scope_within(implied, scope) &&
-           (tb_standing_type(now, type) || tb_str_eq(type, TB_STR("account_information")));
+           (tb_standing_type(now, type) || tb_details_is_from_scope(type));
 }
 
 /* `scope` without the names of `without`. */

@@ -2,6 +2,7 @@
 
 #include "oauth/token/dpop.h"
 #include "oauth_fixture.h"
+#include "products.h"
 
 #include "oauth/token/keys.h"
 #include "store/migrate.h"
@@ -66,6 +67,7 @@ void fixture_open(struct fixture *fixture, bool books)
     fixture->parts.config = &fixture->settings;
     fixture->parts.outbound = tb_http_client_new(fixture->loop);
     fixture->parts.proofs = tb_jti_set_init(proofs, bytes);
+    fixture->parts.registry = fixture->registry = products_open();
     tb_secret_set(&fixture->parts.master, "0123456789abcdef0123456789abcdef", 32);
     if (books)
         open_books(fixture);
@@ -86,6 +88,7 @@ void fixture_close(struct fixture *fixture)
     if (fixture->books)
         pg_remove(&fixture->pg);
     free(fixture->parts.proofs);
+    tb_registry_free(fixture->registry);
     tb_secret_wipe(&fixture->parts.master);
     tb_config_free(fixture->config);
 }

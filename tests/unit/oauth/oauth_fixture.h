@@ -18,6 +18,7 @@ struct fixture {
     struct tb_loop *loop;
     struct tb_config *config;
     struct tb_config settings; /**< `config` with what a test changed; what the parts point to */
+    struct tb_registry *registry;
     struct tb_oauth_parts parts;
     bool books;
 };

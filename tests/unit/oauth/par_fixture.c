@@ -16,7 +16,6 @@
 
 void scene_open(struct scene *scene)
 {
-    char why[256];
     fixture_open(&scene->fixture, true);
     scene->arena = tb_arena_new(TB_ARENA_CAP * 16);
     scene->key = tb_key_make(TB_ALG_ES256);
@@ -25,8 +24,6 @@ void scene_open(struct scene *scene)
     scene->fixture.parts.scopes = TB_STR("openid accounts:read e-payment:read e-payment:write");
     tb_oauth_open(&scene->fixture.parts);
     tb_dpop_open(&scene->fixture.parts.master);
-    if (!tb_details_open(TB_SOURCE_DIR "/schemas", why, sizeof(why)))
-        fail_msg("%s", why);
     pg_do(&scene->fixture.pg,
           "insert into bank.world (id, name, kind, created_at) values "
           "('wld_1', 'one', 'sandbox', now()), ('wld_2', 'two', 'sandbox', now());"

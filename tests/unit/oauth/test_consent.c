@@ -71,7 +71,7 @@ static void tells_who_the_customer_is_until_the_consent_ends(void **state)
 {
     (void)state;
     struct tb_grant without = grant_of("grn_1", NULL), with = grant_of("grn_1", "cns_1");
-    struct tb_consent_use who = {.operation = TB_STR("GET /x"), .types = NULL, .asks_who = true};
+    struct tb_consent_use who = {.operation = TB_STR("GET /x"), .types = NULL, .any = true};
     static const struct {
         const char *code;
         tb_err err;

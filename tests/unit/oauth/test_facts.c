@@ -2,15 +2,21 @@
 #include "../unit.h"
 
 #include "oauth/interaction/consent_terms.h"
+#include "oauth/server.h"
+#include "products.h"
 #include <string.h>
 
 static struct tb_arena *arena;
+static struct tb_registry *registry;
 static struct tb_html html;
 
 static int set_up(void **state)
 {
     (void)state;
+    static const struct tb_config config;
     arena = tb_arena_new(TB_ARENA_CAP);
+    registry = products_open();
+    tb_oauth_open(&(struct tb_oauth_parts){.config = &config, .registry = registry});
     tb_html_init(&html, arena, TB_LANG_EN);
     return 0;
 }
@@ -19,6 +25,7 @@ static int tear_down(void **state)
 {
     (void)state;
     tb_arena_free(arena);
+    tb_registry_free(registry);
     return 0;
 }
 

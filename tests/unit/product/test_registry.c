@@ -17,8 +17,8 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         const char *file;
         const char *says[3]; /* parts of the sentence */
     } cases[] = {
-        {FIXTURE("wrong_major"), {"ABI 2.0", "this host has 1.2", "rebuild"}},
-        {FIXTURE("newer_minor"), {"needs ABI 1.3", "this host has 1.2", "update the host"}},
+        {FIXTURE("wrong_major"), {"ABI 2.0", "this host has 1.3", "rebuild"}},
+        {FIXTURE("newer_minor"), {"needs ABI 1.4", "this host has 1.3", "update the host"}},
         {FIXTURE("short_struct"), {"has 64 bytes", "TB_PLUGIN_HEAD"}},
         {FIXTURE("foreign_build"), {"jansson/9", "rebuild"}},
         {FIXTURE("no_symbol"), {"exports no tongbao_plugin", "TB_PLUGIN"}},
@@ -32,6 +32,9 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         {FIXTURE("leaky_state"), {"closed of thing", "terminal"}},
         {FIXTURE("built_in_flag"), {"GET /bad/v1/things", "built-in products"}},
         {FIXTURE("bad_consent"), {"GET /bad/v1/things", "\"payment|mandate\""}},
+        {FIXTURE("foreign_type"), {"detail type borrowing", "scopes of the product"}},
+        {FIXTURE("wordless_scope"), {"scope 0", "its words"}},
+        {FIXTURE("mute_type"), {"detail type 0", "question"}},
         {FIXTURE("undefined_symbol"), {"cannot be opened", "somewhere_else"}},
         {FIXTURE("nowhere"), {"cannot be opened", "nowhere.so"}},
     };
