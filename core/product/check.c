@@ -109,7 +109,7 @@ static const char *check_reach(const struct check *c, const struct tb_route *rou
         return refuse_plugin(c, "%s: route %s %s has a flag that is for built-in products",
                              c->plugin->name, route->method, route->path);
     if (route->consent != NULL && !word(route->consent, "_|", 120))
-        return refuse_plugin(c, "%s: route %s %s must name consents as in \"payment|mandate\"",
+        return refuse_plugin(c, "%s: route %s %s must name consents as in \"one_type|other\"",
                              c->plugin->name, route->method, route->path);
     return NULL;
 }

@@ -127,6 +127,36 @@ def sql_goes_down_only(files):
                 yield at(file, offset, f"{file.room} (floor {FLOORS[file.room]}) names {what}, of {owner}")
 
 
+DECLARED = re.compile(r'\.name = "([a-z_-]+)"')
+
+
+def declared_names(files):
+    """What products declare: their folders and names, and the types of consents. `example` is what new products are made from."""
+    names = set()
+    for file in files:
+        folder = re.match(r"plugins/(\w+)/\w+\.c$", file.path)
+        if folder and not file.path.rpartition("/")[2].startswith("test_"):
+            names |= {folder[1], *DECLARED.findall(file.without_comments)}
+    return names - {"example"}
+
+
+@rule(bad={"plugins/e_toll/e_toll.c": 'TB_PLUGIN = {.name = "e-toll"};\n' 'struct tb_detail_type t[] = {{.name = "passage"}};\n',
+           "core/gateway/stage/x.c": 'static bool f(struct tb_str type)\n{\n    return tb_str_eq(type, TB_STR("passage"));\n}\n'}, whole=True)
+def core_knows_no_product(files):
+    """Neither code nor SQL of core/ names a product of plugins/ or a type of consent that one declares; examples in help texts may."""
+    names = "|".join(sorted(map(re.escape, declared_names(files)), key=len, reverse=True))
+    if not names:
+        return
+    quoted = re.compile(  # in quotes, but no member of JSON; in a scope; a schema and its function
+        rf"""(?<=["'|])(?:{names})(?=\\?["'|:])(?!\\?":)|(?<![\w.-])(?:{names})(?=:(?:read|write)|\.[a-z_]+\()""")
+    for file in files:
+        if not file.path.startswith("core/") or file.room in ("cli", "include", "tools/docgen") or file.ext not in (".c", ".h", ".def", ".sql"):
+            continue
+        code = re.sub(r"--[^\n]*", "", file.text) if file.ext == ".sql" else file.without_comments
+        for match in quoted.finditer(code):
+            yield at(file, match.start(), f"{match[0]} is a product's")
+
+
 @rule(bad={"core/base/x.c": "struct a *f(char *at)\n{\n    return (struct a *)(at - offsetof(struct a, b));\n}\n",
            "core/http/x.c": "void *f(void *at)\n{\n    return H2O_STRUCT_FROM_MEMBER(struct a, b, at);\n}\n"})
 def there_is_one_container_of(files):

@@ -227,7 +227,8 @@ static void needs_no_entitlement_for_what_comes_with_being_an_app(void **state)
     static const struct {
         uint32_t flags;
         const char *code;
-    } cases[] = {{TB_R_EVERY_APP, "ok"}, {TB_R_EVERY_APP | TB_R_PAGE, "ok"}, {TB_R_PAGE, "not_entitled"}};
+    } cases[] = {
+        {TB_R_EVERY_APP, "ok"}, {TB_R_EVERY_APP | TB_R_PAGE, "ok"}, {TB_R_PAGE, "not_entitled"}};
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         struct tb_grant grant;
         (void)ask(&grant);

@@ -31,7 +31,7 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         {FIXTURE("foreign_call"), {"e_payment.pay", "own SQL schema"}},
         {FIXTURE("leaky_state"), {"closed of thing", "terminal"}},
         {FIXTURE("built_in_flag"), {"GET /bad/v1/things", "built-in products"}},
-        {FIXTURE("bad_consent"), {"GET /bad/v1/things", "\"payment|mandate\""}},
+        {FIXTURE("bad_consent"), {"GET /bad/v1/things", "\"one_type|other\""}},
         {FIXTURE("foreign_type"), {"detail type borrowing", "scopes of the product"}},
         {FIXTURE("wordless_scope"), {"scope 0", "its words"}},
         {FIXTURE("mute_type"), {"detail type 0", "question"}},
