@@ -60,6 +60,19 @@ static void add_life(struct tb_text *out, const struct tb_lifecycle *life)
     add(out, "```\n\n");
 }
 
+static void add_consents(struct tb_text *out, const struct tb_plugin *plugin)
+{
+    add(out,
+        "## Consents\n\nTypes of `authorization_details` (RFC 9396) that open its operations to a customer's "
+        "token:\n\n| type | | implies | schema | the customer reads |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < plugin->detail_types_n; i++) {
+        const struct tb_detail_type *t = &plugin->detail_types[i];
+        tb_text_add_format(out, "| `%s` | %s | `%s` | %s | %s |\n", t->name, t->title.en, t->scope,
+                           t->schema, t->question.en);
+    }
+    add(out, "\n");
+}
+
 static void add_errors(struct tb_text *out, const struct tb_plugin *plugin)
 {
     add(out, "## Errors\n\nBesides those of the platform:\n\n| code | status | | what to do |\n"
@@ -108,6 +121,8 @@ void tb_plugin_document(struct tb_text *out, const struct tb_plugin *plugin)
         add(out, "## Lives\n\n");
     for (size_t i = 0; i < plugin->states_n; i++)
         add_life(out, &plugin->states[i]);
+    if (plugin->detail_types_n > 0)
+        add_consents(out, plugin);
     if (plugin->errors_n > 0)
         add_errors(out, plugin);
     if (plugin->declines_n > 0)
