@@ -138,6 +138,21 @@ static bool add_operation(struct tb_registry *registry, struct tb_operation *ope
     return bad == NULL || refuse(registry, out_why, "%s: %s", plugin->name, bad);
 }
 
+/* Whether the detail that a scope alone leads to is one of its type. */
+static bool good_from_scope(const struct tb_detail_type *type, const struct tb_schema *schema)
+{
+    json_t *detail = json_loads(type->from_scope, JSON_REJECT_DUPLICATES, NULL);
+    struct tb_arena *arena = tb_arena_new(TB_ARENA_CAP);
+    struct tb_schema_error first;
+    size_t total;
+    const char *name = json_string_value(json_object_get(detail, "type"));
+    bool good = name != NULL && strcmp(name, type->name) == 0 &&
+                tb_schema_check(schema, detail, arena, &first, 1, &total) == NULL;
+    tb_arena_free(arena);
+    json_decref(detail);
+    return good;
+}
+
 static bool add_detail(struct tb_registry *registry, const struct tb_plugin *plugin,
                        const struct tb_detail_type *type, const char **out_why)
 {
@@ -154,7 +169,9 @@ static bool add_detail(struct tb_registry *registry, const struct tb_plugin *plu
         return refuse(registry, out_why, "%s: schema of the detail type %s: %s", plugin->name,
                       type->name, why);
     registry->details[registry->details_n++] = (struct tb_detail){type, plugin, schema};
-    return true;
+    return type->from_scope == NULL || good_from_scope(type, schema) ||
+           refuse(registry, out_why, "%s: from_scope of the detail type %s is no detail of it",
+                  plugin->name, type->name);
 }
 
 /* Whether every name in "payment|mandate" is a detail type; by now all of them are known. */

@@ -78,10 +78,13 @@ static tb_err judge_limits(struct tb_req *req, const json_t *limits, const char 
 
 static tb_err judge_hours(struct tb_req *req, const json_t *detail)
 {
-    const json_t *hours = tb_json_object(detail, "allowed_hours");
+    const json_t *hours = json_object_get(detail, "allowed_hours");
+    const char *from = json_string_value(json_object_get(hours, "from"));
+    const char *to = json_string_value(json_object_get(hours, "to"));
+    if (hours == NULL)
+        return NULL;
     /* "HH:MM", at most "24:00": times of a day are in their order as texts. */
-    if (hours != NULL && strcmp(json_string_value(json_object_get(hours, "from")),
-                                json_string_value(json_object_get(hours, "to"))) >= 0)
+    if (from == NULL || to == NULL || strcmp(from, to) >= 0)
         return fault(req, "/allowed_hours/to", "must be later than from");
     return NULL;
 }

@@ -35,6 +35,7 @@ static void refuses_each_bad_plugin_with_a_useful_sentence(void **state)
         {FIXTURE("foreign_type"), {"detail type borrowing", "scopes of the product"}},
         {FIXTURE("wordless_scope"), {"scope 0", "its words"}},
         {FIXTURE("mute_type"), {"detail type 0", "question"}},
+        {FIXTURE("wrong_from_scope"), {"from_scope of the detail type reading"}},
         {FIXTURE("undefined_symbol"), {"cannot be opened", "somewhere_else"}},
         {FIXTURE("nowhere"), {"cannot be opened", "nowhere.so"}},
     };
@@ -130,6 +131,29 @@ static void serves_the_shipped_products(void **state)
     tb_config_free(config);
 }
 
+static void refuses_a_route_whose_consent_nobody_declares(void **state)
+{
+    (void)state;
+    struct tb_config *config = config_that_loads(TB_BINARY_DIR "/fixtures/plugins", "lost_consent");
+    struct tb_registry *registry = tb_registry_new(SCHEMAS);
+    const char *why = NULL;
+    assert_false(tb_registry_load(registry, config, &why));
+    assert_non_null(strstr(why, "GET /bad/v1/things names the consent \"nowhere\""));
+    tb_registry_free(registry);
+    tb_config_free(config);
+}
+
+static void refuses_a_detail_type_that_is_taken(void **state)
+{
+    (void)state;
+    struct tb_registry *registry = tb_registry_new(SCHEMAS);
+    const char *why = NULL;
+    assert_true(tb_registry_open(registry, TB_BINARY_DIR "/plugins/e_payment.so", &why));
+    assert_false(tb_registry_open(registry, FIXTURE("taken_type"), &why));
+    assert_non_null(strstr(why, "payment is declared already by e-payment"));
+    tb_registry_free(registry);
+}
+
 static void refuses_two_products_of_one_name(void **state)
 {
     (void)state;
@@ -174,6 +198,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(refuses_a_plugin_whose_init_fails),
     cmocka_unit_test(refuses_a_plugin_named_by_a_path),
     cmocka_unit_test(serves_the_shipped_products),
+    cmocka_unit_test(refuses_a_route_whose_consent_nobody_declares),
+    cmocka_unit_test(refuses_a_detail_type_that_is_taken),
     cmocka_unit_test(refuses_two_products_of_one_name),
     cmocka_unit_test(documents_a_product_from_its_tables),
 };
