@@ -3,7 +3,7 @@
 import os
 
 # What takes a minute or more where two suites run; `tests/run` names the slowest tests of each suite.
-LONGEST = ("api/test_guides.py", "api/test_payments.py", "api/test_pages.py", "api/attacks/test_floods.py",
+LONGEST = ("api/test_guides.py", "../plugins/e_payment/tests/api/test_payments.py", "api/test_pages.py", "api/attacks/test_floods.py",
            "api/test_dry_runs.py", "api/test_registration.py", "api/test_script_breaker.py", "api/test_guard.py")
 
 

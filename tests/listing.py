@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-from suites import PROCESSORS, PYTEST, ROOT, TESTS, fuzz_targets
+from suites import PROCESSORS, PYTEST, ROOT, TESTS, folders_of, fuzz_targets, named
 
 TABLE = r"\bcmocka_unit_test\w*"
 MACRO = re.compile(rf"^#define[ \t]+(\w+)\(\w+\)\s+(?:\\\s+)?{TABLE}.*$", re.M)  # a suite's own short form of it
@@ -20,8 +20,9 @@ def unit_tests():
     for source in sorted(glob.glob(os.path.join(TESTS, "unit/*/test_*.c"))):
         room, thing = source.split("/")[-2], os.path.basename(source)[len("test_"):-len(".c")]
         names += [name for program in programs(room, thing) for name in rows(source, f"unit/{room}/{program}")]
-    for source in sorted(glob.glob(os.path.join(ROOT, "plugins/*/test_*.c"))):
-        names += rows(source, "unit/plugin/" + os.path.basename(os.path.dirname(source)))
+    for source in sorted(glob.glob(os.path.join(ROOT, "plugins/*/tests/unit/test_*.c"))):
+        product, thing = source.split("/")[-4], os.path.basename(source)[len("test_"):-len(".c")]
+        names += rows(source, f"unit/plugin/{product}" + (f"_{thing}" if thing != product else ""))
     return sorted(names)
 
 
@@ -45,9 +46,9 @@ def rows(source, program):
 
 
 def pytest_tests(suite):
-    """Each folder by itself: each has a conftest of its own."""
-    done = subprocess.run([*PYTEST, "--collect-only", f"tests/{suite}"], cwd=ROOT, capture_output=True, text=True, check=False)
-    names = [line for line in done.stdout.splitlines() if line.startswith(f"{suite}/") and "::" in line]
+    """Each suite by itself: each has fixtures of its own."""
+    done = subprocess.run([*PYTEST, "--collect-only", *folders_of(suite)], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = [name for name in map(named, done.stdout.splitlines()) if name.startswith(f"{suite}/") and "::" in name]
     if done.returncode != 0:
         raise SystemExit(f"tests/{suite} cannot be read by pytest:\n{done.stdout}{done.stderr}")
     return names

@@ -5,6 +5,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -27,8 +28,8 @@ EXAMPLES = """examples:
   tests/run                                        everything
   tests/run unit/store/batch                       one group of unit tests: test_batch.c
   tests/run unit/store/batch::sends_a_lone_call_at_once
-  tests/run api/test_payments.py                   one file
-  tests/run api/test_payments.py::test_a_payment_is_made
+  tests/run api/test_tokens.py                     one file of pytest
+  tests/run api/e_payment/test_payments.py::test_a_payment_is_made
   tests/run --failed                               what failed the last time
   tests/run --list unit/store                      what can be named, here of a room
 """
@@ -39,13 +40,14 @@ EXAMPLES = """examples:
 def split(name):
     """A test as it is named on the command line → suite and test ("" for the whole suite); None: there is none such."""
     name = os.path.relpath(name, TESTS) if os.path.isabs(name) else name.removeprefix("tests/")
+    name = re.sub(r"^(?:\.\./)?plugins/(\w+)/tests/(\w+)", r"\2/\1", name)
     suite, _, test = name.strip("/").partition("/")
     if suite not in SUITES or test and suite not in NAMED:
         return None
     path = test.partition("::")[0]
     if suite in ("unit", "tsan") and path.endswith(".c"):
         test = test.replace("test_", "", 1).replace(".c", "", 1)
-    elif test and suite not in ("unit", "fuzz", "tsan") and not os.path.exists(os.path.join(TESTS, suite, path)):
+    elif test and suite not in ("unit", "fuzz", "tsan") and not os.path.exists(os.path.join(ROOT, suites.path_of(suite, path))):
         return None
     return suite, test
 

@@ -22,7 +22,7 @@ ROOT = os.path.dirname(TESTS)
 PROCESSORS = os.cpu_count() or 2
 JOBS = str(PROCESSORS)
 HANGS_S = 240  # in a test: pytest says where, and goes on
-PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={HANGS_S}"]
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-c", "tests/pytest.ini", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={HANGS_S}"]
 UNIT_TIMEOUT_S = 300
 SUITE_TIMEOUT_S, SUITE_LONG_S = 1100, 7200
 FUZZ_S, FUZZ_LONG_S = 15, 600
@@ -118,7 +118,7 @@ def add_tap(suite, program, code, said):
 
 
 def commands_of(preset):
-    """unit_<room>_<thing>, or unit_plugin_<name> → how it is started: ctest knows, of what is built."""
+    """unit_<room>_<thing>, or unit_plugin_<product>_<thing> → how it is started: ctest knows, of what is built."""
     code, said = run(["ctest", "--test-dir", BUILDS[preset][0], "--show-only=json-v1"], SUITE_TIMEOUT_S)
     if code != 0:
         raise SystemExit(f"ctest does not tell the unit tests of {BUILDS[preset][0]}:\n{said}")
@@ -195,23 +195,40 @@ def suite_valgrind(options):
 
 # ---- pytest ----
 
+def folders_of(suite):
+    """Where a suite's tests stand: tests/<suite>, and tests/<suite> of each product that has them."""
+    return [f"tests/{suite}", *sorted(os.path.relpath(path, ROOT) for path in glob.glob(f"{ROOT}/plugins/*/tests/{suite}"))]
+
+
+def path_of(suite, test):
+    """Where a test stands: tests/<suite>/<test>; of a product, which its name begins with, in the product's folder."""
+    product, _, rest = test.partition("/")
+    folder = f"plugins/{product}/tests/{suite}"
+    return os.path.join(folder, rest) if product and os.path.isdir(os.path.join(ROOT, folder)) else f"tests/{suite}/{test}"
+
+
+def named(node):
+    """What tests/run calls a test that pytest, whose root is tests/, calls so."""
+    return re.sub(r"^\.\./plugins/(\w+)/tests/(\w+)/", r"\2/\1/", node)
+
+
 def pytest_suite(options, name, preset=None, processes=PROCESSORS):
-    """Run tests/NAME, against a build directory, in some processes that take its files one after the other."""
-    suite, folder = Suite(name), f"tests/{name}"
-    wanted = [f"tests/{name}/{test}" for test in options.tests[name]] or [folder]
+    """Run a suite's folders, against a build directory, in some processes that take their files one after the other."""
+    suite, folders = Suite(name), folders_of(name)
+    wanted = [path_of(name, test) for test in options.tests[name]] or folders
     if preset and not build(suite, preset):
         return suite.end()
     env = {"TB_SANDBOX_BUILD": os.path.join(ROOT, BUILDS[preset][0])} if preset else None
     by_name = all("::" in test for test in wanted)
     marks, timeout = ([], SUITE_LONG_S) if options.long or by_name else (["-m", "not long"], SUITE_TIMEOUT_S)
     files = {test.partition("::")[0] for test in wanted}
-    split = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 and (len(files) > 1 or files == {folder}) else []
+    split = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 and (len(files) > 1 or not options.tests[name]) else []
     with tempfile.TemporaryDirectory() as scratch:
         report = os.path.join(scratch, "report.xml")
         code, said = run([*PYTEST, *split, *wanted, f"--junitxml={report}", "-o", "junit_family=xunit1", *marks], timeout, env)
         cases = list(xml.parse(report).getroot().iter("testcase")) if os.path.exists(report) else []
     if not cases or code not in (0, 1):
-        suite.add(f"{folder} runs to its end", False, said)
+        suite.add(f"{name} runs to its end", False, said)
     for case in cases:
         test = f"{case.get('classname', '').split('.')[-1]}: {case.get('name')}"
         wrong = [e for e in case if e.tag in ("failure", "error")]
@@ -230,7 +247,7 @@ def node_of(case):
     if not file:
         return None
     classes = case.get("classname", "").removeprefix(file.removesuffix(".py").replace("/", ".")).split(".")
-    return "::".join(filter(None, [file, *classes, case.get("name")]))
+    return named("::".join(filter(None, [file, *classes, case.get("name")])))
 
 
 def suite_sql(options):
@@ -299,8 +316,6 @@ def suite_tidy(options):
         return suite.end()
     for folder in ("core/*/*.c", "core/*/*/*.c", "plugins/*/*.c"):
         for source in sorted(glob.glob(os.path.join(ROOT, folder))):
-            if os.path.basename(source).startswith("test_"):
-                continue
             code, said = run(["clang-tidy", "-p", "build", "--quiet", source], UNIT_TIMEOUT_S)
             suite.add(os.path.relpath(source, ROOT), code == 0, said)
     return suite.end()

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <tongbao/error.h>
@@ -89,6 +90,11 @@ static bool copy_file(const char *from_path, const char *to_path, const struct n
     return true;
 }
 
+static bool join(char out[PATH_MAX], const char *folder, const char *name)
+{
+    return snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
+}
+
 /* "test_example.c" becomes "test_gift_card.c". */
 static void rename_file(const char *file, const struct names *names, char *out, size_t out_bytes)
 {
@@ -99,34 +105,38 @@ static void rename_file(const char *file, const struct names *names, char *out, 
         snprintf(out, out_bytes, "%.*s%s%s", (int)(at - file), file, names->plain, at + 7);
 }
 
-static bool copy_folder(const char *root, const char *below, const struct names *names,
+static int is_shown(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "__pycache__") != 0;
+}
+
+/* Files and folders below `from`, in the order of their names, as files and folders below `to`. */
+static bool copy_folder(const char *from, const char *to, const struct names *names,
                         void (*wrote)(const char *path), char *why, size_t why_bytes)
 {
-    char from[PATH_MAX], to[PATH_MAX], file[NAME_MAX + NAME_MAX_BYTES + 1];
-    char from_path[PATH_MAX + NAME_MAX + 2], to_path[PATH_MAX + NAME_MAX + NAME_MAX_BYTES + 2];
-    snprintf(from, sizeof(from), "%s/%s/example", root, below);
-    snprintf(to, sizeof(to), "%s/%s/%s", root, below, names->plain);
-    DIR *folder = opendir(from);
-    if (folder == NULL)
+    struct dirent **entries;
+    int n = scandir(from, &entries, is_shown, alphasort);
+    if (n < 0)
         return refuse_name(why, why_bytes, "%s: %s; run this in the source tree", from,
                            strerrordesc_np(errno));
-    if (mkdir(to, 0755) != 0) {
-        closedir(folder);
-        return refuse_name(why, why_bytes, "%s: %s", to, strerrordesc_np(errno));
-    }
-    bool good = true;
-    for (struct dirent *entry; good && (entry = readdir(folder)) != NULL;) {
+    bool good = mkdir(to, 0755) == 0 ||
+                refuse_name(why, why_bytes, "%s: %s", to, strerrordesc_np(errno));
+    for (int i = 0; i < n; i++) {
+        char file[NAME_MAX + NAME_MAX_BYTES + 1], from_path[PATH_MAX], to_path[PATH_MAX];
         struct stat info;
-        snprintf(from_path, sizeof(from_path), "%s/%s", from, entry->d_name);
-        if (stat(from_path, &info) != 0 || !S_ISREG(info.st_mode))
+        rename_file(entries[i]->d_name, names, file, sizeof(file));
+        bool fits = join(from_path, from, entries[i]->d_name) && join(to_path, to, file);
+        free(entries[i]);
+        if (!good)
             continue;
-        rename_file(entry->d_name, names, file, sizeof(file));
-        snprintf(to_path, sizeof(to_path), "%s/%s", to, file);
-        good = copy_file(from_path, to_path, names, why, why_bytes);
-        if (good)
+        if (!fits || stat(from_path, &info) != 0)
+            good = refuse_name(why, why_bytes, "%s: cannot be copied", from);
+        else if (S_ISDIR(info.st_mode))
+            good = copy_folder(from_path, to_path, names, wrote, why, why_bytes);
+        else if ((good = copy_file(from_path, to_path, names, why, why_bytes)))
             wrote(to_path);
     }
-    closedir(folder);
+    free(entries);
     return good;
 }
 
@@ -134,7 +144,7 @@ bool tb_plugin_scaffold(const char *root, const char *name, void (*wrote)(const 
                         char *why, size_t why_bytes)
 {
     struct names names;
-    char path[PATH_MAX];
+    char from[PATH_MAX], to[2][PATH_MAX];
     struct stat info;
     if (!make_names(name, &names))
         return refuse_name(
@@ -144,10 +154,14 @@ bool tb_plugin_scaffold(const char *root, const char *name, void (*wrote)(const 
             NAME_MAX_BYTES);
     static const char *const folders[] = {"plugins", "schemas"};
     for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s/%s", root, folders[i], names.plain);
-        if (stat(path, &info) == 0)
-            return refuse_name(why, why_bytes, "%s is there already", path);
+        snprintf(to[i], sizeof(to[i]), "%s/%s/%s", root, folders[i], names.plain);
+        if (stat(to[i], &info) == 0)
+            return refuse_name(why, why_bytes, "%s is there already", to[i]);
     }
-    return copy_folder(root, "plugins", &names, wrote, why, why_bytes) &&
-           copy_folder(root, "schemas", &names, wrote, why, why_bytes);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(from, sizeof(from), "%s/%s/example", root, folders[i]);
+        if (!copy_folder(from, to[i], &names, wrote, why, why_bytes))
+            return false;
+    }
+    return true;
 }

@@ -1,122 +1,10 @@
-/* e-payment: payments between accounts, and their refunds. The rules about money are in sql/; here
- * are the tables a partner and the host read, and handlers that hand each request to its SQL
- * function.
+/* e-payment: payments between accounts, and their refunds. Here are the tables that a partner and
+ * the host read; handlers are in payments.c and refunds.c, the rules about money in sql/.
  *
  * A decline (no funds, closed account, limit) is a payment in state `failed` with a code. Refusals
  * are for requests that make no sense: an account the partner does not know, a reference used
  * before. */
-#include <tongbao/tongbao.h>
-
-/* ---- payments ---- */
-
-static const struct tb_call PAY = {"e_payment.pay"};
-static const struct tb_call REFUND = {"e_payment.refund"};
-
-static const char SQL_PAYMENT[] = "select e_payment.read_payment($1, $2, $3, $4, $5)";
-static const char SQL_PAYMENTS[] =
-    "select data, has_more, first, last from e_payment.list_payments($1, $2, $3, $4, $5, $6, $7, "
-    "$8, $9, $10, $11)";
-static const char SQL_REFUND[] = "select e_payment.read_refund($1, $2, $3, $4, $5, $6)";
-static const char SQL_REFUNDS[] =
-    "select data, has_more, first, last from e_payment.list_refunds($1, $2, $3, $4, $5, $6, $7, $8)";
-
-/* The consent that the token stands for, whose payments and refunds alone it may see, as far as the
- * token's own details go; NULL for all of the partner's. */
-#define CONSENT(req) TB_TEXT(tb_consent(req)), TB_TEXT(tb_details(req))
-
-static tb_err no_payment(struct tb_req *req)
-{
-    struct tb_str id = tb_path(req, "payment_id");
-    return tb_fail_at(req, TB_E_NOT_FOUND, "?payment_id", "no payment %.*s", (int)id.n, id.at);
-}
-
-/* The stored answer of an earlier request, with the object as it is now for who prefers that. */
-static tb_err reply_replayed(struct tb_req *req, struct tb_answer *answer,
-                             const struct tb_rows *now)
-{
-    if (now->n == 1) {
-        answer->body = tb_cell(now, 0, 0);
-        TB_TRY(tb_set_header(req, "preference-applied", TB_STR("current")));
-    }
-    return tb_reply_answer(req, answer);
-}
-
-/* POST /e-payment/v1/payments */
-static tb_err TB_SUSPENDS create_payment(struct tb_req *req)
-{
-    struct tb_answer answer;
-    struct tb_rows *now;
-    TB_TRY(tb_call(req, &answer, &PAY));
-    if (!answer.replayed || !tb_prefers_current(req))
-        return tb_reply_answer(req, &answer);
-    TB_TRY(tb_query(req, &now, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_TEXT(tb_last_segment(answer.location))));
-    return reply_replayed(req, &answer, now);
-}
-
-/* GET /e-payment/v1/payments/{payment_id} */
-static tb_err TB_SUSPENDS get_payment(struct tb_req *req)
-{
-    struct tb_rows *rows;
-    TB_TRY(tb_query(req, &rows, SQL_PAYMENT, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_PATH(req, "payment_id")));
-    return rows->n == 0 ? no_payment(req) : tb_reply_row(req, 200, rows, 0);
-}
-
-/* GET /e-payment/v1/payments */
-static tb_err TB_SUSPENDS list_payments(struct tb_req *req)
-{
-    struct tb_rows *rows;
-    struct tb_page page;
-    TB_TRY(tb_page(req, &page));
-    TB_TRY(tb_query(req, &rows, SQL_PAYMENTS, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_QUERY(req, "state"), TB_QUERY(req, "reference"),
-                    TB_QUERY(req, "created[gte]"), TB_QUERY(req, "created[lt]"),
-                    TB_TEXT(page.after), TB_TEXT(page.before), TB_INT(page.limit)));
-    return tb_reply_page(req, &page, rows);
-}
-
-/* ---- refunds ---- */
-
-/* POST /e-payment/v1/payments/{payment_id}/refunds */
-static tb_err TB_SUSPENDS create_refund(struct tb_req *req)
-{
-    struct tb_answer answer;
-    struct tb_rows *now;
-    TB_TRY(tb_call(req, &answer, &REFUND));
-    if (!answer.replayed || !tb_prefers_current(req))
-        return tb_reply_answer(req, &answer);
-    TB_TRY(tb_query(req, &now, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_PATH(req, "payment_id"), TB_TEXT(tb_last_segment(answer.location))));
-    return reply_replayed(req, &answer, now);
-}
-
-/* GET /e-payment/v1/payments/{payment_id}/refunds/{refund_id} */
-static tb_err TB_SUSPENDS get_refund(struct tb_req *req)
-{
-    struct tb_rows *rows;
-    TB_TRY(tb_query(req, &rows, SQL_REFUND, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_PATH(req, "payment_id"), TB_PATH(req, "refund_id")));
-    struct tb_str id = tb_path(req, "refund_id");
-    if (rows->n == 0)
-        return tb_fail_at(req, TB_E_NOT_FOUND, "?refund_id", "no refund %.*s", (int)id.n, id.at);
-    return tb_reply_row(req, 200, rows, 0);
-}
-
-/* GET /e-payment/v1/payments/{payment_id}/refunds */
-static tb_err TB_SUSPENDS list_refunds(struct tb_req *req)
-{
-    struct tb_rows *rows;
-    struct tb_page page;
-    TB_TRY(tb_page(req, &page));
-    TB_TRY(tb_query(req, &rows, SQL_REFUNDS, TB_BOOK(req), TB_PARTNER(req), CONSENT(req),
-                    TB_PATH(req, "payment_id"), TB_TEXT(page.after), TB_TEXT(page.before),
-                    TB_INT(page.limit)));
-    bool from_start = page.after.at == NULL && page.before.at == NULL;
-    return rows->n == 0 && from_start ? no_payment(req) : tb_reply_page(req, &page, rows);
-}
-
-/* ---- tables ---- */
+#include "e_payment.h"
 
 static const struct tb_query_param payment_filters[] = {
     {"state", TB_Q_ENUM, 0, 0, "processing|succeeded|failed", "Only payments in this state."},
@@ -134,7 +22,7 @@ static const struct tb_route routes[] = {
      .body_schema = "payment_create",
      .reply_schema = "payment",
      .flags = TB_R_KEY | TB_R_FINISH,
-     .handler = create_payment,
+     .handler = e_payment_create_payment,
      .summary = "Pay from one account to another, at once.",
      .standard = "ISO 20022 pacs.008, synchronous",
      .consent = "payment|mandate"},
@@ -145,7 +33,7 @@ static const struct tb_route routes[] = {
      .reply_schema = "payments",
      .query = payment_filters,
      .flags = TB_R_PAGE,
-     .handler = list_payments,
+     .handler = e_payment_list_payments,
      .summary = "Your payments, newest first.",
      .consent = "payment|mandate"},
     {.method = "GET",
@@ -153,7 +41,7 @@ static const struct tb_route routes[] = {
      .scope = "e-payment:read",
      .level = TB_A2,
      .reply_schema = "payment",
-     .handler = get_payment,
+     .handler = e_payment_get_payment,
      .summary = "One payment as it is now.",
      .consent = "payment|mandate"},
     {.method = "POST",
@@ -163,7 +51,7 @@ static const struct tb_route routes[] = {
      .body_schema = "refund_create",
      .reply_schema = "refund",
      .flags = TB_R_KEY | TB_R_FINISH,
-     .handler = create_refund,
+     .handler = e_payment_create_refund,
      .summary = "Give a payment back, in part or whole.",
      .consent = "payment|mandate"},
     {.method = "GET",
@@ -172,7 +60,7 @@ static const struct tb_route routes[] = {
      .level = TB_A2,
      .reply_schema = "refunds",
      .flags = TB_R_PAGE,
-     .handler = list_refunds,
+     .handler = e_payment_list_refunds,
      .summary = "The refunds of a payment, newest first.",
      .consent = "payment|mandate"},
     {.method = "GET",
@@ -180,7 +68,7 @@ static const struct tb_route routes[] = {
      .scope = "e-payment:read",
      .level = TB_A2,
      .reply_schema = "refund",
-     .handler = get_refund,
+     .handler = e_payment_get_refund,
      .summary = "One refund.",
      .consent = "payment|mandate"},
 };
@@ -267,7 +155,7 @@ static const struct tb_detail_type detail_types[] = {
           "than once and without asking again."}},
 };
 
-static const struct tb_call *const calls[] = {&PAY, &REFUND};
+static const struct tb_call *const calls[] = {&e_payment_pay, &e_payment_refund};
 
 TB_PLUGIN = {
     TB_PLUGIN_HEAD,

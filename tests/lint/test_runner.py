@@ -23,8 +23,10 @@ ok 3 # SKIP sleeps
 @pytest.mark.parametrize("name, suite, test", [
     ("unit", "unit", ""), ("unit/store/batch", "unit", "store/batch"), ("tests/unit/store/test_batch.c", "unit", "store/batch"),
     ("unit/store/batch::sends_a_lone_call_at_once", "unit", "store/batch::sends_a_lone_call_at_once"),
-    ("api/test_payments.py", "api", "test_payments.py"), ("tests/api/attacks/test_slow.py", "api", "attacks/test_slow.py"),
-    ("api/test_payments.py::test_x[a/b::c]", "api", "test_payments.py::test_x[a/b::c]"), ("fuzz/json", "fuzz", "json"),
+    ("api/test_tokens.py", "api", "test_tokens.py"),
+    ("api/e_payment/test_payments.py", "api", "e_payment/test_payments.py"),
+    ("plugins/e_payment/tests/sql/test_pay.py::test_x", "sql", "e_payment/test_pay.py::test_x"), ("tests/api/attacks/test_slow.py", "api", "attacks/test_slow.py"),
+    ("api/test_tokens.py::test_x[a/b::c]", "api", "test_tokens.py::test_x[a/b::c]"), ("fuzz/json", "fuzz", "json"),
 ])
 def test_a_name_is_a_suite_and_a_test_of_it(name, suite, test):
     assert runner.split(name) == (suite, test)

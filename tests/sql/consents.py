@@ -1,7 +1,7 @@
 """A hand on consents: a company with users, apps of two partners, and what the authorization server does with them."""
 import json
 
-from conftest import APP, NOW, PARTNER, acc, id_suffix
+from books import APP, NOW, PARTNER, acc, id_suffix
 
 OTHER = "ptr_" + "b" * 26
 OTHER_APP = "app_" + "b" * 26

@@ -3,7 +3,7 @@ access, by consent, or because its owner has agreed."""
 import json
 
 import pytest
-from conftest import APP, NOW, PARTNER, acc, id_suffix
+from books import APP, NOW, PARTNER, acc, id_suffix
 from consents import Consents, at, mandate, payment
 from test_concurrency import together
 

@@ -3,7 +3,7 @@ would have stopped it, and exactly the invariants named that the damage breaks."
 import re
 
 import pytest
-from conftest import NOW, PARTNER, acc, id_suffix
+from books import NOW, PARTNER, acc, id_suffix
 from consents import Consents, mandate, payment, reading
 from script_damage import DAMAGE as SCRIPT_DAMAGE
 

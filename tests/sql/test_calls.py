@@ -1,6 +1,6 @@
 """Keys: claim, replay, twins in one batch, and what is not stored."""
 import pytest
-from conftest import FP, NOW, PARTNER, acc
+from books import FP, NOW, PARTNER, acc
 
 ROUTE = "POST /e-payment/v1/payments"
 

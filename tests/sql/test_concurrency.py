@@ -4,7 +4,7 @@ import random
 import threading
 
 import pytest
-from conftest import NOW, acc, id_suffix
+from books import NOW, acc, id_suffix
 
 SEEDS = (20261123, 7, 4711, 42)
 

@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from conftest import APP, NOW, PARTNER, ROOT, acc, id_suffix
+from books import APP, NOW, PARTNER, ROOT, acc, id_suffix
 from consents import BO, LAN, OTHER, OTHER_APP, STRANGER, WEI, Consents, at, mandate, money, payment, reading
 
 

@@ -6,7 +6,7 @@ import random
 
 import psycopg2
 import pytest
-from conftest import APP, FP, NOW, PARTNER, acc
+from books import APP, FP, NOW, PARTNER, acc
 from consents import LAN, OTHER_APP, WEI, Consents, at, mandate, money, payment, reading
 from test_concurrency import SEEDS, together
 

@@ -3,7 +3,7 @@ against the whole consent. A token's details are what its claim has: an array of
 import json
 
 import pytest
-from conftest import NOW, PARTNER, acc
+from books import NOW, PARTNER, acc
 from consents import Consents, at, mandate, money, payment, reading
 
 

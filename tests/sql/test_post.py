@@ -1,6 +1,6 @@
 """bank.post(): what each instruction does, what it is refused for, chains, holds, ids that come again."""
 import pytest
-from conftest import NOW, acc, id_suffix
+from books import NOW, acc, id_suffix
 
 MAX = 2**62 - 1
 LATER = "2026-11-23T09:00:00.000Z"

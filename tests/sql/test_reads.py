@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from conftest import NOW, PARTNER, acc
+from books import NOW, PARTNER, acc
 
 OTHER = "ptr_" + "b" * 26
 

@@ -4,7 +4,7 @@ import json
 
 import psycopg2
 import pytest
-from conftest import NOW, PARTNER
+from books import NOW, PARTNER
 
 OTHER = "ptr_" + "b" * 26
 NOW_AT = datetime.datetime.fromisoformat(NOW.replace("Z", "+00:00"))

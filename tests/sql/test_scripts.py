@@ -4,7 +4,7 @@ import json
 
 import psycopg2
 import pytest
-from conftest import NOW, PARTNER, id_suffix
+from books import NOW, PARTNER, id_suffix
 from script_damage import DAMAGE
 from test_concurrency import together
 

@@ -1,5 +1,4 @@
-/* The product's own test: its handlers against a fake host. What money does is tested in tests/sql.
- */
+/* Handlers of payments against a fake host. What money does is tested in ../sql. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +6,7 @@
 #include <cmocka.h>
 #include <tongbao/fake.h>
 
-#include "e_payment.c"
+#include "payments.c"
 
 #define PAYMENT "pay_01k9x3m6h0g00801v9r5t2n8qd"
 
@@ -33,7 +32,7 @@ static void answers_a_payment_with_what_the_books_said(void **state)
     (void)state;
     struct tb_fake fake;
     struct tb_req *req = paid(&fake, false);
-    assert_null(create_payment(req));
+    assert_null(e_payment_create_payment(req));
     assert_string_equal(fake.called, "e_payment.pay");
     assert_int_equal(fake.status, 201);
     assert_string_equal(fake.reply.at, "{\"then\":true}");
@@ -61,7 +60,7 @@ static void gives_a_replay_as_it_was_or_as_it_is(void **state)
         fake.rows = (struct tb_rows){.n = 1, .columns = 1, .cells = cells};
         if (cases[i].prefer != NULL)
             fake.headers[0] = (struct tb_fake_value){"prefer", cases[i].prefer};
-        assert_null(create_payment(req));
+        assert_null(e_payment_create_payment(req));
         assert_string_equal(fake.reply.at, cases[i].now ? "{\"now\":true}" : "{\"then\":true}");
         says(&fake, "idempotency-replayed", "true");
         if (cases[i].now) {
@@ -78,10 +77,10 @@ static void finds_no_payment_where_the_books_have_none(void **state)
     struct tb_fake fake;
     struct tb_req *req = tb_fake_begin(&fake);
     fake.path[0] = (struct tb_fake_value){"payment_id", PAYMENT};
-    assert_true(tb_is(get_payment(req), TB_E_NOT_FOUND));
+    assert_true(tb_is(e_payment_get_payment(req), TB_E_NOT_FOUND));
     assert_non_null(strstr(fake.detail, PAYMENT));
     fake.store_error = TB_E_STORE;
-    assert_true(tb_is(get_payment(req), TB_E_STORE));
+    assert_true(tb_is(e_payment_get_payment(req), TB_E_STORE));
     tb_fake_end(&fake);
 }
 
@@ -92,5 +91,5 @@ int main(void)
         cmocka_unit_test(gives_a_replay_as_it_was_or_as_it_is),
         cmocka_unit_test(finds_no_payment_where_the_books_have_none),
     };
-    return cmocka_run_group_tests_name("plugin e-payment", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("payments", tests, NULL, NULL);
 }

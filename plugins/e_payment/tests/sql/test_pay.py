@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from conftest import APP, NOW, PARTNER, ROOT, acc
+from books import APP, NOW, PARTNER, ROOT, acc
 
 OTHER = "ptr_" + "b" * 26
 

@@ -1,0 +1,2 @@
+"""The fixtures of tests of SQL."""
+from books import books, cluster  # noqa: F401

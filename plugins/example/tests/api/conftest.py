@@ -1,0 +1,2 @@
+"""The fixtures of tests of the API."""
+from harness.fixtures import *  # noqa: F403
