@@ -1,5 +1,5 @@
 /* Title and remedy of the core's errors in other languages than English. Those of products stand in
- * the products' tables (plugin/registry.h). */
+ * the products' tables (product/registry.h). */
 #ifndef TB_BASE_ERROR_WORDS_H
 #define TB_BASE_ERROR_WORDS_H
 

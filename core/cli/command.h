@@ -2,10 +2,16 @@
  * command is one constant in a file of its own and one line in commands.def:
  *
  *     static const struct tb_option options[] = {
- *         {.name = "accounts", .value = "N", .doc = "how many to make (default 100)"}, {.name =
- * NULL}}; const struct tb_command tb_command_world_fill = { .name = "world fill", .summary = "make
- * funded accounts", .options = options, .example = "tongbao world fill --accounts 1000", .run =
- * fill};
+ *         {.name = "accounts", .value = "N", .doc = "how many to make (default 100)"},
+ *         {.name = NULL},
+ *     };
+ *     const struct tb_command tb_command_world_fill = {
+ *         .name = "world fill",
+ *         .summary = "make funded accounts",
+ *         .options = options,
+ *         .example = "tongbao world fill --accounts 1000",
+ *         .run = fill,
+ *     };
  *
  * Conventions of every command: `--help`; `--config FILE` (else TB_CONFIG, else ./tongbao.yaml);
  * `--json` makes standard output one JSON document; messages go to standard error, and with

@@ -2,8 +2,7 @@
  * the token, never changed. A grant is counted; whoever keeps one over a wait holds a count of it.
  *
  *     struct tb_grant *grant = tb_token_cache_find(cache, token, now_s);
- *     tb_arena_defer(arena, tb_grant_drop_any, grant);     // the request's count ends with its
- * arena
+ *     tb_arena_defer(arena, tb_grant_drop_any, grant); // the request's count ends with its arena
  */
 #ifndef TB_CRYPTO_GRANT_H
 #define TB_CRYPTO_GRANT_H

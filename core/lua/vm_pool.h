@@ -1,6 +1,6 @@
-/* The states of one worker: one for each version of a script that was called lately. How many there
- * are and what they take is bounded; the one that was not called for the longest time gives way. A
- * state that is worn is replaced with the next call.
+/* Pool of the Lua states (VMs) that a worker keeps: one for each version of a script that was
+ * called lately. How many there are and what they take is bounded; the one that was not called for
+ * the longest time gives way. A state that is worn is replaced with the next call.
  *
  *     struct tb_script *script = tb_vm_pool_find(states, version);
  *     if (script == NULL) {

@@ -1,5 +1,5 @@
 /* Stage "consent": a token that stands for a customer opens only what the customer consented to.
- * The rules are core/oauth's; here is what the request wants of them. */
+ * The rules are core/consent's; here is what the request wants of them. */
 #include "consent/consent.h"
 #include "base/id.h"
 #include "gateway/gateway.h"
