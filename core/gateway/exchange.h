@@ -49,9 +49,9 @@ struct tb_exchange {
     int32_t script_version;       /**< that this request meets; 0: none */
     bool script_shapes;           /**< that version may have an on_response */
     json_t *script_input;         /**< what its hooks are given, once made */
-    json_t *sent;                 /**< the body as it came, where the script has changed it */
+    json_t *sent_body;            /**< the body as it came, where the script has changed it */
     const json_t *routed;         /**< what the script decided about the route, or NULL */
-    bool answered; /**< idempotency replay: the stored answer is sent, the handler skipped */
+    bool replays; /**< idempotency replay: the stored answer is sent, the handler skipped */
 
     int status;
     struct tb_str reply;

@@ -51,9 +51,9 @@ static void renew(struct tb_exchange *x)
     x->script_version = 0;
     x->script_shapes = true;
     x->script_input = NULL;
-    x->sent = NULL;
+    x->sent_body = NULL;
     x->routed = NULL;
-    x->answered = false;
+    x->replays = false;
     x->key = TB_STR_NONE;
     x->fingerprint[0] = '\0';
     x->status = 0;

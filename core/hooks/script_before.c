@@ -121,7 +121,7 @@ static tb_err change_body(struct tb_exchange *x, const json_t *patch, struct tb_
     free(text);
     if (kept == NULL)
         return TB_E_INTERNAL;
-    x->sent = x->json;
+    x->sent_body = x->json;
     x->json = changed;
     x->body = (struct tb_str){kept, n};
     return NULL;
@@ -139,9 +139,9 @@ static tb_err TB_SUSPENDS apply(struct tb_exchange *x, const json_t *decision)
         return deny(x, denial);
     if (tb_json_int(decision, "approvals", &approvals))
         TB_TRY(demand_approvals(x, approvals));
-    if (!x->answered && (limit = tb_json_object(decision, "limit")) != NULL)
+    if (!x->replays && (limit = tb_json_object(decision, "limit")) != NULL)
         TB_TRY(take_limit(x, limit));
-    if (x->answered)
+    if (x->replays)
         return NULL;
     route = tb_json_object(decision, "route");
     set = tb_json_object(decision, "set");
@@ -190,7 +190,7 @@ static tb_err TB_SUSPENDS failed(struct tb_exchange *x, const char *how, const c
         return NULL;
     /* a script may well trip over a body that nobody would take: that is what to mend first */
     TB_TRY(tb_stage_schema(x));
-    if (x->answered)
+    if (x->replays)
         return NULL;
     return refuse_request(x, tb_fail(&x->run.req, TB_E_SCRIPT_FAILED,
                                      "on_request of version %d did not decide: %s%s%s",

@@ -121,10 +121,10 @@ tb_err TB_SUSPENDS tb_script_refuse(struct tb_exchange *x, tb_err err)
     x->run.problem = (struct tb_problem){0};
     tb_err bad = tb_exchange_key(x);
     if (bad == NULL)
-        bad = ask_whether_answered(x, &x->answered);
+        bad = ask_whether_answered(x, &x->replays);
     if (bad != NULL)
         return bad;
-    if (!x->answered) {
+    if (!x->replays) {
         x->run.problem = problem;
         return err;
     }

@@ -76,8 +76,8 @@ const struct tb_script_member *tb_script_members(struct tb_exchange *x, size_t *
         add_member(told->all, n, "consent", x->grant->consent);
     add_member(told->all, n, "world_time", (struct tb_str){told->now, TB_TIME_CHARS});
     if (x->json != NULL)
-        told->all[(*n)++] = (struct tb_script_member){.name = "body",
-                                                      .json = x->sent != NULL ? x->sent : x->json};
+        told->all[(*n)++] = (struct tb_script_member){
+            .name = "body", .json = x->sent_body != NULL ? x->sent_body : x->json};
     tell_parts(x, told, n);
     return told->all;
 }

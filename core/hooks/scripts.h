@@ -107,7 +107,7 @@ tb_err TB_SUSPENDS tb_scripts_lookup(struct tb_req *req, void *arg, struct tb_st
 
 /** Refuse the request, unless its Idempotency-Key was answered before: then it goes on to that
  *  answer, whatever a script thinks of it by now.
- *  @return NULL, with x->answered set; `err`; errors of tb_query. Waits: yes, for keyed operations.
+ *  @return NULL, with x->replays set; `err`; errors of tb_query. Waits: yes, for keyed operations.
  */
 tb_err TB_NODISCARD TB_SUSPENDS tb_script_refuse(struct tb_exchange *x, tb_err err);
 

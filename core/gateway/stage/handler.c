@@ -15,7 +15,7 @@ static tb_err TB_SUSPENDS answer_again(struct tb_exchange *x)
 tb_err TB_SUSPENDS tb_stage_handler(struct tb_exchange *x)
 {
     x->own_headers_n = x->reply_headers_n;
-    TB_TRY(x->answered ? answer_again(x) : x->match.operation->route->handler(&x->run.req));
+    TB_TRY(x->replays ? answer_again(x) : x->match.operation->route->handler(&x->run.req));
     if (x->status == 0)
         return tb_fail(&x->run.req, TB_E_INTERNAL, "the operation gave no answer");
     return NULL;

@@ -61,7 +61,7 @@ static tb_err fingerprint(struct tb_exchange *x)
     tb_text_add(&canonical, right_of(x->grant));
     tb_text_add_char(&canonical, '\n');
     /* Of what the partner sent: a repeated request stays the same when its script has changed. */
-    json_t *json = x->sent != NULL ? x->sent : x->json;
+    json_t *json = x->sent_body != NULL ? x->sent_body : x->json;
     if (json != NULL)
         tb_json_canonical(&canonical, json);
     struct tb_str rest = tb_text_end(&canonical);

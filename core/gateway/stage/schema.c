@@ -36,7 +36,7 @@ static tb_err check_shape(struct tb_exchange *x, const struct tb_schema *schema)
 tb_err TB_SUSPENDS tb_stage_schema(struct tb_exchange *x)
 {
     const struct tb_schema *schema = x->match.operation->body_schema;
-    if (schema == NULL || x->answered)
+    if (schema == NULL || x->replays)
         return NULL;
     tb_err err = check_shape(x, schema);
     return err == NULL || x->script == NULL ? err : tb_script_refuse(x, err);

@@ -159,7 +159,7 @@ static void take_print(const struct asked *asked, char out[65])
         assert_true(tb_json_defer(x->run.arena, x->json));
     }
     if (asked->changed_to != NULL) {
-        x->sent = x->json;
+        x->sent_body = x->json;
         x->json = json_loads(asked->changed_to, JSON_DECODE_ANY, NULL);
         assert_true(tb_json_defer(x->run.arena, x->json));
     }

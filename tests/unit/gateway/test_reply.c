@@ -498,7 +498,7 @@ static void gives_the_stored_answer_of_an_answered_key(void **state)
     stored_err = NULL;
     struct tb_exchange *x = ask(TB_R_KEY);
     f.route.handler = handler;
-    x->answered = true;
+    x->replays = true;
     assert_string_equal(fixture_stage(&f, tb_stage_handler), "ok");
     assert_int_equal(handled, 0);
     assert_int_equal(x->status, 201);
@@ -507,7 +507,7 @@ static void gives_the_stored_answer_of_an_answered_key(void **state)
     assert_string_equal(fixture_reply_header(&f, "idempotency-replayed"), "true");
     stored_err = TB_E_KEY_REUSED;
     x = ask(TB_R_KEY);
-    x->answered = true;
+    x->replays = true;
     assert_string_equal(fixture_stage(&f, tb_stage_handler), "idempotency_key_reused");
     assert_int_equal(x->status, 0);
 }
