@@ -1,5 +1,5 @@
-/* See admin.h. An act runs in a transaction, so that what it does and its record are there together
- * or not at all. */
+/* Running the rows of rooms. An act runs in a transaction, so that what it does and its record are
+ * there together or not at all. */
 #include "cli/admin.h"
 #include "base/assert.h"
 #include "base/id.h"
@@ -130,11 +130,11 @@ void tb_admin_print_one(const struct tb_cli *cli, json_t *object)
 /* ---- doing ---- */
 
 struct work {
-    const struct tb_admin *verb;
+    const struct tb_admin *row;
     struct tb_param params[TB_ADMIN_PARAMS_MAX];
     size_t params_n;
     char operator_name[TB_OPERATOR_BYTES];
-    char id[TB_ID_ROOM]; /* a fresh one; "" when the verb makes none */
+    char id[TB_ID_ROOM]; /* a fresh one; "" when the row makes none */
     json_t *list;
     char state[64]; /* what an act answered; "" for null */
 };
@@ -173,7 +173,7 @@ static tb_err TB_SUSPENDS act(struct tb_req *req, struct tb_tx *tx, void *arg)
 {
     struct work *work = arg;
     struct tb_rows *rows;
-    TB_TRY(tb_tx_query(tx, &rows, work->verb->sql, work->params, work->params_n));
+    TB_TRY(tb_tx_query(tx, &rows, work->row->sql, work->params, work->params_n));
     struct tb_str state = rows->n == 0 ? TB_STR_NONE : tb_cell(rows, 0, 0);
     (void)req;
     snprintf(work->state, sizeof(work->state), "%.*s", (int)state.n,
@@ -185,10 +185,10 @@ static tb_err TB_SUSPENDS perform(struct tb_req *req, struct tb_command_job *job
 {
     struct work *work = job->mine;
     struct tb_rows *rows;
-    if (work->verb->kind == TB_ADMIN_ACT)
+    if (work->row->kind == TB_ADMIN_ACT)
         return tb_tx_run(req, job->store, act, work);
     struct tb_arena *list = tb_arena_new(LIST_BYTES), *own = tb_run_borrow(req, list);
-    tb_err err = tb_query_params(req, &rows, work->verb->sql, work->params, work->params_n);
+    tb_err err = tb_query_params(req, &rows, work->row->sql, work->params, work->params_n);
     for (size_t i = 0; err == NULL && i < rows->n; i++) {
         struct tb_str text = tb_cell(rows, i, 0);
         json_array_append_new(work->list, json_loadb(text.at, text.n, 0, NULL));
@@ -215,7 +215,7 @@ static int print_result(struct tb_cli *cli, const struct work *work)
                                              : cli->arguments[0];
     if (work->state[0] == '\0')
         return no_such(cli, id);
-    if (work->verb->wanted != NULL && strcmp(work->state, work->verb->wanted) != 0)
+    if (work->row->wanted != NULL && strcmp(work->state, work->row->wanted) != 0)
         return tb_cli_fail(cli, TB_EXIT_FOUND, "%s is %s", id, work->state);
     if (cli->json)
         tb_admin_print_one(cli, json_pack("{s:s, s:s}", "id", id, "state", work->state));
@@ -226,9 +226,9 @@ static int print_result(struct tb_cli *cli, const struct work *work)
 
 static int finish(struct tb_cli *cli, struct work *work)
 {
-    if (work->verb->kind == TB_ADMIN_ACT)
+    if (work->row->kind == TB_ADMIN_ACT)
         return print_result(cli, work);
-    if (work->verb->kind == TB_ADMIN_LIST) {
+    if (work->row->kind == TB_ADMIN_LIST) {
         tb_admin_print(cli, json_incref(work->list));
         if (json_array_size(work->list) == LIST_ROWS)
             tb_print_to(stderr, "these are the first %d; there may be more\n", LIST_ROWS);
@@ -240,39 +240,32 @@ static int finish(struct tb_cli *cli, struct work *work)
     return TB_EXIT_OK;
 }
 
-/* What people will read must be a name or a note. */
-static bool check_texts(const struct tb_cli *cli, const struct tb_admin *verb)
+/* A text that people will read must be a name or a note, and a number one of its range; the
+ * database takes numbers as texts. */
+static bool check_text(const struct tb_cli *cli, const struct tb_admin_from *from)
 {
-    for (size_t i = 0; i < TB_ADMIN_PARAMS_MAX; i++) {
-        const struct tb_admin_from *from = &verb->from[i];
-        if (from->chars_max == 0)
-            continue;
-        const char *text = from->source == TB_FROM_OPTION_  ? tb_cli_option(cli, from->name)
-                           : from->index < cli->arguments_n ? cli->arguments[from->index]
-                                                            : NULL;
-        const char *what = from->source == TB_FROM_OPTION_ ? from->name : cli->command->arguments;
-        if (text != NULL && !tb_cli_name(cli, what, text, from->chars_max))
-            return false;
-    }
-    return true;
+    bool option = from->source == TB_FROM_OPTION_;
+    const char *text = option                           ? tb_cli_option(cli, from->name)
+                       : from->index < cli->arguments_n ? cli->arguments[from->index]
+                                                        : NULL;
+    const char *what = option ? from->name : cli->command->arguments;
+    int64_t number;
+    if (from->number_max > 0)
+        return tb_cli_int(cli, from->name, 1, from->number_max, 1, &number);
+    return from->chars_max == 0 || text == NULL || tb_cli_name(cli, what, text, from->chars_max);
 }
 
-int tb_admin_run(struct tb_cli *cli, const struct tb_admin *verbs, size_t verbs_n)
+int tb_admin_run(struct tb_cli *cli)
 {
-    struct work work = {.list = json_array()};
-    for (size_t i = 0; i < verbs_n && work.verb == NULL; i++)
-        if (strcmp(verbs[i].command, cli->command->name) == 0)
-            work.verb = &verbs[i];
-    TB_ASSERT(work.verb != NULL);
-    if (!check_texts(cli, work.verb)) {
-        json_decref(work.list);
-        return TB_EXIT_USAGE;
-    }
-    while (work.params_n < TB_ADMIN_PARAMS_MAX &&
-           work.verb->from[work.params_n].source != TB_FROM_NOWHERE_) {
-        work.params[work.params_n] = param_of(cli, &work.verb->from[work.params_n], &work);
-        work.params_n++;
-    }
+    const struct tb_admin *row = cli->command->row;
+    struct work work = {.row = row};
+    TB_ASSERT(row != NULL);
+    for (size_t i = 0; i < TB_ADMIN_PARAMS_MAX && row->from[i].source != TB_FROM_NOWHERE_; i++)
+        if (!check_text(cli, &row->from[i]))
+            return TB_EXIT_USAGE;
+    for (size_t i = 0; i < TB_ADMIN_PARAMS_MAX && row->from[i].source != TB_FROM_NOWHERE_; i++)
+        work.params[work.params_n++] = param_of(cli, &row->from[i], &work);
+    work.list = json_array();
     int exit_code = tb_command_job_run(cli, perform, &work);
     if (exit_code == TB_EXIT_OK)
         exit_code = finish(cli, &work);

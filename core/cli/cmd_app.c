@@ -15,61 +15,6 @@
 
 enum { METADATA_BYTES_MAX = 64 * 1024, OVERLAP_HOURS = 24, OVERLAP_HOURS_MOST = 30 * 24 };
 
-static const struct tb_admin verbs[] = {
-    {.command = "app list",
-     .kind = TB_ADMIN_LIST,
-     .sql = "select json_build_object('id', a.id, 'partner', a.partner, 'world', a.world, "
-            "'environment', w.kind, 'state', a.state, 'auth', c.auth, 'created_at', "
-            "tb.rfc3339(a.created_at), 'name', a.name)::text from bank.app a "
-            "join bank.world w on w.id = a.world left join oauth.client c on c.app = a.id "
-            "where a.partner = coalesce($1, a.partner) and a.state = coalesce($2, a.state) "
-            "order by a.created_at, a.id limit 10000",
-     .from = {TB_FROM_OPTION("partner"), TB_FROM_OPTION("state")}},
-    {.command = "app show",
-     .kind = TB_ADMIN_SHOW,
-     .sql =
-         "select json_build_object('id', a.id, 'partner', a.partner, 'world', a.world, "
-         "'environment', w.kind, 'state', a.state, 'name', a.name, 'plain_tokens', a.plain_tokens, "
-         "'resource_server', c.resource_server, 'created_at', tb.rfc3339(a.created_at), "
-         "'entitlements', (select coalesce(json_agg(concat_ws(' ', nullif(e.product, ''), "
-         "nullif(e.operation, '')) order by e.product, e.operation), '[]') from bank.entitlement e "
-         "where e.app = a.id), 'limits', (select coalesce(json_agg(json_build_object('name', l.name, "
-         "'product', l.product, 'operation', l.route, 'quota', l.quota, 'window_ms', l.window_ms)), "
-         "'[]') from bank.app_limit l where l.app = a.id), 'secrets', (select "
-         "coalesce(json_agg(json_build_object('created_at', tb.rfc3339(s.created_at), 'expires_at', "
-         "tb.rfc3339(s.expires_at)) order by s.created_at), '[]') from oauth.client_secret s "
-         "where s.app = a.id), 'certificates', (select coalesce(json_agg(json_build_object("
-         "'thumbprint', x.thumbprint, 'subject', x.subject, 'expires_at', tb.rfc3339(x.expires_at)) "
-         "order by x.expires_at), '[]') from oauth.certificate x where x.client = a.id), "
-         "'metadata', c.metadata)::text from bank.app a join bank.world w on w.id = a.world "
-         "left join oauth.client c on c.app = a.id where a.id = $1",
-     .from = {TB_FROM_ARGUMENT(0)}},
-    {.command = "app suspend",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select directory.set_app($1, 'suspended', $2, $3)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
-     .wanted = "suspended"},
-    {.command = "app resume",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select directory.set_app($1, 'active', $2, $3)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
-     .wanted = "active"},
-    {.command = "app revoke",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select directory.revoke_app($1, $2, $3)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
-     .wanted = "revoked"},
-    {.command = "app server",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_resource_server($1, $2::text is null, $3, $4)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPTION("off"), TB_FROM_OPERATOR, TB_FROM_CLOCK}},
-};
-
-static int run(struct tb_cli *cli)
-{
-    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
-}
-
 /* ---- create ---- */
 
 struct creating {
@@ -233,22 +178,6 @@ static int rotate_secret(struct tb_cli *cli)
 
 /* ---- the commands ---- */
 
-#define ONE_APP .arguments = "APP", .arguments_min = 1, .arguments_max = 1
-
-static const struct tb_option list_options[] = {
-    {"partner", "PARTNER", "only those of a partner"},
-    {"state", "STATE", "only those that are pending, active, suspended or revoked"},
-    {.name = NULL},
-};
-
-const struct tb_command tb_command_app_list = {
-    .name = "app list",
-    .summary = "list apps; those that registered and wait for approval are pending",
-    .options = list_options,
-    .example = "tongbao app list --state pending",
-    .run = run,
-};
-
 static const struct tb_option create_options[] = {
     {"partner", "PARTNER", "whose app it is"},
     {"world", "WORLD", "the live world, or a sandbox"},
@@ -270,52 +199,6 @@ const struct tb_command tb_command_app_create = {
     .run = create_app,
 };
 
-const struct tb_command tb_command_app_show = {
-    .name = "app show",
-    .summary = "show an app: state, entitlements, limits, secrets, certificates, metadata",
-    .example = "tongbao app show app_01k9x3m5n7p9q1r3s5t7v9w1x3 --json",
-    .run = run,
-    ONE_APP,
-};
-
-const struct tb_command tb_command_app_suspend = {
-    .name = "app suspend",
-    .summary = "stop everything an app does, within a second, until it is resumed",
-    .example = "tongbao app suspend app_01k9x3m5n7p9q1r3s5t7v9w1x3",
-    .run = run,
-    ONE_APP,
-};
-
-const struct tb_command tb_command_app_resume = {
-    .name = "app resume",
-    .summary = "let a suspended app act again, or approve a pending one",
-    .example = "tongbao app resume app_01k9x3m5n7p9q1r3s5t7v9w1x3",
-    .run = run,
-    ONE_APP,
-};
-
-const struct tb_command tb_command_app_revoke = {
-    .name = "app revoke",
-    .summary = "end an app for good, with its secrets, consents and grants",
-    .example = "tongbao app revoke app_01k9x3m5n7p9q1r3s5t7v9w1x3",
-    .run = run,
-    ONE_APP,
-};
-
-static const struct tb_option server_options[] = {
-    {"off", NULL, "it is one no longer"},
-    {.name = NULL},
-};
-
-const struct tb_command tb_command_app_server = {
-    .name = "app server",
-    .summary = "make an app a resource server, which may introspect tokens of others",
-    .options = server_options,
-    .example = "tongbao app server app_01k9x3m5n7p9q1r3s5t7v9w1x3",
-    .run = run,
-    ONE_APP,
-};
-
 static const struct tb_option secret_options[] = {
     {"overlap", "HOURS", "how long the secret before stays good (0 to 720, default 24)"},
     {.name = NULL},
@@ -327,6 +210,8 @@ const struct tb_command tb_command_app_secret = {
     .about = "The new secret is shown this once. Of two that were good the older one ends now.",
     .options = secret_options,
     .example = "tongbao app secret app_01k9x3m5n7p9q1r3s5t7v9w1x3 --overlap 48",
+    .arguments = "APP",
+    .arguments_min = 1,
+    .arguments_max = 1,
     .run = rotate_secret,
-    ONE_APP,
 };

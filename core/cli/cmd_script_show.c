@@ -2,24 +2,6 @@
 #include "base/time.h"
 #include "cli/cmd_script.h"
 
-static const struct tb_admin verbs[] = {
-    {.command = "script list",
-     .kind = TB_ADMIN_LIST,
-     .sql = "select json_build_object('partner', s.partner, 'id', s.id, 'world', b.world, "
-            "'versions', (select count(*) from script.version v where v.book = s.book and "
-            "v.script = s.id), 'runs', s.version, 'canary', case when s.version is not null then "
-            "s.canary end, 'previous', s.previous, 'off', exists (select from script.breaker k "
-            "where k.book = s.book and k.script = s.id and k.until > $2))::text "
-            "from script.script s join bank.book b on b.book = s.book "
-            "where s.partner = coalesce($1, s.partner) order by s.created_at, s.id limit 10000",
-     .from = {TB_FROM_OPTION("partner"), TB_FROM_CLOCK}},
-};
-
-static int list(struct tb_cli *cli)
-{
-    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
-}
-
 static const char SQL_SCRIPT[] =
     "select (script.named($1, script.script_json(s, $3))::jsonb || jsonb_build_object('partner', s.partner, "
     "'versions', (select jsonb_agg(jsonb_build_object('version', v.version, 'state', v.state, "
@@ -70,19 +52,6 @@ static int show(struct tb_cli *cli)
         tb_admin_print_one(cli, showing.found);
     return exit_code;
 }
-
-static const struct tb_option list_options[] = {
-    {"partner", "PARTNER", "only those of a partner"},
-    {.name = NULL},
-};
-
-const struct tb_command tb_command_script_list = {
-    .name = "script list",
-    .summary = "list partners' scripts and what of them runs",
-    .options = list_options,
-    .example = "tongbao script list",
-    .run = list,
-};
 
 static const struct tb_option show_options[] = {
     TB_SCRIPT_PLACE_OPTIONS,

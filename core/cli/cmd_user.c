@@ -11,36 +11,6 @@
 
 enum { PASSWORD_BYTES = 15 /* 20 characters */ };
 
-/* ---- lists, lock, unlock ---- */
-
-static const struct tb_admin verbs[] = {
-    {.command = "user list",
-     .kind = TB_ADMIN_LIST,
-     .sql =
-         "select json_build_object('login', u.login, 'state', u.state, 'role', u.role, 'id', u.id, "
-         "'company', u.company, 'created_at', tb.rfc3339(u.created_at), 'name', u.name)::text "
-         "from oauth.user_account u where u.company = coalesce($1, u.company) "
-         "order by u.login limit 10000",
-     .from = {TB_FROM_OPTION("company")}},
-    {.command = "user lock",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_user($1, 'locked', $2, $3)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
-     .wanted = "locked"},
-    {.command = "user unlock",
-     .kind = TB_ADMIN_ACT,
-     .sql = "select oauth.set_user($1, 'active', $2, $3)",
-     .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
-     .wanted = "active"},
-};
-
-static int run(struct tb_cli *cli)
-{
-    return tb_admin_run(cli, verbs, TB_COUNT(verbs));
-}
-
-/* ---- add, reset ---- */
-
 struct making {
     struct tb_cli *cli;
     bool add; /* else reset */
@@ -133,24 +103,9 @@ static int reset(struct tb_cli *cli)
 
 /* ---- the commands ---- */
 
-#define ONE_USER .arguments = "LOGIN", .arguments_min = 1, .arguments_max = 1
-
-static const struct tb_option list_options[] = {
-    {"company", "ID", "only those of this company"},
-    {.name = NULL},
-};
-
 static const struct tb_option add_options[] = {
     {"role", "ROLE", "what limits of the company's rules go by (default initiator)"},
     {.name = NULL},
-};
-
-const struct tb_command tb_command_user_list = {
-    .name = "user list",
-    .summary = "list users who can log in at the bank's pages",
-    .options = list_options,
-    .example = "tongbao user list --json",
-    .run = run,
 };
 
 const struct tb_command tb_command_user_add = {
@@ -171,23 +126,9 @@ const struct tb_command tb_command_user_add = {
 const struct tb_command tb_command_user_reset = {
     .name = "user reset",
     .summary = "give a user a new password and a new second factor; sessions end",
-    ONE_USER,
+    .arguments = "LOGIN",
+    .arguments_min = 1,
+    .arguments_max = 1,
     .example = "tongbao user reset wang@jiangnan",
     .run = reset,
-};
-
-const struct tb_command tb_command_user_lock = {
-    .name = "user lock",
-    .summary = "keep a user from logging in; sessions end at once",
-    ONE_USER,
-    .example = "tongbao user lock wang@jiangnan",
-    .run = run,
-};
-
-const struct tb_command tb_command_user_unlock = {
-    .name = "user unlock",
-    .summary = "let a locked user log in again",
-    ONE_USER,
-    .example = "tongbao user unlock wang@jiangnan",
-    .run = run,
 };

@@ -1,5 +1,6 @@
-/* The command line: a table of commands, each with its options, its help and its function. A
- * command is one constant in a file of its own and one line in commands.def:
+/* The command line: a table of commands, each with its options, its help and its function. What is
+ * one statement on a room's tables is a row of that room (store/admin.h); what is a program is one
+ * constant in a file of its own here and one line in commands.def:
  *
  *     static const struct tb_option options[] = {
  *         {.name = "accounts", .value = "N", .doc = "how many to make (default 100)"},
@@ -20,6 +21,8 @@
 #ifndef TB_CLI_COMMAND_H
 #define TB_CLI_COMMAND_H
 
+#include "store/admin.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,12 +39,6 @@ enum tb_exit {
 
 enum { TB_ARGUMENTS_MAX = 32, TB_OPTIONS_MAX = 16 };
 
-struct tb_option {
-    const char *name;  /**< without the dashes; NULL ends the table */
-    const char *value; /**< what to call its value in the help; NULL: a switch */
-    const char *doc;
-};
-
 struct tb_cli;
 
 struct tb_command {
@@ -54,6 +51,7 @@ struct tb_command {
     const char *about;               /**< paragraphs for the help; NULL: the summary is enough */
     const char *example;             /**< one or more lines that can be run as they are */
     int (*run)(struct tb_cli *cli);
+    const struct tb_admin *row; /**< the statement it runs; NULL: it is a program */
 };
 
 /** A command line that has been understood. */
@@ -92,6 +90,10 @@ pid_t tb_command_service(const struct tb_cli *cli);
  *  `return tb_cli_fail(cli, TB_EXIT_FOUND, …)`. */
 int tb_cli_fail(const struct tb_cli *cli, enum tb_exit exit_code, const char *format, ...)
     TB_PRINTF(3, 4);
+
+/** Every command there is, in the order the help shows them: the programs of commands.def, and
+ *  between them the rows of the rooms. Made at the first call. */
+const struct tb_command *const *tb_commands(size_t *out_n);
 
 /** Find the command in `argv` and run it; prints help, or the nearest name to an unknown one.
  *  @return the exit code */
