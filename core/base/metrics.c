@@ -2,6 +2,7 @@
  * counts when it changes hands; nothing here waits for another process, dead or alive. */
 #include "base/metrics.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -74,12 +75,10 @@ size_t tb_metrics_bytes(void)
 
 uint32_t tb_metrics_layout(void)
 {
-    uint32_t layout = LAYOUT;
-    for (size_t i = 0; i < TB_METRICS_N; i++) {
-        for (const char *c = metrics[i].name; *c != '\0'; c++)
-            layout = (layout ^ (unsigned char)*c) * 16777619u;
-    }
-    return layout;
+    uint64_t layout = TB_HASH_START ^ LAYOUT;
+    for (size_t i = 0; i < TB_METRICS_N; i++)
+        layout = tb_hash_add(layout, metrics[i].name, strlen(metrics[i].name));
+    return tb_hash_fold(layout);
 }
 
 static bool is_alive(uint64_t owner)

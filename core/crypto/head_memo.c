@@ -1,9 +1,9 @@
 /* A direct-mapped table. Its hash is keyed at random, so that nobody can choose a head that pushes
  * another client's out. */
 #include "crypto/head_memo.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "crypto/siphash.h"
 #include <string.h>
 
 struct place {

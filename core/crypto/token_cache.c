@@ -7,9 +7,9 @@
  * last visit and takes the first that was not. */
 #include "crypto/token_cache.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "crypto/siphash.h"
 #include <string.h>
 
 enum { WAYS = 8, HASHED = 64 };

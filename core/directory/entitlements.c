@@ -5,6 +5,7 @@
  * first asked for. */
 #include "directory/entitlements.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "runtime/run.h"
@@ -74,21 +75,11 @@ struct tb_apps {
     struct place places[TB_APPS_REMEMBERED];
 };
 
-/* FNV-1a: ids come from tokens we signed and names from products, so nobody chooses them to
- * collide.
- */
-static uint64_t hash_of(struct tb_str text)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < text.n; i++)
-        hash = (hash ^ (unsigned char)text.at[i]) * 1099511628211u;
-    return hash;
-}
-
-/* The place in `names` of the operation of this key, or the free one where it would be. */
+/* The place in `names` of the operation of this key, or the free one where it would be. Not keyed:
+ * names come from products, and at most half of the places are taken. */
 static size_t name_at(const struct tb_apps *apps, struct tb_str key)
 {
-    size_t at = hash_of(key) % PLACES;
+    size_t at = tb_hash(key.at, key.n) % PLACES;
     for (; apps->names[at] != 0; at = (at + 1) % PLACES) {
         const struct tb_operation *operation = apps->operations[apps->names[at] - 1];
         if (tb_str_eq(key, (struct tb_str){operation->key, operation->key_n}))
@@ -430,7 +421,7 @@ static tb_err TB_SUSPENDS read_to_end(struct tb_req *req, struct tb_apps *apps, 
 tb_err TB_SUSPENDS tb_app_find(struct tb_req *req, struct tb_apps *apps, struct tb_str app,
                                const struct tb_operation *operation, struct tb_app *out_app)
 {
-    struct place *place = &apps->places[hash_of(app) % TB_APPS_REMEMBERED];
+    struct place *place = &apps->places[tb_hash(app.at, app.n) % TB_APPS_REMEMBERED];
     int64_t now_ms = tb_loop_now_ms(tb_run_of(req)->loop);
     if (app.n == 0 || app.n >= ID_BYTES)
         return tb_fail(req, TB_E_NOT_ENTITLED, "the token names no app");

@@ -3,6 +3,7 @@
  * the other. Who holds which chunk is known to the writer alone; a successor reads it off the
  * records that it finds. */
 #include "gateway/trace_ring.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -39,18 +40,12 @@ struct tb_traces {
 
 /* ---- which share ---- */
 
-static uint64_t mixed(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
 uint64_t tb_trace_share(const char partner[TB_TRACE_PARTNER_BYTES], bool refused)
 {
     uint64_t words[TB_TRACE_PARTNER_BYTES / sizeof(uint64_t)] = {0}, hash = 0;
     memcpy(words, partner, strnlen(partner, TB_TRACE_PARTNER_BYTES));
     for (size_t i = 0; i < TB_COUNT(words); i++)
-        hash = mixed(hash, words[i]);
+        hash = tb_hash_word(hash, words[i]);
     return (hash | 1u << 8) << 1 | refused; /* never one of a stranger's */
 }
 
@@ -72,7 +67,7 @@ uint64_t tb_trace_share_of_stranger(const char *peer, bool refused)
 {
     uint64_t hash = 0;
     for (size_t i = 0, n = network_n(peer); i < n; i++)
-        hash = mixed(hash, (unsigned char)peer[i]);
+        hash = tb_hash_word(hash, (unsigned char)peer[i]);
     return hash % TB_TRACE_STRANGERS << 1 | refused;
 }
 
@@ -80,7 +75,7 @@ uint64_t tb_trace_share_of_stranger(const char *peer, bool refused)
 
 static size_t index_of_key(const struct tb_traces *traces, uint64_t key)
 {
-    size_t at = mixed(0, key) % INDEX;
+    size_t at = tb_hash_word(0, key) % INDEX;
     while (traces->index[at] != 0 && traces->shares[traces->index[at] - 1].key != key)
         at = (at + 1) % INDEX;
     return at;

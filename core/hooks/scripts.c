@@ -1,6 +1,7 @@
 /* Rows by partner and book in a table of chains that doubles; they are never freed before the
  * worker ends, so a request may keep one over a wait. */
 #include "hooks/scripts.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -53,19 +54,12 @@ struct tb_scripts *tb_scripts_new(const struct tb_scripts_parts *parts)
 
 /* ---- the table ---- */
 
-/* FNV-1a: partners' ids are made by us. */
-static uint64_t hash_of(struct tb_str text, uint64_t hash)
-{
-    for (size_t i = 0; i < text.n; i++)
-        hash = (hash ^ (unsigned char)text.at[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
+/* Not keyed: partners' ids are made by us. */
 static struct tb_script_row **bucket_of(struct tb_script_row **buckets, size_t n, int32_t book,
                                         struct tb_str partner)
 {
-    uint64_t hash = hash_of(partner, UINT64_C(14695981039346656037) ^ (uint64_t)book);
-    return &buckets[(hash ^ hash >> 32) & (n - 1)];
+    uint64_t hash = tb_hash_add(TB_HASH_START ^ (uint64_t)book, partner.at, partner.n);
+    return &buckets[tb_hash_fold(hash) & (n - 1)];
 }
 
 struct tb_script_row *tb_scripts_find(struct tb_scripts *scripts, int32_t book,
@@ -191,7 +185,7 @@ tb_err TB_SUSPENDS tb_scripts_refresh(struct tb_req *req, struct tb_scripts *scr
 
 uint64_t tb_script_seed(struct tb_str request_id)
 {
-    return hash_of(request_id, UINT64_C(14695981039346656037));
+    return tb_hash(request_id.at, request_id.n);
 }
 
 int32_t tb_script_pick(const struct tb_script_row *row, struct tb_str request_id)

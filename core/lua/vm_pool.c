@@ -1,6 +1,7 @@
 /* A table of chains by version, and a list of all by the time of their last call. */
 #include "lua/vm_pool.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "lua/state.h"
 #include <string.h>
@@ -48,8 +49,7 @@ static struct slot **bucket_of(struct tb_vm_pool *states, struct tb_str version)
         uint64_t word = 0;
         size_t left = version.n - i;
         memcpy(&word, version.at + i, left < sizeof(word) ? left : sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
+        hash = tb_hash_word(hash, word);
     }
     return &states->buckets[hash & (states->buckets_n - 1)];
 }

@@ -3,89 +3,60 @@
  * follows is one request more or less refused at that very moment.
  *
  * The hash is keyed with a secret of the service, so nobody can craft a request that shares the
- * hash of somebody else's. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF"
- * (2012), with the 128-bit output of the reference implementation. */
+ * hash of somebody else's: SipHash-2-4 (base/hash.h) with the 128-bit output of the reference
+ * implementation. */
 #include "process/quarantine.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include <string.h>
 #include <sys/random.h>
 
-struct sip {
-    uint64_t v0, v1, v2, v3;
-    uint64_t word; /**< bytes not yet mixed, little end first */
+/* A message that comes in parts, of which SipHash takes eight bytes at a time. */
+struct message {
+    struct tb_siphash_state state;
+    uint64_t word; /**< bytes not yet taken, little end first */
     uint64_t length;
 };
 
-static uint64_t rotl(uint64_t x, int bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static void sip_round(struct sip *s)
-{
-    s->v0 += s->v1;
-    s->v1 = rotl(s->v1, 13) ^ s->v0;
-    s->v0 = rotl(s->v0, 32);
-    s->v2 += s->v3;
-    s->v3 = rotl(s->v3, 16) ^ s->v2;
-    s->v0 += s->v3;
-    s->v3 = rotl(s->v3, 21) ^ s->v0;
-    s->v2 += s->v1;
-    s->v1 = rotl(s->v1, 17) ^ s->v2;
-    s->v2 = rotl(s->v2, 32);
-}
-
-static void sip_word(struct sip *s, uint64_t word)
-{
-    s->v3 ^= word;
-    sip_round(s);
-    sip_round(s);
-    s->v0 ^= word;
-}
-
-static void sip_add(struct sip *s, const void *at, size_t n)
+static void add(struct message *m, const void *at, size_t n)
 {
     const unsigned char *p = at;
     for (size_t i = 0; i < n; i++) {
-        s->word |= (uint64_t)p[i] << (8 * (s->length % 8));
-        if (++s->length % 8 == 0) {
-            sip_word(s, s->word);
-            s->word = 0;
+        m->word |= (uint64_t)p[i] << (8 * (m->length % 8));
+        if (++m->length % 8 == 0) {
+            tb_siphash_word(&m->state, m->word);
+            m->word = 0;
         }
     }
 }
 
-static void sip_end(struct sip *s, unsigned char out[TB_CRASH_HASH])
+static void end(struct message *m, unsigned char out[TB_CRASH_HASH])
 {
-    sip_word(s, s->word | s->length << 56);
-    s->v2 ^= 0xee;
+    tb_siphash_word(&m->state, m->word | m->length << 56);
+    m->state.v2 ^= 0xee;
     for (int half = 0; half < 2; half++) {
-        for (int i = 0; i < 4; i++)
-            sip_round(s);
-        uint64_t h = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+        uint64_t h = tb_siphash_end(&m->state);
         for (int i = 0; i < 8; i++)
             out[half * 8 + i] = (unsigned char)(h >> (8 * i));
-        s->v1 ^= 0xdd;
+        m->state.v1 ^= 0xdd;
     }
 }
 
 void tb_request_hash(const struct tb_quarantine *q, const struct tb_str *parts, size_t parts_n,
                      unsigned char out_hash[TB_CRASH_HASH])
 {
-    struct sip s = {.v0 = q->key[0] ^ 0x736f6d6570736575u,
-                    .v1 = q->key[1] ^ 0x646f72616e646f6du ^ 0xee,
-                    .v2 = q->key[0] ^ 0x6c7967656e657261u,
-                    .v3 = q->key[1] ^ 0x7465646279746573u};
+    struct message m = {.state = tb_siphash_start((struct tb_siphash_key){q->key[0], q->key[1]})};
+    m.state.v1 ^= 0xee; /* 128 bits */
     for (size_t i = 0; i < parts_n; i++) {
         uint64_t n = parts[i].n;
         unsigned char length[8];
         for (int b = 0; b < 8; b++)
             length[b] = (unsigned char)(n >> (8 * b));
-        sip_add(&s, length, sizeof(length));
-        sip_add(&s, parts[i].at, parts[i].n);
+        add(&m, length, sizeof(length));
+        add(&m, parts[i].at, parts[i].n);
     }
-    sip_end(&s, out_hash);
+    end(&m, out_hash);
 }
 
 void tb_quarantine_init(struct tb_quarantine *q)

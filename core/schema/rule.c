@@ -1,5 +1,6 @@
 /* Rules that look at one value: strings, numbers, constants, and the sizes of arrays and objects.
  */
+#include "base/hash.h"
 #include "schema/check.h"
 #include <math.h>
 #include <stdlib.h>
@@ -166,14 +167,13 @@ static uint64_t key_of(json_t *value)
     uint64_t key = (uint64_t)(whole ? JSON_INTEGER : json_typeof(value)) + 1;
     const char *text = json_string_value(value);
     size_t n = json_string_length(value);
-    for (size_t i = 0; i < n; i++)
-        key = (key ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    key = tb_hash_add(key, text, n);
     double real = whole ? 0 : json_real_value(value);
     uint64_t bits = 0;
     if (real != 0) /* both zeros are one */
         memcpy(&bits, &real, sizeof(bits));
     bits += (uint64_t)integer + json_array_size(value) + json_object_size(value);
-    return key ^ bits * UINT64_C(0x9e3779b97f4a7c15);
+    return tb_hash_word(key, bits);
 }
 
 /* Sorted by key, only items of one key need comparing. Whoever makes keys collide pays in steps. */

@@ -1,6 +1,7 @@
 /* The statements this process has ever sent. A text is found by its address, because it should be a
  * constant; its bytes are compared all the same, because running a statement that was meant to be
  * another is the one mistake that must not happen here. */
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_impl.h"
@@ -9,14 +10,6 @@
 #include <string.h>
 
 enum { SHOWN = 120 /* bytes of a text in the log */ };
-
-static uint32_t hash_text(const char *text)
-{
-    uint32_t hash = 0x811c9dc5u; /* FNV-1a */
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x01000193u;
-    return hash;
-}
 
 struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sql)
 {
@@ -41,7 +34,8 @@ struct tb_statement *tb_statement_of(struct tb_statements *known, const char *sq
     *bucket = s;
     /* The number keeps names apart; the hash lets the server's log tell texts apart over releases.
      */
-    snprintf(s->name, sizeof(s->name), "tb_%" PRIu32 "_%08" PRIx32, s->number, hash_text(sql));
+    snprintf(s->name, sizeof(s->name), "tb_%" PRIu32 "_%08" PRIx32, s->number,
+             tb_hash_fold(tb_hash(sql, strlen(sql))));
     return s;
 }
 

@@ -3,6 +3,7 @@
  * decoder's table. Where the decoder is laxer than RFC 7541 (an empty name, a table size update
  * behind a field) the scan is not, because there the two could disagree about what follows. */
 #include "http/guard/guard_hpack.h"
+#include "base/hash.h"
 #include <string.h>
 
 struct field_size {
@@ -223,10 +224,7 @@ static struct known_name {
 
 static struct known_name *known_name(const uint8_t *coded, size_t n)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ coded[i]) * 16777619u;
-    return &known_names[(hash ^ hash >> 16) % KNOWN_NAMES];
+    return &known_names[tb_hash_fold(tb_hash(coded, n)) % KNOWN_NAMES];
 }
 
 static bool knows_name(const uint8_t *coded, size_t n)

@@ -2,7 +2,6 @@
 #include "../unit.h"
 
 #include "crypto/digest.h"
-#include "crypto/siphash.h"
 #include <string.h>
 
 static void assert_hex(const unsigned char *bytes, size_t n, const char *expected)
@@ -174,18 +173,6 @@ static void reads_hexadecimal_digits_in_pairs(void **state)
     assert_false(tb_hex_read(TB_STR("g0"), bytes));
 }
 
-static void siphash_gives_the_authors_vectors(void **state)
-{
-    (void)state;
-    unsigned char text[15];
-    for (size_t i = 0; i < sizeof(text); i++)
-        text[i] = (unsigned char)i;
-    struct tb_siphash_key key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
-    assert_true(tb_siphash(key, text, 15) == UINT64_C(0xa129ca6149be45e5));
-    assert_true(tb_siphash(key, text, 0) == UINT64_C(0x726fdb47dd0e0e31));
-    assert_true(tb_siphash(key, text, 8) == UINT64_C(0x93f5f5799a932462));
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(hashes_the_vectors_of_fips_180),
     cmocka_unit_test(hashes_parts_and_pieces_as_one_text),
@@ -196,6 +183,5 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reads_standard_base64_with_its_padding_only),
     cmocka_unit_test(base64url_of_random_bytes_comes_back),
     cmocka_unit_test(reads_hexadecimal_digits_in_pairs),
-    cmocka_unit_test(siphash_gives_the_authors_vectors),
 };
 TEST_GROUP(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* For how long a worker goes by what it has read of an app, and who reads it again. */
 #include "app_rows.h"
+#include "base/hash.h"
 
 #include "runtime/fiber.h"
 #include <stdio.h>
@@ -109,11 +110,9 @@ static void tells_apps_apart_that_share_a_place(void **state)
     uint64_t place = 0;
     for (int i = -1; twin[0] == '\0'; i++) {
         char name[32] = "app_a";
-        uint64_t hash = 14695981039346656037u;
         if (i >= 0)
             snprintf(name, sizeof(name), "t%04x", (unsigned)i);
-        for (const char *c = name; *c != '\0'; c++)
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        uint64_t hash = tb_hash(name, strlen(name));
         if (i < 0)
             place = hash % TB_APPS_REMEMBERED;
         else if (hash % TB_APPS_REMEMBERED == place)
