@@ -53,15 +53,15 @@ size_t tb_children_n(const struct tb_master *m)
 
 /* ---- starting ---- */
 
-/** In the new process: leave behind what is the master's, and become the seat. */
-static _Noreturn void become(struct tb_master *m, struct tb_process *seat, pid_t master,
-                             enum tb_log_level log_level)
+/** In the new process: leave behind what is the master's, and run the main function of its kind. */
+static _Noreturn void run_child(struct tb_master *m, struct tb_process *process, pid_t master,
+                                enum tb_log_level log_level)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != master)
         _exit(0);
     static char name[16];
-    snprintf(name, sizeof(name), "tb-%s/%u", tb_process_kind_name(seat->kind), seat->index);
+    snprintf(name, sizeof(name), "tb-%s/%u", tb_process_kind_name(process->kind), process->index);
     prctl(PR_SET_NAME, name);
     tb_log_start(STDERR_FILENO, log_level, name + 3);
 
@@ -69,7 +69,7 @@ static _Noreturn void become(struct tb_master *m, struct tb_process *seat, pid_t
     close(m->pid_file);
     for (struct tb_child *c = tb_child_next(m, NULL); c != NULL; c = tb_child_next(m, c))
         close(c->control);
-    if (seat->kind != TB_PROCESS_WORKER) {
+    if (process->kind != TB_PROCESS_WORKER) {
         for (size_t i = 0; i < m->listeners_n; i++)
             close(m->listeners[i].fd);
     }
@@ -85,28 +85,28 @@ static _Noreturn void become(struct tb_master *m, struct tb_process *seat, pid_t
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    exit(m->setup->main[seat->kind](seat));
+    exit(m->setup->main[process->kind](process));
 }
 
-static void fill_seat(const struct tb_master *m, const struct tb_plan *plan,
-                      struct tb_process *seat)
+static void fill_process(const struct tb_master *m, const struct tb_plan *plan,
+                         struct tb_process *process)
 {
-    seat->count = plan->count[seat->kind];
-    seat->config = plan->config;
-    seat->config_path = m->setup->config_path;
-    seat->run_dir = m->run_dir;
-    seat->grace_ms = plan->grace_ms;
-    if (seat->kind == TB_PROCESS_WORKER) {
+    process->count = plan->count[process->kind];
+    process->config = plan->config;
+    process->config_path = m->setup->config_path;
+    process->run_dir = m->run_dir;
+    process->grace_ms = plan->grace_ms;
+    if (process->kind == TB_PROCESS_WORKER) {
         for (size_t i = 0; i < m->listeners_n; i++) {
             for (size_t j = 0; j < plan->listen_n; j++) {
                 if (strcmp(m->listeners[i].address, plan->listen[j]) == 0)
-                    seat->listeners[seat->listeners_n++] = m->listeners[i];
+                    process->listeners[process->listeners_n++] = m->listeners[i];
             }
         }
     }
-    memcpy(seat->regions, m->regions, sizeof(seat->regions));
-    seat->regions_n = m->regions_n;
-    seat->quarantine = m->quarantine;
+    memcpy(process->regions, m->regions, sizeof(process->regions));
+    process->regions_n = m->regions_n;
+    process->quarantine = m->quarantine;
 }
 
 bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t generation,
@@ -126,14 +126,14 @@ bool tb_child_start(struct tb_master *m, const struct tb_plan *plan, uint32_t ge
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        static struct tb_process seat; /* lives as long as the process */
-        seat = (struct tb_process){.kind = kind, .index = index, .generation = generation};
-        seat.control = pair[1];
-        seat.slot = slot;
-        seat.replaces = generation == m->generation;
+        static struct tb_process process; /* lives as long as the process */
+        process = (struct tb_process){.kind = kind, .index = index, .generation = generation};
+        process.control = pair[1];
+        process.slot = slot;
+        process.replaces = generation == m->generation;
         slot->pid = getpid();
-        fill_seat(m, plan, &seat);
-        become(m, &seat, master, plan->log_level);
+        fill_process(m, plan, &process);
+        run_child(m, &process, master, plan->log_level);
     }
     close(pair[1]);
     if (pid < 0) {

@@ -2,7 +2,7 @@
  * was serving, where it fell and of what. The handler runs on a stack of its own and only writes
  * into shared memory; the master turns the record into a line of the log and a file.
  *
- *     tb_crash_install(&seat->slot->crash, describe);
+ *     tb_crash_install(&process->slot->crash, describe);
  *
  * Source: varnish's panic record; nginx's debug points. */
 #ifndef TB_PROCESS_CRASH_H

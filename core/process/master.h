@@ -45,7 +45,7 @@ struct tb_master_setup {
     bool (*plan)(const char *config_path, struct tb_plan *out_plan, char *why, size_t why_bytes);
     /** The plan is no longer used. */
     void (*forget)(struct tb_plan *plan);
-    int (*main[TB_PROCESS_KINDS])(struct tb_process *seat);
+    int (*main[TB_PROCESS_KINDS])(struct tb_process *process);
 };
 
 /** The shared memory the workers want; in worker.c.

@@ -1,4 +1,4 @@
-/* The seat as seen from inside the process: orders in, reports out, and a pulse that the master
+/* A child process as seen from inside: orders in, reports out, and a heartbeat that the master
  * watches. */
 #include "process/process.h"
 
@@ -25,32 +25,32 @@ const char *tb_process_kind_name(enum tb_process_kind kind)
     return names[kind];
 }
 
-void *tb_process_region(const struct tb_process *seat, const char *name, size_t *out_bytes)
+void *tb_process_region(const struct tb_process *process, const char *name, size_t *out_bytes)
 {
-    for (size_t i = 0; i < seat->regions_n; i++) {
-        if (strcmp(seat->regions[i].name, name) != 0)
+    for (size_t i = 0; i < process->regions_n; i++) {
+        if (strcmp(process->regions[i].name, name) != 0)
             continue;
         if (out_bytes != NULL)
-            *out_bytes = seat->regions[i].bytes;
-        return seat->regions[i].at;
+            *out_bytes = process->regions[i].bytes;
+        return process->regions[i].at;
     }
     return NULL;
 }
 
 /* ---- reports ---- */
 
-static void report(const struct tb_process *seat, const char *message, size_t n)
+static void report(const struct tb_process *process, const char *message, size_t n)
 {
     /* A master that is gone hears nothing; the control watch notices. */
-    (void)!send(seat->control, message, n, MSG_NOSIGNAL);
+    (void)!send(process->control, message, n, MSG_NOSIGNAL);
 }
 
-void tb_process_ready(struct tb_process *seat)
+void tb_process_ready(struct tb_process *process)
 {
-    report(seat, "R", 1);
+    report(process, "R", 1);
 }
 
-int tb_process_refuse(struct tb_process *seat, const char *format, ...)
+int tb_process_refuse(struct tb_process *process, const char *format, ...)
 {
     char message[TB_PROCESS_WHY_BYTES] = "X";
     va_list args;
@@ -58,68 +58,68 @@ int tb_process_refuse(struct tb_process *seat, const char *format, ...)
     int n = vsnprintf(message + 1, sizeof(message) - 2, format, args);
     va_end(args);
     TB_ASSERT(n >= 0);
-    report(seat, message, strlen(message));
+    report(process, message, strlen(message));
     return EXIT_FAILURE;
 }
 
-void tb_process_drained(struct tb_process *seat)
+void tb_process_drained(struct tb_process *process)
 {
-    report(seat, "E", 1);
-    tb_timer_stop(seat->loop, &seat->beat);
-    tb_watch_close(&seat->control_watch);
-    tb_watch_close(&seat->signal_watch);
-    tb_loop_stop(seat->loop);
+    report(process, "E", 1);
+    tb_timer_stop(process->loop, &process->beat);
+    tb_watch_close(&process->control_watch);
+    tb_watch_close(&process->signal_watch);
+    tb_loop_stop(process->loop);
 }
 
 /* ---- orders ---- */
 
-static void drain(struct tb_process *seat, int64_t grace_ms)
+static void drain(struct tb_process *process, int64_t grace_ms)
 {
-    if (seat->draining)
+    if (process->draining)
         return;
-    seat->draining = true;
+    process->draining = true;
     /* Whatever the loop does from here on, the process ends. */
     alarm((unsigned)(grace_ms / 1000) + LAST_S);
-    seat->calls->drain(seat->owner, grace_ms);
+    process->calls->drain(process->owner, grace_ms);
 }
 
 /** Nobody is left to take orders from: end, and give the addresses free for the next master. */
-static void orphaned(struct tb_process *seat)
+static void orphaned(struct tb_process *process)
 {
-    tb_watch_want(&seat->control_watch, false, false);
-    drain(seat, seat->grace_ms);
-    for (size_t i = 0; i < seat->listeners_n; i++)
-        close(seat->listeners[i].fd);
-    seat->listeners_n = 0;
+    tb_watch_want(&process->control_watch, false, false);
+    drain(process, process->grace_ms);
+    for (size_t i = 0; i < process->listeners_n; i++)
+        close(process->listeners[i].fd);
+    process->listeners_n = 0;
 }
 
-static void go(struct tb_process *seat)
+static void go(struct tb_process *process)
 {
-    if (seat->draining)
+    if (process->draining)
         return;
-    if (seat->calls->go != NULL)
-        seat->calls->go(seat->owner);
-    report(seat, "S", 1);
+    if (process->calls->go != NULL)
+        process->calls->go(process->owner);
+    report(process, "S", 1);
 }
 
 static void on_control(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_process *seat = TB_CONTAINER(struct tb_process, control_watch, watch);
+    struct tb_process *process = TB_CONTAINER(struct tb_process, control_watch, watch);
     char message[64];
-    ssize_t n = recv(seat->control, message, sizeof(message) - 1, MSG_DONTWAIT);
+    ssize_t n = recv(process->control, message, sizeof(message) - 1, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        orphaned(seat);
+        orphaned(process);
         return;
     }
     message[n] = '\0';
     if (message[0] == 'G')
-        go(seat);
+        go(process);
     else if (message[0] == 'D')
-        drain(seat, strtoll(message + 1, NULL, 10));
+        drain(process, strtoll(message + 1, NULL, 10));
 }
 
 /* SIGTERM reaches a process from the kernel when its master dies, or from whoever ends the whole
@@ -141,38 +141,38 @@ static void on_term_event(struct tb_watch *watch, bool readable, bool writable)
 {
     (void)readable;
     (void)writable;
-    struct tb_process *seat = TB_CONTAINER(struct tb_process, signal_watch, watch);
+    struct tb_process *process = TB_CONTAINER(struct tb_process, signal_watch, watch);
     uint64_t count;
-    (void)!read(seat->ended, &count, sizeof(count));
-    drain(seat, seat->grace_ms);
+    (void)!read(process->ended, &count, sizeof(count));
+    drain(process, process->grace_ms);
 }
 
 static void on_beat(struct tb_timer *timer)
 {
-    struct tb_process *seat = TB_CONTAINER(struct tb_process, beat, timer);
-    atomic_fetch_add_explicit(&seat->slot->beats, 1, memory_order_relaxed);
-    tb_timer_start(seat->loop, timer, BEAT_MS);
+    struct tb_process *process = TB_CONTAINER(struct tb_process, beat, timer);
+    atomic_fetch_add_explicit(&process->slot->beats, 1, memory_order_relaxed);
+    tb_timer_start(process->loop, timer, BEAT_MS);
 }
 
-void tb_process_attach(struct tb_process *seat, struct tb_loop *loop,
+void tb_process_attach(struct tb_process *process, struct tb_loop *loop,
                        const struct tb_process_calls *calls, void *owner)
 {
-    seat->loop = loop;
-    seat->calls = calls;
-    seat->owner = owner;
-    seat->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    TB_ASSERT(seat->ended >= 0);
-    term_event = seat->ended;
-    term_alarm_s = (unsigned)(seat->grace_ms / 1000) + LAST_S;
+    process->loop = loop;
+    process->calls = calls;
+    process->owner = owner;
+    process->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    TB_ASSERT(process->ended >= 0);
+    term_event = process->ended;
+    term_alarm_s = (unsigned)(process->grace_ms / 1000) + LAST_S;
     struct sigaction action = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
     TB_ASSERT(sigaction(SIGTERM, &action, NULL) == 0);
 
-    seat->control_watch.ready = on_control;
-    tb_watch_open(loop, &seat->control_watch, seat->control);
-    tb_watch_want(&seat->control_watch, true, false);
-    seat->signal_watch.ready = on_term_event;
-    tb_watch_open(loop, &seat->signal_watch, seat->ended);
-    tb_watch_want(&seat->signal_watch, true, false);
-    seat->beat.fired = on_beat;
-    on_beat(&seat->beat);
+    process->control_watch.ready = on_control;
+    tb_watch_open(loop, &process->control_watch, process->control);
+    tb_watch_want(&process->control_watch, true, false);
+    process->signal_watch.ready = on_term_event;
+    tb_watch_open(loop, &process->signal_watch, process->ended);
+    tb_watch_want(&process->signal_watch, true, false);
+    process->beat.fired = on_beat;
+    on_beat(&process->beat);
 }

@@ -1,21 +1,22 @@
-/* A seat: what the master gives a process it starts, and how that process talks back. The master
- * fills the seat and calls the main function of the seat's kind in the child; the rest is a short
- * story:
+/* A child process: what the master gives a process it starts, and how that process reports back.
+ * The master fills the struct and calls the main function of its kind in the child; the rest is a
+ * short story:
  *
- *     int tb_worker_main(struct tb_process *seat)
+ *     int tb_worker_main(struct tb_process *process)
  *     {
  *         struct tb_loop *loop = tb_loop_new();
  *         ... load plugins, connect ...
  *         if (why != NULL)
- *             return tb_process_refuse(seat, "plugin %s: %s", name, why);
- *         tb_process_attach(seat, loop, &calls, me);   // from here on go and drain arrive in the
- * loop tb_process_ready(seat); tb_loop_run(loop);                        // calls.drain ends it
- * with tb_process_drained return 0;
+ *             return tb_process_refuse(process, "plugin %s: %s", name, why);
+ *         tb_process_attach(process, loop, &calls, me); // from here on the loop gets go and drain
+ *         tb_process_ready(process);
+ *         tb_loop_run(loop); // calls.drain ends it with tb_process_drained
+ *         return 0;
  *     }
  *
  * `go` comes when every process of the generation is ready: start to accept. `drain` comes when a
- * newer generation accepts, or the service ends: stop accepting, finish, then tb_process_drained. A
- * seat whose master is gone is told to drain too, so nothing is left behind. */
+ * newer generation accepts, or the service ends: stop accepting, finish, then tb_process_drained.
+ * `drain` also comes when the master is gone, so nothing is left behind. */
 #ifndef TB_PROCESS_PROCESS_H
 #define TB_PROCESS_PROCESS_H
 
@@ -31,7 +32,7 @@ enum tb_process_kind { TB_PROCESS_WORKER, TB_PROCESS_CLERK, TB_PROCESS_KINDS };
 enum {
     TB_LISTENERS_MAX = 8,       /**< addresses one master listens on */
     TB_REGIONS_MAX = 16,        /**< named regions of shared memory */
-    TB_PROCESS_WHY_BYTES = 512, /**< most of a sentence that says why a seat refuses */
+    TB_PROCESS_WHY_BYTES = 512, /**< most of a sentence that says why a process refuses */
 };
 
 /** A listening socket, made by the master, shared by all workers of all generations. */
@@ -58,7 +59,7 @@ struct tb_region {
 struct tb_slot {
     _Atomic int32_t pid;
     _Atomic uint32_t generation;
-    _Atomic uint64_t beats; /**< turns of the heartbeat; a seat without a beat for long is hung */
+    _Atomic uint64_t beats; /**< turns of the heartbeat; without one for long it is hung */
     struct tb_crash crash;
 };
 
@@ -72,8 +73,8 @@ struct tb_process_calls {
 
 struct tb_process {
     enum tb_process_kind kind;
-    unsigned index; /**< 0.., among the seats of its kind */
-    unsigned count; /**< seats of its kind in this generation */
+    unsigned index; /**< 0.., among the processes of its kind */
+    unsigned count; /**< processes of its kind in this generation */
     uint32_t generation;
     bool replaces; /**< its generation serves already, and one of its processes fell */
     const struct tb_config *config; /**< of this generation, borrowed */
@@ -87,7 +88,7 @@ struct tb_process {
     struct tb_slot *slot;
     const struct tb_quarantine *quarantine;
 
-    /* The seat's own. */
+    /* The process's own. */
     int control;
     int ended;
     struct tb_loop *loop;
@@ -101,29 +102,29 @@ struct tb_process {
 /** Take orders from the master on this loop: `calls` are called from it, outside any fiber. Also
  * starts the heartbeat: a loop that does not turn for the configured time is ended with a crash
  * record. */
-void tb_process_attach(struct tb_process *seat, struct tb_loop *loop,
+void tb_process_attach(struct tb_process *process, struct tb_loop *loop,
                        const struct tb_process_calls *calls, void *owner);
 
 /** Everything is loaded: `go` may come. */
-void tb_process_ready(struct tb_process *seat);
+void tb_process_ready(struct tb_process *process);
 
-/** This seat cannot start. The master logs the sentence and keeps the generation before.
+/** This process cannot start. The master logs the sentence and keeps the generation before.
  *  @return the exit status to return from the main function */
-int TB_NODISCARD tb_process_refuse(struct tb_process *seat, const char *format, ...)
+int TB_NODISCARD tb_process_refuse(struct tb_process *process, const char *format, ...)
     TB_PRINTF(2, 3);
 
 /** All work is done: tells the master and stops the loop. */
-void tb_process_drained(struct tb_process *seat);
+void tb_process_drained(struct tb_process *process);
 
 /** The shared region of that name, NULL when the master was not asked for one; its size in
  * *out_bytes (may be NULL). Memory: lives as long as the process. */
-void *tb_process_region(const struct tb_process *seat, const char *name, size_t *out_bytes);
+void *tb_process_region(const struct tb_process *process, const char *name, size_t *out_bytes);
 
 /** "worker", "clerk". */
 const char *tb_process_kind_name(enum tb_process_kind kind);
 
 /** The main functions of the kinds; each runs in its own process and returns its exit status. */
-int tb_worker_main(struct tb_process *seat);
-int tb_clerk_main(struct tb_process *seat);
+int tb_worker_main(struct tb_process *process);
+int tb_clerk_main(struct tb_process *process);
 
 #endif

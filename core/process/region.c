@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const struct tb_region_want own[] = {
-    {"seats", TB_CHILDREN_MAX * sizeof(struct tb_slot), 1, NULL},
+    {"slots", TB_CHILDREN_MAX * sizeof(struct tb_slot), 1, NULL},
     {"quarantine", sizeof(struct tb_quarantine), 1, NULL},
 };
 
@@ -86,7 +86,7 @@ bool tb_regions_make(struct tb_master *m, const struct tb_plan *plan, char *why,
         if (!want_region(m, &own[i], why, why_bytes))
             return false;
     }
-    m->slots = find_region(m, "seats")->at;
+    m->slots = find_region(m, "slots")->at;
     m->quarantine = find_region(m, "quarantine")->at;
     if (m->quarantine->key[0] == 0)
         tb_quarantine_init(m->quarantine);

@@ -25,7 +25,7 @@ static const struct tb_due *const DUE[] = {tb_ledger_due,  tb_outbox_due,    tb_
                                            tb_consent_due, tb_directory_due, tb_hooks_due};
 
 struct clerk {
-    struct tb_process *seat;
+    struct tb_process *process;
     struct tb_loop *loop;
     struct tb_registry *registry;
     struct tb_store *store;
@@ -46,7 +46,7 @@ static void complain(const struct tb_due *task, int64_t book, tb_err err)
 
 static struct tb_param retention(const struct clerk *clerk)
 {
-    return TB_INT(clerk->seat->config->events_retention_ms);
+    return TB_INT(clerk->process->config->events_retention_ms);
 }
 
 /* Do what the task does for each book of a page. A book whose task fails does not keep the others
@@ -103,7 +103,7 @@ static void end_if_drained(void *owner)
 {
     struct clerk *clerk = owner;
     if (clerk->draining && !clerk->working && tb_jobs_running(clerk->jobs) == 0)
-        tb_process_drained(clerk->seat);
+        tb_process_drained(clerk->process);
 }
 
 /* What of the quotas is used is read once, a page at a time, and then added to every turn. */
@@ -193,7 +193,7 @@ static void drain(void *owner, int64_t grace_ms)
 static void make_jobs(struct clerk *clerk)
 {
     size_t bytes;
-    void *memory = tb_process_region(clerk->seat, "metrics", &bytes);
+    void *memory = tb_process_region(clerk->process, "metrics", &bytes);
     const struct tb_jobs_parts parts = {
         .loop = clerk->loop,
         .store = clerk->store,
@@ -209,7 +209,7 @@ static void make_jobs(struct clerk *clerk)
 static void make_quotas(struct clerk *clerk)
 {
     size_t bytes;
-    void *memory = tb_process_region(clerk->seat, "limits", &bytes);
+    void *memory = tb_process_region(clerk->process, "limits", &bytes);
     tb_err err = NULL;
     clerk->limiter = tb_limiter_open(memory, bytes);
     while (!clerk->quotas.done && err == NULL)
@@ -218,22 +218,22 @@ static void make_quotas(struct clerk *clerk)
         tb_log_with(TB_LOG_WARN, "starting_without_quotas", TB_F_CSTR("error", err->code));
 }
 
-int tb_clerk_main(struct tb_process *seat)
+int tb_clerk_main(struct tb_process *process)
 {
     static const struct tb_process_calls calls = {.go = go, .drain = drain};
     static struct clerk clerk;
     char why[TB_WHY_BYTES];
-    clerk.seat = seat;
+    clerk.process = process;
     clerk.loop = tb_loop_new();
-    tb_crash_install(&seat->slot->crash, NULL);
-    clerk.registry = tb_parts_registry(seat->config, why, sizeof(why));
+    tb_crash_install(&process->slot->crash, NULL);
+    clerk.registry = tb_parts_registry(process->config, why, sizeof(why));
     if (clerk.registry == NULL)
-        return tb_process_refuse(seat, "%s", why);
-    clerk.store = tb_parts_store(clerk.loop, seat->config, clerk.registry, "tongbao clerk");
+        return tb_process_refuse(process, "%s", why);
+    clerk.store = tb_parts_store(clerk.loop, process->config, clerk.registry, "tongbao clerk");
     make_jobs(&clerk);
     make_quotas(&clerk);
-    tb_process_attach(seat, clerk.loop, &calls, &clerk);
-    tb_process_ready(seat);
+    tb_process_attach(process, clerk.loop, &calls, &clerk);
+    tb_process_ready(process);
     tb_loop_run(clerk.loop);
     tb_registry_stop(clerk.registry);
     return 0;

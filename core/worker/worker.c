@@ -39,7 +39,7 @@ enum {
 };
 
 struct worker {
-    struct tb_process *seat;
+    struct tb_process *process;
     const struct tb_config *config;
     struct tb_loop *loop;
     struct tb_registry *registry;
@@ -128,7 +128,7 @@ static void describe(struct tb_serving *out)
 
 static bool quarantined(void *owner, const struct tb_exchange *x)
 {
-    const struct tb_quarantine *q = ((struct worker *)owner)->seat->quarantine;
+    const struct tb_quarantine *q = ((struct worker *)owner)->process->quarantine;
     unsigned char hash[TB_CRASH_HASH];
     if (!tb_quarantine_any(q))
         return false;
@@ -160,7 +160,7 @@ static bool make_limits(struct worker *w)
         {"daily", w->config->rate_daily, 0, TB_LIMIT_APP, TB_LIMIT_DAY},
     };
     size_t bytes, operations_n;
-    void *memory = tb_process_region(w->seat, "limits", &bytes);
+    void *memory = tb_process_region(w->process, "limits", &bytes);
     w->limiter = tb_limiter_open(memory, bytes);
     struct tb_operation *const *operations = tb_registry_operations(w->registry, &operations_n);
     w->apps = tb_apps_new(&w->standard, operations, operations_n);
@@ -174,7 +174,7 @@ static bool make_keys(struct worker *w)
         return false;
     w->keystore = tb_keystore_new(&w->secret);
     w->response_keys = tb_keystore_new(&w->secret);
-    w->revocations.set = tb_process_region(w->seat, "revoked", NULL);
+    w->revocations.set = tb_process_region(w->process, "revoked", NULL);
     struct tb_token_rules rules = tb_parts_token_rules(w->config, w->keystore, w->revocations.set);
     w->tokens = tb_token_checker_new(&rules);
     /* A key of its own for each purpose, so that no code of one can pass for another's. */
@@ -198,7 +198,7 @@ static void open_oauth(struct worker *w)
         .token_keys = w->keystore,
         .response_keys = w->response_keys,
         .tokens = w->tokens,
-        .proofs = tb_process_region(w->seat, "proofs", NULL),
+        .proofs = tb_process_region(w->process, "proofs", NULL),
         .revocations = &w->revocations,
         .master = w->secret,
     };
@@ -223,7 +223,7 @@ static void number_operations(struct worker *w)
 static void open_metrics(struct worker *w)
 {
     size_t bytes;
-    void *memory = tb_process_region(w->seat, "metrics", &bytes);
+    void *memory = tb_process_region(w->process, "metrics", &bytes);
     w->metrics = tb_metrics_open(memory, bytes);
 }
 
@@ -244,7 +244,7 @@ static bool make_scripts(struct worker *w)
 static void make_gateway(struct worker *w)
 {
     size_t bytes, operations_n;
-    struct tb_trace_ring *rings = tb_process_region(w->seat, "traces", &bytes);
+    struct tb_trace_ring *rings = tb_process_region(w->process, "traces", &bytes);
     size_t rings_n = bytes / sizeof(struct tb_trace_ring);
     w->traces = tb_traces_open(rings, rings_n);
     w->access_log = tb_sink_new(STDERR_FILENO, ACCESS_HOLD_BYTES);
@@ -261,7 +261,7 @@ static void make_gateway(struct worker *w)
         .limiter = w->limiter,
         .scripts = w->scripts,
         .metrics = w->metrics,
-        .guard = tb_process_region(w->seat, "guard", NULL),
+        .guard = tb_process_region(w->process, "guard", NULL),
         .access_log = w->access_log,
         .router = tb_registry_router(w->registry),
         .operations = tb_registry_operations(w->registry, &operations_n),
@@ -292,7 +292,7 @@ static bool make_server(struct worker *w)
 {
     const char *sentence = NULL;
     w->server = tb_server_new(w->loop, w->config, tb_gateway_calls(), w->gateway,
-                              tb_process_region(w->seat, "guard", NULL), &sentence);
+                              tb_process_region(w->process, "guard", NULL), &sentence);
     if (w->server == NULL)
         snprintf(w->why, sizeof(w->why), "%s", sentence);
     return w->server != NULL;
@@ -364,7 +364,7 @@ static tb_err TB_SUSPENDS first_refresh(struct tb_req *req, void *arg)
 {
     struct worker *w = arg;
     TB_TRY(tb_store_await(req, w->store, FIRST_KEYS_MS));
-    if (!w->seat->replaces)
+    if (!w->process->replaces)
         TB_TRY(check_books(req, w));
     return refresh(req, arg);
 }
@@ -435,8 +435,8 @@ static void go(void *owner)
     struct worker *w = owner;
     char mtls[TB_ADDRESS_ROOM];
     tb_parts_address(w->config, w->config->listen_mtls_port, mtls);
-    for (size_t i = 0; i < w->seat->listeners_n; i++) {
-        const struct tb_listener *at = &w->seat->listeners[i];
+    for (size_t i = 0; i < w->process->listeners_n; i++) {
+        const struct tb_listener *at = &w->process->listeners[i];
         bool asks = w->config->listen_mtls_port != 0 && strcmp(at->address, mtls) == 0;
         tb_server_listen(w->server, at->fd, asks ? TB_LISTENER_MTLS : TB_LISTENER_TLS);
     }
@@ -447,7 +447,7 @@ static void drained(void *owner)
     struct tb_gateway *gateway = owner;
     struct worker *w = tb_gateway_parts(gateway)->owner;
     tb_sink_flush(w->access_log);
-    tb_process_drained(w->seat);
+    tb_process_drained(w->process);
 }
 
 static void drain(void *owner, int64_t grace_ms)
@@ -456,39 +456,39 @@ static void drain(void *owner, int64_t grace_ms)
     tb_server_drain(w->server, grace_ms, drained);
 }
 
-int tb_worker_main(struct tb_process *seat)
+int tb_worker_main(struct tb_process *process)
 {
     static const struct tb_process_calls calls = {.go = go, .drain = drain};
     static struct worker w; /* one in a process; the signal handler may look at it */
-    w.seat = seat;
-    w.config = seat->config;
-    the_quarantine = seat->quarantine;
-    tb_crash_install(&seat->slot->crash, describe);
+    w.process = process;
+    w.config = process->config;
+    the_quarantine = process->quarantine;
+    tb_crash_install(&process->slot->crash, describe);
     w.loop = tb_loop_new();
     tb_fiber_limit(w.loop, (size_t)w.config->limits_fibers);
     w.registry = tb_parts_registry(w.config, w.why, sizeof(w.why));
     if (w.registry == NULL || !make_limits(&w) || !make_keys(&w))
-        return tb_process_refuse(seat, "%s", w.why);
+        return tb_process_refuse(process, "%s", w.why);
     w.store = tb_parts_store(w.loop, w.config, w.registry, "tongbao worker");
     open_oauth(&w);
     open_metrics(&w);
     if (!make_scripts(&w))
-        return tb_process_refuse(seat, "%s", w.why);
+        return tb_process_refuse(process, "%s", w.why);
     make_gateway(&w);
     if (!make_server(&w))
-        return tb_process_refuse(seat, "%s", w.why);
+        return tb_process_refuse(process, "%s", w.why);
     tb_err err;
     do /* a token that was revoked must not count with the first request */
         err = tb_run_to_end(w.loop, first_refresh, &w, FIRST_KEYS_MS + 2000);
     while (err == NULL && (w.revocations.behind || w.scripts_behind));
     if (tb_is(err, TB_E_CONFLICT))
-        return tb_process_refuse(seat, "%s", w.why);
+        return tb_process_refuse(process, "%s", w.why);
     if (err != NULL)
         tb_log_with(TB_LOG_WARN, "starting_without_books", TB_F_CSTR("error", err->code));
-    tb_process_attach(seat, w.loop, &calls, &w);
+    tb_process_attach(process, w.loop, &calls, &w);
     w.upkeep.fired = upkeep;
     tb_timer_start(w.loop, &w.upkeep, UPKEEP_MS);
-    tb_process_ready(seat);
+    tb_process_ready(process);
     tb_loop_run(w.loop);
     tb_registry_stop(w.registry);
     return 0;

@@ -31,7 +31,7 @@ struct client {
     int fd;
 };
 
-static struct tb_process *seat;
+static struct tb_process *self;
 static struct play *play;
 static struct tb_loop *loop;
 static struct tb_watch accepting;
@@ -48,13 +48,13 @@ static void describe(struct tb_serving *out)
     snprintf(out->request_id, sizeof(out->request_id), "req-%c", doing);
     snprintf(out->route, sizeof(out->route), "POST /test/v1/%c", doing);
     snprintf(out->partner, sizeof(out->partner), "ptr_test");
-    tb_request_hash(seat->quarantine, &whole, 1, out->hash);
+    tb_request_hash(self->quarantine, &whole, 1, out->hash);
 }
 
 static void end_if_idle(void)
 {
     if (draining && clients == 0)
-        tb_process_drained(seat);
+        tb_process_drained(self);
 }
 
 static void close_client(struct client *c)
@@ -68,9 +68,9 @@ static void close_client(struct client *c)
 
 static void answer(struct client *c)
 {
-    _Atomic int *counter = tb_process_region(seat, "counter", NULL);
+    _Atomic int *counter = tb_process_region(self, "counter", NULL);
     char line[64];
-    int n = snprintf(line, sizeof(line), "%d %u %d\n", (int)getpid(), seat->generation,
+    int n = snprintf(line, sizeof(line), "%d %u %d\n", (int)getpid(), self->generation,
                      atomic_fetch_add(counter, 1) + 1);
     (void)!send(c->fd, line, (size_t)n, MSG_NOSIGNAL);
     close_client(c);
@@ -144,7 +144,7 @@ static void on_accept(struct tb_watch *watch, bool readable, bool writable)
     (void)watch;
     (void)readable;
     (void)writable;
-    int fd = accept4(seat->listeners[0].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(self->listeners[0].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
     struct client *c = calloc(1, sizeof(*c));
@@ -162,7 +162,7 @@ static void on_go(void *owner)
     (void)owner;
     usleep((useconds_t)play->go_ms * 1000);
     accepting.ready = on_accept;
-    tb_watch_open(loop, &accepting, seat->listeners[0].fd);
+    tb_watch_open(loop, &accepting, self->listeners[0].fd);
     tb_watch_want(&accepting, true, false);
 }
 
@@ -190,22 +190,22 @@ static struct play *open_play(const char *dir)
     return at;
 }
 
-static int worker(struct tb_process *in_seat)
+static int worker(struct tb_process *started)
 {
     static const struct tb_process_calls calls = {.go = on_go, .drain = on_drain};
-    seat = in_seat;
-    play = open_play(seat->config_path);
+    self = started;
+    play = open_play(self->config_path);
     atomic_fetch_add(&play->starts, 1);
-    tb_crash_install(&seat->slot->crash, describe);
-    int generation = (int)seat->generation;
+    tb_crash_install(&self->slot->crash, describe);
+    int generation = (int)self->generation;
     if (play->refuse_from != 0 && generation >= play->refuse_from)
-        return tb_process_refuse(seat, "plugin test: wrong ABI %d", generation);
+        return tb_process_refuse(self, "plugin test: wrong ABI %d", generation);
     if (play->die_from != 0 && generation >= play->die_from)
         abort();
     usleep((useconds_t)play->slow_ms * 1000);
     loop = tb_loop_new();
-    tb_process_attach(seat, loop, &calls, NULL);
-    tb_process_ready(seat);
+    tb_process_attach(self, loop, &calls, NULL);
+    tb_process_ready(self);
     tb_loop_run(loop);
     return 0;
 }
