@@ -191,12 +191,12 @@ static const struct member *rule_of(const char *name)
     return NULL;
 }
 
-/* What we know of what was asked, each member of its form. A null counts as not sent. */
-static tb_err take_members(struct tb_req *req, const json_t *asked, json_t *out)
+/* What we know of what was requested, each member of its form. A null counts as not sent. */
+static tb_err take_members(struct tb_req *req, const json_t *requested, json_t *out)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)asked, name, value)
+    json_object_foreach((json_t *)requested, name, value)
     {
         const struct member *member = rule_of(name);
         if (member == NULL || json_is_null(value))
@@ -421,13 +421,13 @@ static void assume_algorithms(json_t *metadata)
     assume(metadata, "require_signed_request_object", json_false());
 }
 
-tb_err tb_client_metadata(struct tb_req *req, const json_t *asked,
+tb_err tb_client_metadata(struct tb_req *req, const json_t *requested,
                           const struct tb_metadata_rules *rules, json_t **out_effective)
 {
     json_t *metadata = json_object();
     if (!tb_json_defer(tb_run_of(req)->arena, metadata))
         return TB_E_INTERNAL;
-    TB_TRY(take_members(req, asked, metadata));
+    TB_TRY(take_members(req, requested, metadata));
     TB_TRY(check_flow(req, metadata));
     TB_TRY(check_keys(req, metadata));
     TB_TRY(check_authentication(req, metadata, rules->sandbox));

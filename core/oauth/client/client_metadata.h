@@ -2,7 +2,7 @@
  * brought into the form that counts.
  *
  *     json_t *effective;
- *     TB_TRY(tb_client_metadata(req, asked, &(struct tb_metadata_rules){.sandbox = true},
+ *     TB_TRY(tb_client_metadata(req, requested, &(struct tb_metadata_rules){.sandbox = true},
  * &effective));
  */
 #ifndef TB_OAUTH_CLIENT_CLIENT_METADATA_H
@@ -26,10 +26,10 @@ enum {
  *
  *  A client that asks for no kind of binding gets one all the same: certificate-bound tokens when
  *  it authenticates by certificate, else DPoP; in the sandbox `plain_bearer_tokens` does without.
- *  @param asked  the body's object, or the claims of a software statement over it
+ *  @param requested  the body's object, or the claims of a software statement over it
  *  @return NULL; TB_E_INVALID_REDIRECT_URI, TB_E_INVALID_CLIENT_METADATA with the member's name
  *  Waits: no. Memory: *out_effective lives as long as the request's arena. */
-tb_err TB_NODISCARD tb_client_metadata(struct tb_req *req, const json_t *asked,
+tb_err TB_NODISCARD tb_client_metadata(struct tb_req *req, const json_t *requested,
                                        const struct tb_metadata_rules *rules,
                                        json_t **out_effective);
 

@@ -19,7 +19,7 @@
 #include "runtime/run.h"
 
 /* A request whose client is known. */
-struct ask {
+struct token_request {
     struct tb_req *req;
     struct tb_form form;
     struct tb_oauth_client *client;
@@ -27,11 +27,12 @@ struct ask {
 };
 
 /* Everything that is issued for a customer's grant. */
-static struct tb_issue issue_of(const struct ask *ask, const struct tb_grant_row *granted)
+static struct tb_issue issue_of(const struct token_request *request,
+                                const struct tb_grant_row *granted)
 {
-    return (struct tb_issue){.client = ask->client,
+    return (struct tb_issue){.client = request->client,
                              .granted = granted,
-                             .binding = ask->binding,
+                             .binding = request->binding,
                              .scope = granted->scope,
                              .details = granted->details,
                              .nonce = granted->nonce};
@@ -39,28 +40,32 @@ static struct tb_issue issue_of(const struct ask *ask, const struct tb_grant_row
 
 /* The first tokens after a request without a browser: with a refresh token, if the client may use
  * one. */
-static tb_err TB_SUSPENDS issue_first(struct ask *ask, const struct tb_grant_row *granted)
+static tb_err TB_SUSPENDS issue_first(struct token_request *request,
+                                      const struct tb_grant_row *granted)
 {
-    struct tb_issue issue = issue_of(ask, granted);
-    if (tb_oauth_client_may(ask->client, "refresh_token"))
-        TB_TRY(tb_refresh_make(ask->req, granted->id, ask->client->id, &issue.refresh_token));
-    return tb_issue(ask->req, &issue);
+    struct tb_issue issue = issue_of(request, granted);
+    if (tb_oauth_client_may(request->client, "refresh_token"))
+        TB_TRY(
+            tb_refresh_make(request->req, granted->id, request->client->id, &issue.refresh_token));
+    return tb_issue(request->req, &issue);
 }
 
 /* Leave of a grant what the client's registration still covers. */
-static tb_err narrow(const struct ask *ask, struct tb_grant_row *granted)
+static tb_err narrow(const struct token_request *request, struct tb_grant_row *granted)
 {
-    const struct tb_standing now = tb_standing_of(ask->client);
-    if (tb_standing_narrow(tb_run_of(ask->req)->arena, &now, &granted->scope, &granted->details))
+    const struct tb_standing now = tb_standing_of(request->client);
+    if (tb_standing_narrow(tb_run_of(request->req)->arena, &now, &granted->scope,
+                           &granted->details))
         return NULL;
-    return tb_fail(ask->req, TB_E_INVALID_GRANT,
+    return tb_fail(request->req, TB_E_INVALID_GRANT,
                    "nothing of the grant is within what the client has registered now");
 }
 
-static tb_err need(const struct ask *ask, const char *name, struct tb_str *out)
+static tb_err need(const struct token_request *request, const char *name, struct tb_str *out)
 {
-    *out = tb_form_get(&ask->form, name);
-    return out->at != NULL ? NULL : tb_fail(ask->req, TB_E_INVALID_REQUEST, "%s is missing", name);
+    *out = tb_form_get(&request->form, name);
+    return out->at != NULL ? NULL
+                           : tb_fail(request->req, TB_E_INVALID_REQUEST, "%s is missing", name);
 }
 
 /* ---- authorization_code (RFC 6749 §4.1.3, RFC 7636 §4.5) ---- */
@@ -90,59 +95,61 @@ static bool verifies(struct tb_str verifier, struct tb_str challenge)
 }
 
 /* Why the request does not fit the one that the code came of; NULL when it does. */
-static const char *unfit(const struct ask *ask, struct tb_str verifier,
+static const char *unfit(const struct token_request *request, struct tb_str verifier,
                          const struct tb_grant_row *granted)
 {
-    struct tb_str redirect_uri = tb_form_get(&ask->form, "redirect_uri");
+    struct tb_str redirect_uri = tb_form_get(&request->form, "redirect_uri");
     if (redirect_uri.at != NULL && !tb_str_eq(redirect_uri, granted->redirect_uri))
         return "redirect_uri is not the request's";
-    if (!tb_redirect_registered(ask->client, granted->redirect_uri))
+    if (!tb_redirect_registered(request->client, granted->redirect_uri))
         return "the request's redirect_uri is not registered any more";
     if (!verifies(verifier, granted->challenge))
         return "code_verifier does not fit the request";
-    if (granted->dpop_jkt.at != NULL && !tb_str_eq(granted->dpop_jkt, ask->binding.dpop))
+    if (granted->dpop_jkt.at != NULL && !tb_str_eq(granted->dpop_jkt, request->binding.dpop))
         return "the code is bound to another DPoP key";
     return NULL;
 }
 
 /* What does not fit is as likely a code that was stolen as a mistake: nothing may come of the grant
  * any more. */
-static tb_err TB_SUSPENDS by_code(struct ask *ask)
+static tb_err TB_SUSPENDS by_code(struct token_request *request)
 {
-    struct tb_str code, verifier = tb_form_get(&ask->form, "code_verifier");
+    struct tb_str code, verifier = tb_form_get(&request->form, "code_verifier");
     struct tb_str refresh = TB_STR_NONE;
     struct tb_grant_row granted;
-    bool refreshes = tb_oauth_client_may(ask->client, "refresh_token");
-    TB_TRY(need(ask, "code", &code));
+    bool refreshes = tb_oauth_client_may(request->client, "refresh_token");
+    TB_TRY(need(request, "code", &code));
     if (!verifier_good(verifier))
-        return tb_fail(ask->req, TB_E_INVALID_GRANT, "code_verifier is missing or malformed");
-    TB_TRY(tb_code_take(ask->req, code, ask->client->id, refreshes ? &refresh : NULL, &granted));
-    const char *why = unfit(ask, verifier, &granted);
+        return tb_fail(request->req, TB_E_INVALID_GRANT, "code_verifier is missing or malformed");
+    TB_TRY(tb_code_take(request->req, code, request->client->id, refreshes ? &refresh : NULL,
+                        &granted));
+    const char *why = unfit(request, verifier, &granted);
     if (why != NULL) {
-        TB_TRY(tb_grant_end(ask->req, granted.id, "code refused"));
-        return tb_fail(ask->req, TB_E_INVALID_GRANT, "%s", why);
+        TB_TRY(tb_grant_end(request->req, granted.id, "code refused"));
+        return tb_fail(request->req, TB_E_INVALID_GRANT, "%s", why);
     }
-    TB_TRY(narrow(ask, &granted));
-    struct tb_issue issue = issue_of(ask, &granted);
+    TB_TRY(narrow(request, &granted));
+    struct tb_issue issue = issue_of(request, &granted);
     issue.refresh_token = refresh;
-    return tb_issue(ask->req, &issue);
+    return tb_issue(request->req, &issue);
 }
 
 /* ---- client_credentials (RFC 6749 §4.4) ---- */
 
 /* The scope asked for, or all the client has. `openid` speaks of a customer, and there is none. */
-static tb_err own_scope(const struct ask *ask, struct tb_str *out)
+static tb_err own_scope(const struct token_request *request, struct tb_str *out)
 {
-    struct tb_str asked = tb_form_get(&ask->form, "scope"), rest = ask->client->scope, name;
+    struct tb_str requested = tb_form_get(&request->form, "scope"), rest = request->client->scope,
+                  name;
     struct tb_text text;
-    if (asked.at != NULL) {
-        *out = asked;
-        if (!tb_scope_good(asked) || tb_scope_has(asked, TB_STR("openid")) ||
-            !tb_scope_within(asked, ask->client->scope))
-            return tb_fail(ask->req, TB_E_INVALID_SCOPE, "more than this client may ask for");
+    if (requested.at != NULL) {
+        *out = requested;
+        if (!tb_scope_good(requested) || tb_scope_has(requested, TB_STR("openid")) ||
+            !tb_scope_within(requested, request->client->scope))
+            return tb_fail(request->req, TB_E_INVALID_SCOPE, "more than this client may ask for");
         return NULL;
     }
-    tb_text_init(&text, tb_run_of(ask->req)->arena);
+    tb_text_init(&text, tb_run_of(request->req)->arena);
     while (tb_scope_next(&rest, &name)) {
         if (tb_str_eq(name, TB_STR("openid")))
             continue;
@@ -154,14 +161,14 @@ static tb_err own_scope(const struct ask *ask, struct tb_str *out)
     return NULL;
 }
 
-static tb_err TB_SUSPENDS by_credentials(struct ask *ask)
+static tb_err TB_SUSPENDS by_credentials(struct token_request *request)
 {
-    struct tb_issue issue = {.client = ask->client, .binding = ask->binding};
-    if (tb_form_get(&ask->form, "authorization_details").at != NULL)
-        return tb_fail(ask->req, TB_E_INVALID_AUTHORIZATION_DETAILS,
+    struct tb_issue issue = {.client = request->client, .binding = request->binding};
+    if (tb_form_get(&request->form, "authorization_details").at != NULL)
+        return tb_fail(request->req, TB_E_INVALID_AUTHORIZATION_DETAILS,
                        "details are granted by a customer, and this grant type has none");
-    TB_TRY(own_scope(ask, &issue.scope));
-    return tb_issue(ask->req, &issue);
+    TB_TRY(own_scope(request, &issue.scope));
+    return tb_issue(request->req, &issue);
 }
 
 /* ---- refresh_token (RFC 6749 §6) ---- */
@@ -179,14 +186,14 @@ static tb_err read_details(struct tb_req *req, struct tb_str text, json_t **out)
 /* What a refresh asks for of the granted details (RFC 9396 §6.1): the same, or less. */
 static tb_err narrow_details(struct tb_req *req, struct tb_str text, struct tb_issue *issue)
 {
-    json_t *asked, *granted;
+    json_t *requested, *granted;
     struct tb_text out;
     if (text.at == NULL)
         return NULL;
-    TB_TRY(read_details(req, text, &asked));
+    TB_TRY(read_details(req, text, &requested));
     TB_TRY(read_details(req, issue->details, &granted));
-    TB_TRY(tb_details_check(req, asked));
-    json_t *kept = tb_details_within(granted, asked);
+    TB_TRY(tb_details_check(req, requested));
+    json_t *kept = tb_details_within(granted, requested);
     if (kept == NULL)
         return tb_fail(req, TB_E_INVALID_AUTHORIZATION_DETAILS, "more than was granted");
     tb_text_init(&out, tb_run_of(req)->arena);
@@ -196,46 +203,47 @@ static tb_err narrow_details(struct tb_req *req, struct tb_str text, struct tb_i
     return issue->details.at == NULL ? tb_fail(req, TB_E_INTERNAL, "no memory left") : NULL;
 }
 
-static tb_err TB_SUSPENDS by_refresh(struct ask *ask)
+static tb_err TB_SUSPENDS by_refresh(struct token_request *request)
 {
-    struct tb_str token, scope = tb_form_get(&ask->form, "scope");
+    struct tb_str token, scope = tb_form_get(&request->form, "scope");
     struct tb_grant_row granted;
-    TB_TRY(need(ask, "refresh_token", &token));
-    TB_TRY(tb_refresh_use(ask->req, token, ask->client->id, &granted));
-    TB_TRY(narrow(ask, &granted));
-    struct tb_issue issue = issue_of(ask, &granted);
+    TB_TRY(need(request, "refresh_token", &token));
+    TB_TRY(tb_refresh_use(request->req, token, request->client->id, &granted));
+    TB_TRY(narrow(request, &granted));
+    struct tb_issue issue = issue_of(request, &granted);
     issue.nonce = TB_STR_NONE; /* it belonged to the first ID token (OpenID Connect Core §12.2) */
     if (scope.at != NULL) {
         if (!tb_scope_good(scope) || !tb_scope_within(scope, granted.scope))
-            return tb_fail(ask->req, TB_E_INVALID_SCOPE, "more than was granted");
+            return tb_fail(request->req, TB_E_INVALID_SCOPE, "more than was granted");
         issue.scope = scope;
     }
-    TB_TRY(narrow_details(ask->req, tb_form_get(&ask->form, "authorization_details"), &issue));
-    return tb_issue(ask->req, &issue);
+    TB_TRY(
+        narrow_details(request->req, tb_form_get(&request->form, "authorization_details"), &issue));
+    return tb_issue(request->req, &issue);
 }
 
 /* ---- CIBA (OpenID CIBA Core §10.1) ---- */
 
-static tb_err TB_SUSPENDS by_backchannel(struct ask *ask)
+static tb_err TB_SUSPENDS by_backchannel(struct token_request *request)
 {
     struct tb_str id;
     struct tb_poll poll;
     struct tb_grant_row granted;
-    TB_TRY(need(ask, "auth_req_id", &id));
-    TB_TRY(tb_backchannel_poll(ask->req, ask->client->id, id, &poll));
+    TB_TRY(need(request, "auth_req_id", &id));
+    TB_TRY(tb_backchannel_poll(request->req, request->client->id, id, &poll));
     tb_err err = tb_polled_error(poll.state);
     if (err != NULL)
-        return tb_fail(ask->req, err, "%s", err->title);
-    TB_TRY(tb_grant_row_find(ask->req, poll.grant_id, &granted));
-    TB_TRY(narrow(ask, &granted));
-    return issue_first(ask, &granted);
+        return tb_fail(request->req, err, "%s", err->title);
+    TB_TRY(tb_grant_row_find(request->req, poll.grant_id, &granted));
+    TB_TRY(narrow(request, &granted));
+    return issue_first(request, &granted);
 }
 
 /* ---- the endpoint ---- */
 
 static const struct {
     const char *name;
-    tb_err (*run)(struct ask *ask);
+    tb_err (*run)(struct token_request *request);
 } TYPES[] = {
     {"authorization_code", by_code},
     {"client_credentials", by_credentials},
@@ -244,30 +252,30 @@ static const struct {
 };
 
 /* RFC 8707: tokens are for this API alone. */
-static tb_err check_target(const struct ask *ask)
+static tb_err check_target(const struct token_request *request)
 {
-    struct tb_str resource = tb_form_get(&ask->form, "resource");
+    struct tb_str resource = tb_form_get(&request->form, "resource");
     if (resource.at == NULL || tb_str_eq(resource, tb_str(tb_oauth()->config->issuer)))
         return NULL;
-    return tb_fail(ask->req, TB_E_INVALID_TARGET, "tokens are issued for this API alone");
+    return tb_fail(request->req, TB_E_INVALID_TARGET, "tokens are issued for this API alone");
 }
 
 tb_err TB_SUSPENDS tb_oauth_token(struct tb_req *req)
 {
-    struct ask ask = {.req = req};
+    struct token_request request = {.req = req};
     struct tb_str type;
-    TB_TRY(tb_form_read(req, &ask.form));
-    TB_TRY(tb_client_authenticate(req, &ask.form, &ask.client));
-    TB_TRY(need(&ask, "grant_type", &type));
+    TB_TRY(tb_form_read(req, &request.form));
+    TB_TRY(tb_client_authenticate(req, &request.form, &request.client));
+    TB_TRY(need(&request, "grant_type", &type));
     for (size_t i = 0; i < TB_COUNT(TYPES); i++) {
         if (!tb_str_eq(type, tb_str(TYPES[i].name)))
             continue;
-        if (!tb_oauth_client_may(ask.client, TYPES[i].name))
+        if (!tb_oauth_client_may(request.client, TYPES[i].name))
             return tb_fail(req, TB_E_UNAUTHORIZED_CLIENT,
                            "this client is not registered for the grant type");
-        TB_TRY(check_target(&ask));
-        TB_TRY(tb_binding_read(req, ask.client, &ask.binding));
-        return TYPES[i].run(&ask);
+        TB_TRY(check_target(&request));
+        TB_TRY(tb_binding_read(req, request.client, &request.binding));
+        return TYPES[i].run(&request);
     }
     return tb_fail(req, TB_E_UNSUPPORTED_GRANT_TYPE, "there is no such grant type here");
 }

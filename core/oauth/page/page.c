@@ -55,10 +55,10 @@ const struct tb_header *tb_page_headers(struct tb_req *req, size_t *out_n)
 
 /* ---- language ---- */
 
-enum tb_lang tb_page_lang(struct tb_req *req, struct tb_str asked, struct tb_str ui_locales)
+enum tb_lang tb_page_lang(struct tb_req *req, struct tb_str chosen, struct tb_str ui_locales)
 {
     enum tb_lang lang = TB_LANG_ZH;
-    if (!tb_lang_choose(asked, &lang) && !tb_lang_choose(ui_locales, &lang) &&
+    if (!tb_lang_choose(chosen, &lang) && !tb_lang_choose(ui_locales, &lang) &&
         !tb_lang_choose(tb_header(req, "accept-language"), &lang))
         lang = TB_LANG_ZH;
     return lang;

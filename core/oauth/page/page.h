@@ -42,9 +42,9 @@ struct tb_str tb_page_error(struct tb_req *req, tb_err err, struct tb_str reques
 
 /* ---- for the pages ---- */
 
-/** The language to answer in: `asked` ("en", of the page's own links and forms), else the client's
+/** The language to answer in: `chosen` ("en", of the page's own links and forms), else the client's
  *  `ui_locales`, else Accept-Language, else Chinese. Each may be absent. */
-enum tb_lang tb_page_lang(struct tb_req *req, struct tb_str asked, struct tb_str ui_locales);
+enum tb_lang tb_page_lang(struct tb_req *req, struct tb_str chosen, struct tb_str ui_locales);
 
 struct tb_page_head {
     struct tb_str title;

@@ -149,10 +149,11 @@ static void tell_totp(struct tb_demo_users *users)
 
 static tb_err read_metadata(struct tb_req *req, struct tb_str *out)
 {
-    json_t *asked = json_loads(METADATA, 0, NULL), *effective;
+    json_t *requested = json_loads(METADATA, 0, NULL), *effective;
     const struct tb_metadata_rules rules = {.sandbox = true, .scopes = tb_oauth()->scopes};
-    tb_err err = asked == NULL ? TB_E_INTERNAL : tb_client_metadata(req, asked, &rules, &effective);
-    json_decref(asked);
+    tb_err err = requested == NULL ? TB_E_INTERNAL
+                                   : tb_client_metadata(req, requested, &rules, &effective);
+    json_decref(requested);
     if (err != NULL)
         return err;
     struct tb_text text;

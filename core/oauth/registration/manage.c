@@ -72,19 +72,19 @@ tb_err TB_SUSPENDS tb_registration_get(struct tb_req *req)
 
 /* A request replaces everything, names the client it is for, and must not try to set what is ours
  * (RFC 7592 §2.2). */
-static tb_err check_names(struct tb_req *req, const struct managed *m, const json_t *asked)
+static tb_err check_names(struct tb_req *req, const struct managed *m, const json_t *requested)
 {
     static const char *const OURS[] = {"registration_access_token", "registration_client_uri",
                                        "client_secret_expires_at", "client_id_issued_at"};
     for (size_t i = 0; i < TB_COUNT(OURS); i++)
-        if (json_object_get(asked, OURS[i]) != NULL)
+        if (json_object_get(requested, OURS[i]) != NULL)
             return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "%s must not be sent", OURS[i]);
-    if (!tb_str_eq(tb_json_str(asked, "client_id"), m->client.app))
+    if (!tb_str_eq(tb_json_str(requested, "client_id"), m->client.app))
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "client_id must be the client's");
-    if (json_object_get(asked, "client_secret") == NULL)
+    if (json_object_get(requested, "client_secret") == NULL)
         return NULL;
     struct tb_str digest = tb_handle_digest(tb_run_of(req)->arena,
-                                            tb_json_str(asked, "client_secret"));
+                                            tb_json_str(requested, "client_secret"));
     for (struct tb_str rest = m->secrets; rest.n >= digest.n && digest.at != NULL;) {
         if (tb_same_secret((struct tb_str){rest.at, digest.n}, digest))
             return NULL;
@@ -140,13 +140,13 @@ tb_err TB_SUSPENDS tb_registration_put(struct tb_req *req)
 {
     struct managed m;
     struct replacing r = {.managed = &m};
-    json_t *asked;
+    json_t *requested;
     TB_TRY(find_managed(req, &m));
     if (m.suspended)
         return tb_fail(req, TB_E_STOPPED, "the client is suspended");
-    TB_TRY(tb_registration_read(req, &asked));
-    TB_TRY(check_names(req, &m, asked));
-    TB_TRY(tb_registration_judge(req, asked, &r.judged));
+    TB_TRY(tb_registration_read(req, &requested));
+    TB_TRY(check_names(req, &m, requested));
+    TB_TRY(tb_registration_judge(req, requested, &r.judged));
     TB_TRY(tb_tx_run(req, tb_oauth()->store, replace, &r));
     m.client.metadata = r.judged.metadata;
     return tb_registration_answer(req, 200, &m.client);

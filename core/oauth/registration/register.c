@@ -217,11 +217,11 @@ static tb_err TB_SUSPENDS register_client(struct tb_req *req)
 {
     bool sandbox = tb_oauth()->config->sandbox;
     struct making *m = tb_alloc(req, sizeof(*m));
-    json_t *asked;
+    json_t *requested;
     if (m == NULL)
         return TB_E_INTERNAL;
-    TB_TRY(tb_registration_read(req, &asked));
-    TB_TRY(tb_registration_judge(req, asked, &m->judged));
+    TB_TRY(tb_registration_read(req, &requested));
+    TB_TRY(tb_registration_judge(req, requested, &m->judged));
     TB_TRY(admit(req));
     m->now_ms = tb_oauth_now_s(req) * 1000;
     tb_client_secret_make(m->token, m->token_digest);

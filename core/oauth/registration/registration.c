@@ -47,13 +47,13 @@ struct tb_str tb_registration_token(struct tb_req *req)
 
 /* ---- judging ---- */
 
-/* `asked` with what the statement claims over it. Claims that are no metadata are left out with all
- * other members we do not know. */
-static tb_err vouch(struct tb_req *req, const json_t *asked, struct tb_str statement,
+/* `requested` with what the statement claims over it. Claims that are no metadata are left out with
+ * all other members we do not know. */
+static tb_err vouch(struct tb_req *req, const json_t *requested, struct tb_str statement,
                     struct tb_judged *out, const json_t **out_asked)
 {
     TB_TRY(tb_software_verify(req, statement, &out->vouched));
-    json_t *merged = json_copy((json_t *)asked);
+    json_t *merged = json_copy((json_t *)requested);
     if (!tb_json_defer(tb_run_of(req)->arena, merged) ||
         json_object_update(merged, out->vouched.claims) != 0)
         return TB_E_INTERNAL;
@@ -61,12 +61,12 @@ static tb_err vouch(struct tb_req *req, const json_t *asked, struct tb_str state
     return NULL;
 }
 
-tb_err tb_registration_judge(struct tb_req *req, const json_t *asked, struct tb_judged *out)
+tb_err tb_registration_judge(struct tb_req *req, const json_t *requested, struct tb_judged *out)
 {
     const struct tb_oauth_parts *parts = tb_oauth();
     const struct tb_metadata_rules rules = {.sandbox = parts->config->sandbox,
                                             .scopes = parts->scopes};
-    const json_t *statement = json_object_get(asked, "software_statement");
+    const json_t *statement = json_object_get(requested, "software_statement");
     struct tb_text text;
     *out = (struct tb_judged){.metadata = NULL};
     if (statement != NULL && !json_is_string(statement))
@@ -74,8 +74,9 @@ tb_err tb_registration_judge(struct tb_req *req, const json_t *asked, struct tb_
     if (statement == NULL && !rules.sandbox)
         return tb_fail(req, TB_E_INVALID_SOFTWARE_STATEMENT, "a software statement is needed here");
     if (statement != NULL)
-        TB_TRY(vouch(req, asked, tb_json_str(asked, "software_statement"), out, &asked));
-    TB_TRY(tb_client_metadata(req, asked, &rules, &out->metadata));
+        TB_TRY(
+            vouch(req, requested, tb_json_str(requested, "software_statement"), out, &requested));
+    TB_TRY(tb_client_metadata(req, requested, &rules, &out->metadata));
     if (statement != NULL) /* RFC 7591 §3.2.1: returned unmodified */
         json_object_set(out->metadata, "software_statement", (json_t *)statement);
     out->secret = tb_str_eq(tb_json_str(out->metadata, "token_endpoint_auth_method"),

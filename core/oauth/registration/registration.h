@@ -1,5 +1,5 @@
-/* Common part of registering and managing a registration: reading what is asked, judging it, and
- * writing the client information response (RFC 7591 §3.2.1). */
+/* Common part of registering and managing a registration: reading what is requested, judging it,
+ * and writing the client information response (RFC 7591 §3.2.1). */
 #ifndef TB_OAUTH_REGISTRATION_REGISTRATION_H
 #define TB_OAUTH_REGISTRATION_REGISTRATION_H
 
@@ -22,7 +22,7 @@ struct tb_judged {
 /** Judge it: what a software statement claims wins over the rest, and where this is no sandbox
  * there must be one.
  *  @return NULL; the errors of RFC 7591 §3.2.2 */
-tb_err TB_NODISCARD tb_registration_judge(struct tb_req *req, const json_t *asked,
+tb_err TB_NODISCARD tb_registration_judge(struct tb_req *req, const json_t *requested,
                                           struct tb_judged *out);
 
 /** A client as it is told of itself. */
