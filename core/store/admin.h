@@ -9,7 +9,7 @@
  *          .summary = "stop everything a partner does, within a second, until it is resumed",
  *          .arguments = "PARTNER", .arguments_min = 1, .arguments_max = 1,
  *          .kind = TB_ADMIN_ACT,
- *          .sql = "select directory.set_partner($1, 'suspended', $2, $3)",
+ *          .sql = "select directory.set_state('partner', $1, 'suspended', $2, $3)",
  *          .from = {TB_FROM_ARGUMENT(0), TB_FROM_OPERATOR, TB_FROM_CLOCK},
  *          .wanted = "suspended"},
  *         {.name = NULL},

@@ -17,23 +17,32 @@ begin
 end
 $$;
 
--- Suspend a partner or let it act again; a revoked one stays revoked.
-create function directory.set_partner(partner text, state text, who text, at timestamptz) returns text
+-- Suspend a partner or an app (`kind`), or let it act: again, or for the first time when it is an app that has registered
+-- and waits for approval. A revoked one stays revoked.
+create function directory.set_state(kind text, id text, state text, who text, at timestamptz) returns text
 language plpgsql strict security invoker
 set search_path = pg_catalog
 as $$
 declare
     was text;
 begin
-    select p.state into was from bank.partner p where p.id = set_partner.partner for no key update;
-    if was is null or was = 'revoked' or was = set_partner.state then
+    if set_state.kind = 'partner' then
+        select p.state into was from bank.partner p where p.id = set_state.id for no key update;
+    else
+        select a.state into was from bank.app a where a.id = set_state.id for no key update;
+    end if;
+    if was is null or was in ('revoked', set_state.state) then
         return was;
     end if;
-    update bank.partner p set state = set_partner.state where p.id = set_partner.partner;
-    perform tb.record_audit(set_partner.who, case set_partner.state when 'active' then 'partner.resume' else 'partner.suspend' end,
-                             set_partner.partner, jsonb_build_object('state', was),
-                             jsonb_build_object('state', set_partner.state), set_partner.at);
-    return set_partner.state;
+    if set_state.kind = 'partner' then
+        update bank.partner p set state = set_state.state where p.id = set_state.id;
+    else
+        update bank.app a set state = set_state.state where a.id = set_state.id;
+    end if;
+    perform tb.record_change(set_state.who, concat(set_state.kind, case when set_state.state = 'suspended' then '.suspend'
+                                                                    when was = 'pending' then '.approve' else '.resume' end),
+                             set_state.id, 'state', to_jsonb(was), to_jsonb(set_state.state), set_state.at);
+    return set_state.state;
 end
 $$;
 
@@ -89,27 +98,6 @@ begin
                              jsonb_build_object('partner', make_app.partner, 'world', make_app.world,
                                                 'name', make_app.name, 'state', 'active'), make_app.at);
     return 'active';
-end
-$$;
-
--- Suspend an app, or let it act: again, or for the first time when it has registered and waits for approval.
-create function directory.set_app(app text, state text, who text, at timestamptz) returns text
-language plpgsql strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    was text;
-begin
-    select a.state into was from bank.app a where a.id = set_app.app for no key update;
-    if was is null or was = 'revoked' or was = set_app.state then
-        return was;
-    end if;
-    update bank.app a set state = set_app.state where a.id = set_app.app;
-    perform tb.record_audit(set_app.who, case when set_app.state = 'suspended' then 'app.suspend'
-                                               when was = 'pending' then 'app.approve' else 'app.resume' end,
-                             set_app.app, jsonb_build_object('state', was), jsonb_build_object('state', set_app.state),
-                             set_app.at);
-    return set_app.state;
 end
 $$;
 

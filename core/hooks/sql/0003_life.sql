@@ -269,86 +269,70 @@ $$;
 
 -- ---- batches of a partner's calls ----
 
--- POST /scripts/v1/scripts
-create function script.push(book int, calls tb.call[]) returns setof tb.answer
+-- The step of this name for each call, one behind the other, with the locks of all their partners.
+create function script.steps(book int, calls tb.call[], step text) returns setof tb.answer
 language plpgsql volatile strict security invoker
 set search_path = pg_catalog
 as $$
 declare
-    c tb.call;
+    c    tb.call;
+    who  text;
+    wall timestamptz;
+    id   text;
 begin
-    perform script.lock(push.book, array(select x.partner from unnest(calls) x));
+    perform script.lock(steps.book, array(select x.partner from unnest(calls) x));
     foreach c in array calls loop
-        return next script.push_version(push.book, c.n, c.partner, c.id_suffix, c.body->>'source', 'client:' || c.app,
-                                        c.body->>'note', 'client:' || c.app, script.wall(push.book, c.now));
+        who := 'client:' || c.app;
+        wall := script.wall(steps.book, c.now);
+        id := c.path->>'script_id';
+        return next case step
+            when 'push' then
+                script.push_version(steps.book, c.n, c.partner, c.id_suffix, c.body->>'source', who, c.body->>'note', who, wall)
+            when 'review' then
+                script.review_version(steps.book, c.n, c.partner, id, (c.body->'version')::int, c.body->>'verdict', who,
+                                      c.body->>'note', who, wall)
+            when 'activate' then
+                script.activate_version(steps.book, c.n, c.partner, id, (c.body->'version')::int,
+                                        coalesce((c.body->'canary')::int, 100), coalesce(c.body->>'on_request_failure', 'deny'),
+                                        coalesce(c.body->>'on_response_failure', 'skip'), who, wall)
+            when 'roll_back' then script.roll_back_version(steps.book, c.n, c.partner, id, who, wall)
+            when 'stop' then script.stop_script(steps.book, c.n, c.partner, id, who, wall)
+        end;
     end loop;
 end
 $$;
+
+-- POST /scripts/v1/scripts
+create function script.push(book int, calls tb.call[]) returns setof tb.answer
+language sql volatile strict security invoker
+begin atomic
+    select * from script.steps(push.book, push.calls, 'push');
+end;
 
 -- POST /scripts/v1/scripts/{script_id}/reviews
 create function script.review(book int, calls tb.call[]) returns setof tb.answer
-language plpgsql volatile strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    c tb.call;
-begin
-    perform script.lock(review.book, array(select x.partner from unnest(calls) x));
-    foreach c in array calls loop
-        return next script.review_version(review.book, c.n, c.partner, c.path->>'script_id', (c.body->'version')::int,
-                                          c.body->>'verdict', 'client:' || c.app, c.body->>'note', 'client:' || c.app,
-                                          script.wall(review.book, c.now));
-    end loop;
-end
-$$;
+language sql volatile strict security invoker
+begin atomic
+    select * from script.steps(review.book, review.calls, 'review');
+end;
 
 -- POST /scripts/v1/scripts/{script_id}/activations
 create function script.activate(book int, calls tb.call[]) returns setof tb.answer
-language plpgsql volatile strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    c tb.call;
-begin
-    perform script.lock(activate.book, array(select x.partner from unnest(calls) x));
-    foreach c in array calls loop
-        return next script.activate_version(activate.book, c.n, c.partner, c.path->>'script_id', (c.body->'version')::int,
-                                            coalesce((c.body->'canary')::int, 100),
-                                            coalesce(c.body->>'on_request_failure', 'deny'),
-                                            coalesce(c.body->>'on_response_failure', 'skip'), 'client:' || c.app,
-                                            script.wall(activate.book, c.now));
-    end loop;
-end
-$$;
+language sql volatile strict security invoker
+begin atomic
+    select * from script.steps(activate.book, activate.calls, 'activate');
+end;
 
 -- POST /scripts/v1/scripts/{script_id}/rollbacks
 create function script.roll_back(book int, calls tb.call[]) returns setof tb.answer
-language plpgsql volatile strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    c tb.call;
-begin
-    perform script.lock(roll_back.book, array(select x.partner from unnest(calls) x));
-    foreach c in array calls loop
-        return next script.roll_back_version(roll_back.book, c.n, c.partner, c.path->>'script_id', 'client:' || c.app,
-                                             script.wall(roll_back.book, c.now));
-    end loop;
-end
-$$;
+language sql volatile strict security invoker
+begin atomic
+    select * from script.steps(roll_back.book, roll_back.calls, 'roll_back');
+end;
 
 -- POST /scripts/v1/scripts/{script_id}/stops
 create function script.stop(book int, calls tb.call[]) returns setof tb.answer
-language plpgsql volatile strict security invoker
-set search_path = pg_catalog
-as $$
-declare
-    c tb.call;
-begin
-    perform script.lock(stop.book, array(select x.partner from unnest(calls) x));
-    foreach c in array calls loop
-        return next script.stop_script(stop.book, c.n, c.partner, c.path->>'script_id', 'client:' || c.app,
-                                       script.wall(stop.book, c.now));
-    end loop;
-end
-$$;
+language sql volatile strict security invoker
+begin atomic
+    select * from script.steps(stop.book, stop.calls, 'stop');
+end;

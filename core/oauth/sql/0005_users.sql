@@ -186,9 +186,8 @@ begin
     update oauth.user_account x set state = set_user.state where x.id = u.id;
     perform oauth.forget_attempts(u.login);
     delete from oauth.browser_session s where s.user_id = u.id;
-    perform tb.record_audit(set_user.who, case set_user.state when 'locked' then 'user.lock' else 'user.unlock' end, u.id,
-                             jsonb_build_object('state', u.state), jsonb_build_object('state', set_user.state),
-                             set_user.at);
+    perform tb.record_change(set_user.who, case set_user.state when 'locked' then 'user.lock' else 'user.unlock' end, u.id,
+                             'state', to_jsonb(u.state), to_jsonb(set_user.state), set_user.at);
     return set_user.state;
 end
 $$;

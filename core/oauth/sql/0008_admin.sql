@@ -9,12 +9,9 @@ declare
     was boolean;
 begin
     select c.resource_server into was from oauth.client c where c.app = set_resource_server.app for update;
-    if was <> set_resource_server.wanted then
+    if tb.record_change(set_resource_server.who, 'app.server', set_resource_server.app, 'resource_server', to_jsonb(was),
+                        to_jsonb(set_resource_server.wanted), set_resource_server.at) then
         update oauth.client c set resource_server = set_resource_server.wanted where c.app = set_resource_server.app;
-        perform tb.record_audit(set_resource_server.who, 'app.server', set_resource_server.app,
-                                 jsonb_build_object('resource_server', was),
-                                 jsonb_build_object('resource_server', set_resource_server.wanted),
-                                 set_resource_server.at);
     end if;
     return case when was is null then null when set_resource_server.wanted then 'may introspect' else 'may not introspect' end;
 end

@@ -48,3 +48,18 @@ begin
     return a.n;
 end
 $$;
+
+-- Record that one member of an object went from `was` to `wanted`, and tell that it did. One that is as it was already is
+-- no act; one that was null is of an object that is not there.
+create function tb.record_change(who text, act text, object text, member text, was jsonb, wanted jsonb, at timestamptz) returns boolean
+language plpgsql security invoker
+set search_path = pg_catalog
+as $$
+begin
+    if was is null or was = wanted then
+        return false;
+    end if;
+    perform tb.record_audit(who, act, object, jsonb_build_object(member, was), jsonb_build_object(member, wanted), at);
+    return true;
+end
+$$;
