@@ -1,14 +1,10 @@
 /* The table of commands: what the rooms' rows say of themselves holds together, so that none fails
  * only when an operator calls it. */
-#include "cli/command.h"
+#include "../unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "cli/command.h"
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h> /* needs the headers above */
 
 static bool has_option(const struct tb_admin *row, const char *name)
 {
@@ -94,12 +90,9 @@ static void a_row_reads_what_its_command_takes(void **state)
     assert_true(rows_n > 20);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_name_stands_once),
-        cmocka_unit_test(the_table_is_the_same_when_it_is_asked_for_again),
-        cmocka_unit_test(a_row_reads_what_its_command_takes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(each_name_stands_once),
+    cmocka_unit_test(the_table_is_the_same_when_it_is_asked_for_again),
+    cmocka_unit_test(a_row_reads_what_its_command_takes),
+};
+TEST_GROUP(tests, NULL, NULL);
