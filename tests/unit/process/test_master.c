@@ -176,13 +176,19 @@ static void ends_at_once_when_told_so(void **state)
     assert_false(service_read(fd, &pid, &generation, &counter)); /* what was begun is left */
 }
 
+/* While the answer to a request `s` is far from there. */
+static void early_in_the_request(void)
+{
+    usleep((useconds_t)s.play->think_ms * 100);
+}
+
 static void ends_at_once_at_the_second_request(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep((useconds_t)stretched_ms(50) * 1000);
+    early_in_the_request();
     kill(s.pid, SIGINT);
-    usleep((useconds_t)stretched_ms(50) * 1000);
+    early_in_the_request();
     kill(s.pid, SIGINT);
     service_join(&s, 1000);
     assert_false(service_read(fd, &pid, &generation, &counter)); /* what was begun is left */
@@ -202,7 +208,7 @@ static void gives_the_address_free_at_once_when_it_is_killed(void **state)
 {
     (void)state;
     int fd = service_send(&s, 's'), pid, generation, counter;
-    usleep((useconds_t)stretched_ms(50) * 1000);
+    early_in_the_request();
     kill(s.pid, SIGKILL);
     service_join(&s, 1000);
     usleep((useconds_t)stretched_ms(100) * 1000);

@@ -15,6 +15,10 @@ void stage_open(struct stage *stage, struct tb_store_options options)
     if (options.dsn == NULL)
         options.dsn = stage->pg.dsn;
     (void)stretched_ms(0); /* measured now, not between a loop's clock and a deadline */
+    if (options.wait_ms == 0)
+        options.wait_ms = stretched_ms(2000); /* who waits here waits for what is stretched, too */
+    if (options.statement_ms == 0)
+        options.statement_ms = stretched_ms(10000);
     stage->loop = tb_loop_new();
     stage->store = tb_store_open(stage->loop, &options);
     assert_null(tb_run_to_end(stage->loop, await, stage->store, 0));
