@@ -56,7 +56,7 @@ class Scripts:
 def s(books, request):
     it = Scripts(books)
     yield it
-    if request.node.sound:
+    if request.node.get_closest_marker("corrupts") is None:
         assert it.violations() == []
         assert books.query("select * from oauth.audit()") == []
 
