@@ -51,9 +51,12 @@ class Owner:
             "review": lambda: {"version": self.push()["version"], "verdict": "approve"},
             "activate": lambda: {"version": 1},
             "entry_put": lambda: {"value": "x"},
+            "recording_put": lambda: {"days": 1},
+            "dry_run_post": lambda: {"version": 1, "against": None},
         }
         for version in (1, 2):
             self.script("review_version", version, "approve", "operator:b", None, "operator:b")
+        self.objects["dry_run_id"] = self.dry_run()
 
     def consent(self, book):
         """A consent that a customer is still to give."""
@@ -77,6 +80,12 @@ class Owner:
         return self.partner.one("select a.body::json from script.push_version(%s, 0, %s, %s, %s, 'operator:a', null, 'operator:a', now()) a",
                                 self.partner.book, self.partner.id, new_id("x")[2:], SCRIPT)
 
+    def dry_run(self):
+        """A dry run, over when it has looked at what there is of recordings."""
+        answer = self.client.post(f"/scripts/v1/scripts/{self.objects['script_id']}/dry-runs", self.good["dry_run_post"](), key=None)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
     def script(self, step, *values):
         more = ", %s" * len(values)
         self.partner.run(f"select script.{step}(%s, 0, %s, %s{more}, now())", self.partner.book, self.partner.id,
@@ -94,6 +103,8 @@ class Owner:
         body = self.good[operation.body_schema]() | changes if operation.body_schema else None
         if operation.path.startswith("/scripts/"):
             self.run_scripts()
+        if operation.path.endswith("/recording"):
+            self.client.http.put("/scripts/v1/recording", json={"days": 1})
         if operation.method == "POST":
             return (client or self.client).post(path, body)
         return (client or self.client).http.request(operation.method, path, json=body)
