@@ -48,11 +48,11 @@ static void end_call(struct tb_pending *call)
 }
 
 /* If an earlier attempt was lost unanswered, its outcome is unknown: the call is in doubt, whatever
- * the later error says. */
+ * the later error says. One that nobody waits for was counted when its request gave up. */
 static void fail_call(struct tb_batcher *batcher, struct tb_pending *call, tb_err err)
 {
     call->err = call->lost ? TB_E_IN_DOUBT : err;
-    if (tb_is(call->err, TB_E_IN_DOUBT))
+    if (call->req != NULL && tb_is(call->err, TB_E_IN_DOUBT))
         batcher->store->stats.in_doubt++;
     end_call(call);
 }
@@ -257,7 +257,9 @@ static void drop_deserted(struct tb_batch *batch)
 static void count_batch(struct tb_store_stats *stats, size_t n)
 {
     size_t class = 0;
-    while (class + 1 < TB_STORE_SIZES && n > (size_t)1 << class)
+    _Static_assert((int)TB_BATCH_MAX == 1 << ((int)TB_STORE_SIZES - 1),
+                   "the last class holds the largest");
+    while (n > (size_t)1 << class)
         class ++;
     stats->batches++;
     stats->batch_sizes[class]++;
