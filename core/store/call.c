@@ -90,7 +90,8 @@ static struct tb_str cell(struct tb_arena *arena, const PGresult *result, int ro
     if (PQgetisnull(result, row, column))
         return TB_STR_NONE;
     size_t n = (size_t)PQgetlength(result, row, column);
-    return (struct tb_str){tb_arena_text(arena, PQgetvalue(result, row, column), n), n};
+    const char *text = tb_arena_text(arena, PQgetvalue(result, row, column), n);
+    return text == NULL ? TB_STR_NONE : (struct tb_str){text, n};
 }
 
 static tb_err core_error(struct tb_str code)
@@ -109,7 +110,7 @@ static tb_err core_error(struct tb_str code)
 static tb_err refusal(const struct tb_store *store, struct tb_str code, int64_t status)
 {
     tb_err (*by_code)(struct tb_str) = store->options.error_by_code;
-    tb_err err = code.at == NULL ? NULL : by_code != NULL ? by_code(code) : core_error(code);
+    tb_err err = by_code != NULL ? by_code(code) : core_error(code);
     if (err != NULL && err->status == status)
         return err;
     tb_log_with(TB_LOG_ERROR, "unknown_refusal", TB_F_TEXT("refusal", code),
