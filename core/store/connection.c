@@ -36,7 +36,7 @@ static void ready_to_talk(struct tb_conn *conn, bool readable)
         lose(conn, "read failed");
         return;
     }
-    if (conn->pg != NULL && conn->state != TB_CONN_CONNECTING)
+    if (conn->pg != NULL)
         flush(conn);
     if (conn->state == TB_CONN_READY)
         tb_pool_conn_changed(conn);
@@ -70,8 +70,7 @@ void tb_conn_submit(struct tb_conn *conn, struct tb_op *op)
 
 void tb_conn_sync(struct tb_conn *conn)
 {
-    if (conn->pg == NULL)
-        return;
+    TB_ASSERT(conn->pg != NULL);
     if (PQpipelineSync(conn->pg) == 1)
         flush(conn);
     else
@@ -114,9 +113,7 @@ static int64_t backoff_ms(unsigned failures)
 {
     if (failures == 0)
         return 0;
-    int64_t most_ms = BACKOFF_MOST_MS;
-    if (failures < 8 && (int64_t)BACKOFF_FIRST_MS << (failures - 1) < most_ms)
-        most_ms = (int64_t)BACKOFF_FIRST_MS << (failures - 1);
+    int64_t most_ms = failures < 8 ? (int64_t)BACKOFF_FIRST_MS << (failures - 1) : BACKOFF_MOST_MS;
     return most_ms / 2 + (int64_t)(tb_random_u64() % (uint64_t)(most_ms / 2 + 1));
 }
 
@@ -127,7 +124,7 @@ static void try_later(struct tb_conn *conn)
 
 static void log_trouble(struct tb_conn *conn, const char *event, const char *why)
 {
-    const char *words = conn->pg == NULL ? "" : PQerrorMessage(conn->pg);
+    const char *words = PQerrorMessage(conn->pg);
     struct tb_str first_line = {words, strcspn(words, "\n")};
     snprintf(conn->store->trouble, sizeof(conn->store->trouble), "%s%s%.*s", why,
              first_line.n > 0 ? ": " : "", (int)first_line.n, first_line.at);

@@ -212,6 +212,36 @@ static void lets_older_programs_run_unless_a_file_breaks_them(void **state)
     assert_true(tb_is(migrate_one(two), TB_E_CONFLICT));
 }
 
+/* A file of nothing but a comment is applied as any; the comment may end without a line's end. */
+static void applies_a_file_that_only_says_something(void **state)
+{
+    (void)state;
+    static const struct tb_migration only_words[] = {A1, {2, "words", "-- nothing to do"}, END};
+    assert_null(migrate_one(only_words));
+    assert_null(check(only_words));
+    assert_string_equal(steps, "a1+ a2+ ");
+    assert_int_equal(pg_number(&stage.pg, "select breaks from tb.migration where number = 2"), 0);
+}
+
+static tb_err act_migrate_unheard(struct actor *actor)
+{
+    return keep_words(actor, tb_migrate(&actor->run.req, stage.store, sets, sets_n, NULL, NULL));
+}
+
+static void blames_no_line_for_a_lost_session(void **state)
+{
+    (void)state;
+    static const struct tb_migration lost[] = {
+        A1, {2, "lost", "copy a.t to stdout; insert into a.t values (5)"}, END};
+    const struct tb_migration_set set = {"a", lost};
+    struct actor actor = {0};
+    sets = &set;
+    sets_n = 1;
+    assert_true(tb_is(stage_do(&stage, &actor, act_migrate_unheard, 0), TB_E_STORE));
+    assert_string_equal(words, "");
+    assert_int_equal(pg_number(&stage.pg, "select count(*) from tb.migration"), 1);
+}
+
 static void lets_others_wait_who_migrate_at_the_same_time(void **state)
 {
     (void)state;
@@ -240,6 +270,8 @@ static const struct CMUnitTest tests[] = {
     CASE(refuses_a_gap),
     CASE(undoes_a_file_that_fails_and_says_where),
     CASE(lets_older_programs_run_unless_a_file_breaks_them),
+    CASE(applies_a_file_that_only_says_something),
+    CASE(blames_no_line_for_a_lost_session),
     CASE(lets_others_wait_who_migrate_at_the_same_time),
 };
 TEST_GROUP(tests, make_cluster, remove_cluster);

@@ -2,7 +2,9 @@
  */
 #include "../unit.h"
 
+#include "base/text.h"
 #include "proxy.h"
+#include "store/store_impl.h"
 #include "store_fixture.h"
 #include <stdio.h>
 #include <string.h>
@@ -322,6 +324,133 @@ static void gives_up_a_server_that_does_not_answer(void **state)
     proxy_free(proxy);
 }
 
+/* The server can do neither what a pipeline cannot carry nor what it has no room for, but the next.
+ */
+static void goes_on_after_what_a_shared_connection_cannot_do(void **state)
+{
+    (void)state;
+    const struct {
+        const char *sql;
+        tb_err err;
+    } cases[] = {
+        {"copy (select 1) to stdout", TB_E_STORE},
+        {"do $$ begin raise using errcode = '53200'; end $$", TB_E_STORE},
+        {"do $$ begin raise using errcode = '57P05'; end $$", TB_E_STORE},
+        {"do $$ begin raise using errcode = '0A000'; end $$", TB_E_INTERNAL},
+        {"do $$ begin raise using errcode = '25006'; end $$", TB_E_INTERNAL},
+        {"do $$ begin raise using errcode = '42P05'; end $$", TB_E_INTERNAL},
+    };
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
+        struct actor actor = {.sql = cases[i].sql}, next = {.sql = "select 1"};
+        assert_true(tb_is(stage_do(&stage, &actor, act_query, ENOUGH_MS), cases[i].err));
+        assert_null(stage_do(&stage, &next, act_query, ENOUGH_MS));
+    }
+    stage_close(&stage);
+}
+
+static tb_err act_query_and_keep_cause(struct actor *actor)
+{
+    tb_err err = act_query(actor);
+    const struct tb_problem *problem = &actor->run.problem;
+    assert_true(problem->cause.n > 200 && problem->cause.n % 3 == 1);
+    assert_true(tb_utf8_valid(problem->cause));
+    return err;
+}
+
+/* The room for the server's words ends within a character. */
+static void keeps_whole_characters_of_a_long_message(void **state)
+{
+    (void)state;
+    struct actor actor = {.sql = "do $$ begin raise 'x%', repeat('\xe5\xae\x9d', 100); end $$"};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_true(
+        tb_is(stage_do(&stage, &actor, act_query_and_keep_cause, ENOUGH_MS), TB_E_INTERNAL));
+    stage_close(&stage);
+}
+
+/* ---- coming up ---- */
+
+static tb_err await_not_long(struct tb_req *req, void *store)
+{
+    return tb_store_await(req, store, 300);
+}
+
+/* Open without waiting, see that it does not come up, and why. */
+static void open_in_vain(struct tb_store_options options, const char *why)
+{
+    stage.loop = tb_loop_new();
+    stage.store = tb_store_open(stage.loop, &options);
+    assert_true(tb_is(tb_run_to_end(stage.loop, await_not_long, stage.store, 0), TB_E_STORE));
+    for (int i = 0; i < 1000 && strstr(tb_store_trouble(stage.store), why) == NULL; i++)
+        stage_idle(&stage, 10);
+    assert_non_null(strstr(tb_store_trouble(stage.store), why));
+    assert_false(tb_store_ready(stage.store));
+}
+
+static void gives_up_an_attempt_to_connect_and_tries_again(void **state)
+{
+    (void)state;
+    struct proxy *proxy = proxy_new(&stage.pg);
+    struct actor actor = {.sql = "select 1"};
+    proxy_freeze(proxy, true);
+    open_in_vain(
+        (struct tb_store_options){.dsn = proxy_dsn(proxy), .connect_ms = stretched_ms(200)},
+        "timed out");
+    proxy_freeze(proxy, false);
+    for (int i = 0; i < 4000 && !tb_store_ready(stage.store); i++)
+        stage_idle(&stage, 10);
+    assert_null(stage_do(&stage, &actor, act_query, ENOUGH_MS));
+    stage_close(&stage);
+    proxy_free(proxy);
+}
+
+static void says_why_it_does_not_come_up(void **state)
+{
+    (void)state;
+    open_in_vain((struct tb_store_options){.dsn = "host=/nowhere"}, "refused");
+    stage_close(&stage);
+    open_in_vain((struct tb_store_options){.dsn = stage.pg.dsn, .statement_ms = INT64_MAX / 2},
+                 "statement_timeout");
+    stage_close(&stage);
+}
+
+static void holds_a_batch_to_what_the_classes_of_sizes_can_tell(void **state)
+{
+    (void)state;
+    stage_open(&stage, (struct tb_store_options){.batch_size = 2 * TB_BATCH_MAX});
+    assert_int_equal(stage.store->options.batch_size, TB_BATCH_MAX);
+    stage_close(&stage);
+}
+
+static tb_err act_many_texts(struct actor *actor)
+{
+    static char texts[TB_STATEMENTS_MAX + 2][24];
+    for (size_t i = 0; i < TB_COUNT(texts); i++) {
+        snprintf(texts[i], sizeof(texts[i]), "select %zu", i);
+        actor->sql = texts[i];
+        if (i < TB_STATEMENTS_MAX - 1)
+            (void)tb_statement_of(&stage.store->statements, texts[i]);
+        else
+            TB_TRY(act_query(actor));
+    }
+    assert_string_equal(actor->cell, "4097");
+    return NULL;
+}
+
+/* And a text that stands where another stood is another statement. */
+static void sends_unprepared_what_is_too_much_to_remember(void **state)
+{
+    (void)state;
+    struct actor actor = {0};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_null(stage_do(&stage, &actor, act_many_texts, ENOUGH_MS));
+    struct actor count = {.sql = "select count(*) from pg_prepared_statements"};
+    assert_null(stage_do(&stage, &count, act_query, ENOUGH_MS));
+    assert_string_equal(count.cell, "1");
+    stage_close(&stage);
+}
+
 static void finds_the_server_among_several_addresses(void **state)
 {
     (void)state;
@@ -349,6 +478,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(says_so_at_once_while_the_server_is_away_and_recovers),
     cmocka_unit_test(comes_back_after_its_sessions_were_ended),
     cmocka_unit_test(gives_up_a_server_that_does_not_answer),
+    cmocka_unit_test(goes_on_after_what_a_shared_connection_cannot_do),
+    cmocka_unit_test(keeps_whole_characters_of_a_long_message),
+    cmocka_unit_test(gives_up_an_attempt_to_connect_and_tries_again),
+    cmocka_unit_test(says_why_it_does_not_come_up),
+    cmocka_unit_test(holds_a_batch_to_what_the_classes_of_sizes_can_tell),
+    cmocka_unit_test(sends_unprepared_what_is_too_much_to_remember),
     cmocka_unit_test(finds_the_server_among_several_addresses),
 };
 TEST_GROUP(tests, make_cluster, remove_cluster);

@@ -3,6 +3,7 @@
 #include "../unit.h"
 
 #include "proxy.h"
+#include "store/store_impl.h"
 #include "store_fixture.h"
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static void waits_in_line_for_a_connection_and_leaves_one_to_reads(void **state)
     static struct actor actors[MANY];
     struct actor read = {.sql = "select 1"};
     memset(actors, 0, sizeof(actors));
-    stage_open(&stage, (struct tb_store_options){.connections = 3});
+    stage_open(&stage, (struct tb_store_options){.connections = 3, .wait_ms = ENOUGH_MS});
     for (int i = 0; i < MANY; i++)
         stage_start(&stage, &actors[i], hold_a_while, ENOUGH_MS);
     for (int i = 0; i < 1000 && tb_store_stats(stage.store).exclusive < 2; i++)
@@ -133,7 +134,7 @@ static void serves_a_waiting_transaction_before_later_reads(void **state)
     (void)state;
     struct actor slow = {.sql = stage_sleep_sql(stretched_ms(200))}, holder = {0},
                  late = {.sql = "select 3"};
-    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    stage_open(&stage, (struct tb_store_options){.connections = 1, .wait_ms = ENOUGH_MS});
     stage_start(&stage, &slow, act_query, ENOUGH_MS);
     stage_idle(&stage, 10);
     stage_start(&stage, &holder, hold_a_while,
@@ -171,6 +172,88 @@ static tb_err overrun(struct actor *actor)
     tb_err err = tb_tx_query(tx, &rows, "select pg_sleep(30)", NULL, 0);
     tb_tx_rollback(tx);
     return err;
+}
+
+/* The holder keeps the only connection; of those behind it some give up. */
+static void leaves_the_line_at_the_deadline(void **state)
+{
+    (void)state;
+    static struct actor actors[5];
+    struct actor surplus = {0};
+    memset(actors, 0, sizeof(actors));
+    stage_open(&stage, (struct tb_store_options){
+                           .connections = 1, .wait_ms = ENOUGH_MS, .queue = TB_COUNT(actors) - 1});
+    for (size_t i = 0; i < TB_COUNT(actors); i++)
+        stage_start(&stage, &actors[i], hold_a_while, i == 2 || i == 4 ? 20 : ENOUGH_MS);
+    assert_true(tb_is(stage_do(&stage, &surplus, hold_a_while, ENOUGH_MS), TB_E_OVERLOAD));
+    stage_wait(&stage, &actors[2], 1);
+    stage_wait(&stage, &actors[4], 1);
+    struct actor last = {0};
+    stage_start(&stage, &last, hold_a_while, ENOUGH_MS); /* behind those that stayed */
+    stage_wait(&stage, actors, TB_COUNT(actors));
+    stage_wait(&stage, &last, 1);
+    for (size_t i = 0; i < TB_COUNT(actors); i++)
+        assert_int_equal(tb_is(actors[i].err, TB_E_DEADLINE), i == 2 || i == 4);
+    assert_null(actors[1].err);
+    assert_null(actors[3].err);
+    assert_null(last.err);
+    assert_int_equal(tb_store_stats(stage.store).overloads, 1);
+    assert_int_equal(tb_store_stats(stage.store).queued, 0);
+    stage_close(&stage);
+}
+
+static tb_err come_too_late(struct actor *actor)
+{
+    struct tb_tx_wait wait = {.wake = tb_fiber_token()};
+    TB_TRY(tb_pool_reserve(stage.store, &wait));
+    assert_non_null(wait.conn);
+    assert_int_equal(tb_store_stats(stage.store).exclusive, 1);
+    tb_pool_unreserve(stage.store, &wait);
+    assert_int_equal(tb_store_stats(stage.store).exclusive, 0);
+    return commit_both(actor);
+}
+
+/* Whoever is given a connection in the turn of its deadline gives it back. */
+static void gives_back_a_connection_that_came_too_late(void **state)
+{
+    (void)state;
+    struct actor actor = {0};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_null(stage_do(&stage, &actor, come_too_late, ENOUGH_MS));
+    stage_close(&stage);
+}
+
+static tb_err sleep_long(struct tb_req *req, struct tb_tx *tx, void *arg)
+{
+    struct tb_rows *rows;
+    (void)req, (void)arg;
+    return tb_tx_query(tx, &rows, "select pg_sleep(30)", NULL, 0);
+}
+
+static tb_err run_sleep(struct actor *actor)
+{
+    return tb_tx_run(&actor->run.req, stage.store, sleep_long, NULL);
+}
+
+static void refuses_all_transactions_while_the_server_is_away(void **state)
+{
+    (void)state;
+    static struct actor actors[3];
+    struct actor late = {0};
+    memset(actors, 0, sizeof(actors));
+    stage_open(&stage, (struct tb_store_options){.connections = 1, .wait_ms = ENOUGH_MS});
+    for (size_t i = 0; i < TB_COUNT(actors); i++)
+        stage_start(&stage, &actors[i], run_sleep, ENOUGH_MS);
+    for (int i = 0; i < 1000 && tb_store_stats(stage.store).exclusive < 1; i++)
+        stage_idle(&stage, 5);
+    pg_kill(&stage.pg);
+    stage_wait(&stage, actors, TB_COUNT(actors));
+    for (size_t i = 0; i < TB_COUNT(actors); i++)
+        assert_true(tb_is(actors[i].err, TB_E_STORE));
+    assert_true(tb_is(stage_do(&stage, &late, commit_both, ENOUGH_MS), TB_E_STORE));
+    assert_int_equal(late.run.problem.retry_after_s, 1);
+    stage_close(&stage);
+    pg_start(&stage.pg);
 }
 
 static void undoes_what_passes_the_deadline(void **state)
@@ -240,6 +323,144 @@ static void says_in_doubt_when_the_answer_to_commit_is_lost(void **state)
     proxy_free(proxy);
 }
 
+/* As if the server had gone in the moment when the fiber was on: between two statements. */
+static void lose_own_session(void)
+{
+    for (int i = 0; i < stage.store->conns_n; i++)
+        if (stage.store->conns[i].exclusive)
+            tb_conn_drop(&stage.store->conns[i], "a test");
+}
+
+static tb_err go_on_without_session(struct actor *actor)
+{
+    struct tb_tx *tx;
+    TB_TRY(tb_tx_begin(&actor->run.req, stage.store, &tx));
+    TB_TRY(set_value(tx, 1, 1000));
+    lose_own_session();
+    tb_err err = set_value(tx, 2, 2000);
+    tb_tx_rollback(tx);
+    return err;
+}
+
+static tb_err commit_without_session(struct actor *actor)
+{
+    struct tb_tx *tx;
+    TB_TRY(tb_tx_begin(&actor->run.req, stage.store, &tx));
+    TB_TRY(set_value(tx, 1, 1000));
+    lose_own_session();
+    return tb_tx_commit(tx);
+}
+
+/* Not in doubt: a commit that was never sent did not happen. */
+static void is_certain_of_what_it_could_not_ask_for(void **state)
+{
+    (void)state;
+    static tb_err (*const ways[])(struct actor *) = {go_on_without_session, commit_without_session};
+    stage_open(&stage, (struct tb_store_options){.connections = 2});
+    for (size_t i = 0; i < 2; i++) {
+        struct actor actor = {0};
+        assert_true(tb_is(stage_do(&stage, &actor, ways[i], ENOUGH_MS), TB_E_STORE));
+        assert_int_equal(tb_store_stats(stage.store).exclusive, 0);
+        assert_int_equal(sum(), 30);
+    }
+    assert_int_equal(tb_store_stats(stage.store).in_doubt, 0);
+    stage_close(&stage);
+}
+
+static void says_that_nothing_was_done_when_the_begin_is_lost(void **state)
+{
+    (void)state;
+    struct proxy *proxy = proxy_new(&stage.pg);
+    struct actor actor = {0};
+    stage_open(&stage, (struct tb_store_options){.dsn = proxy_dsn(proxy)});
+    proxy_lose_answer(proxy, "begin;", 1);
+    assert_true(tb_is(stage_do(&stage, &actor, commit_both, ENOUGH_MS), TB_E_STORE));
+    assert_int_equal(tb_store_stats(stage.store).exclusive, 0);
+    assert_int_equal(sum(), 30);
+    stage_close(&stage);
+    proxy_free(proxy);
+}
+
+/* A deferred check speaks at the commit, here with the SQLSTATE in t_says, the first two times. */
+static const char LATE_CHECK[] =
+    "create table t_says (state text); create sequence t_checks;"
+    "create function t_check() returns trigger language plpgsql as $$ begin"
+    " if nextval('t_checks') <= 2 then"
+    "  raise 'not so' using errcode = (select state from t_says); end if; return null; end $$;"
+    "create constraint trigger t_check after update on t deferrable initially deferred"
+    " for each row execute function t_check()";
+
+static tb_err set_first(struct tb_req *req, struct tb_tx *tx, void *arg)
+{
+    (void)req;
+    ++*(long long *)arg;
+    return set_value(tx, 1, 100);
+}
+
+static tb_err run_set_first(struct actor *actor)
+{
+    return tb_tx_run(&actor->run.req, stage.store, set_first, &actor->number);
+}
+
+static void takes_a_commit_that_is_refused_for_undone(void **state)
+{
+    (void)state;
+    struct actor refused = {0}, conflicting = {0};
+    pg_do(&stage.pg, LATE_CHECK);
+    pg_do(&stage.pg, "insert into t_says values ('23514')");
+    stage_open(&stage, (struct tb_store_options){0});
+    assert_true(tb_is(stage_do(&stage, &refused, run_set_first, ENOUGH_MS), TB_E_INTERNAL));
+    assert_int_equal(refused.number, 1);
+    assert_int_equal(sum(), 30);
+    pg_do(&stage.pg, "alter sequence t_checks restart; update t_says set state = '40001'");
+    assert_null(stage_do(&stage, &conflicting, run_set_first, ENOUGH_MS));
+    assert_int_equal(conflicting.number, 3); /* run again as after any conflict */
+    assert_int_equal(sum(), 120);
+    assert_int_equal(tb_store_stats(stage.store).in_doubt, 0);
+    stage_close(&stage);
+    pg_do(&stage.pg, "drop trigger t_check on t; drop function t_check; drop table t_says;"
+                     " drop sequence t_checks");
+}
+
+static tb_err run_without_memory(struct tb_req *req, struct tb_tx *tx, void *arg)
+{
+    struct tb_arena *arena = tb_run_of(req)->arena;
+    struct tb_rows *rows;
+    (void)arg;
+    TB_TRY(set_value(tx, 1, 1000));
+    TB_TRY(tb_tx_script(tx, "")); /* nothing to do is no error */
+    assert_non_null(tb_arena_raw(arena, tb_arena_cap(arena) - tb_arena_used(arena)));
+    const struct tb_param params[] = {TB_INT(1)};
+    return tb_tx_query(tx, &rows, "select $1::int", params, 1);
+}
+
+static tb_err fill_in_the_middle(struct actor *actor)
+{
+    return tb_tx_run(&actor->run.req, stage.store, run_without_memory, NULL);
+}
+
+static tb_err copy_in_the_middle(struct actor *actor)
+{
+    struct tb_tx *tx;
+    TB_TRY(tb_tx_begin(&actor->run.req, stage.store, &tx));
+    TB_TRY(set_value(tx, 1, 1000));
+    tb_err err = tb_tx_script(tx, "copy t to stdout");
+    tb_tx_rollback(tx);
+    return err;
+}
+
+static void undoes_what_cannot_go_on(void **state)
+{
+    (void)state;
+    struct actor full = {0}, copying = {0}, next = {0};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_true(tb_is(stage_do(&stage, &full, fill_in_the_middle, ENOUGH_MS), TB_E_INTERNAL));
+    assert_true(tb_is(stage_do(&stage, &copying, copy_in_the_middle, ENOUGH_MS), TB_E_STORE));
+    assert_int_equal(sum(), 30);
+    assert_null(stage_do(&stage, &next, commit_both, ENOUGH_MS));
+    stage_close(&stage);
+}
+
 /* Both lock their first row, then the other's. */
 static tb_err cross(struct tb_req *req, struct tb_tx *tx, void *arg)
 {
@@ -306,9 +527,16 @@ static const struct CMUnitTest tests[] = {
     CASE(waits_in_line_for_a_connection_and_leaves_one_to_reads),
     CASE(serves_a_waiting_transaction_before_later_reads),
     CASE(refuses_to_wait_longer_than_the_bound),
+    CASE(leaves_the_line_at_the_deadline),
+    CASE(gives_back_a_connection_that_came_too_late),
+    CASE(refuses_all_transactions_while_the_server_is_away),
     CASE(undoes_what_passes_the_deadline),
     CASE(undoes_what_loses_its_session),
     CASE(says_in_doubt_when_the_answer_to_commit_is_lost),
+    CASE(is_certain_of_what_it_could_not_ask_for),
+    CASE(says_that_nothing_was_done_when_the_begin_is_lost),
+    CASE(takes_a_commit_that_is_refused_for_undone),
+    CASE(undoes_what_cannot_go_on),
     CASE(runs_the_loser_of_a_deadlock_again),
     CASE(stops_running_again_after_some_tries),
 };
