@@ -39,6 +39,7 @@ not reached. The branch of `TB_ASSERT` that ends the process is not counted. SQL
 {machine}, {date}. {ran}.
 
 """
+REASONS = "\n## Why not\n"  # written by hand, kept below the table
 
 
 class Room:
@@ -137,7 +138,16 @@ def page(suites, text, api):
     """docs/coverage.md; it says of each suite how many of its tests passed, for what failed may have reached less."""
     passed = [(suite.name, len(suite.passed), len(suite.passed) + len(suite.failed)) for suite in suites]
     ran = ", ".join(f"{n:,} of {all:,} tests of `tests/{name}` passed" for name, n, all in passed)
-    return HEAD.format(arguments="--api --write" if api else "--write", machine=machine(), date=time.strftime("%Y-%m-%d"), ran=ran) + text
+    head = HEAD.format(arguments="--api --write" if api else "--write", machine=machine(), date=time.strftime("%Y-%m-%d"), ran=ran)
+    return head + text
+
+
+def write_page(text):
+    """Put `text` above what the page says by hand: why branches are not reached."""
+    with open(PAGE, encoding="utf-8") as old:
+        _, mark, reasons = old.read().partition(REASONS)
+    with open(PAGE, "w", encoding="utf-8") as out:
+        out.write(text + mark + reasons)
 
 
 def main():
@@ -155,8 +165,7 @@ def main():
     text = table(measured())
     print(text, end="")
     if options.write:
-        with open(PAGE, "w", encoding="utf-8") as out:
-            out.write(page(done, text, options.api))
+        write_page(page(done, text, options.api))
     failed = sum(len(suite.failed) for suite in done)
     if failed:
         say(f"{failed} tests failed, so the table says less than it could")

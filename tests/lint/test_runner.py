@@ -81,6 +81,14 @@ def test_coverage_is_summed_by_room_and_names_what_was_missed(monkeypatch, tmp_p
         "core/http/tls.c:1: 1 of 2 branches not taken: if (a)", "core/http/tls.c:2: not reached: b();"]
 
 
+def test_the_page_of_coverage_keeps_its_reasons(monkeypatch, tmp_path):
+    page = tmp_path / "coverage.md"
+    monkeypatch.setattr(coverage_report, "PAGE", str(page))
+    page.write_text("old table\n\n## Why not\n\n- because\n")
+    coverage_report.write_page("new table\n")
+    assert page.read_text() == "new table\n\n## Why not\n\n- because\n"
+
+
 @pytest.mark.parametrize("name", ["nope", "api/test_nope.py", "build/release", ""])
 def test_what_names_nothing_is_refused(name):
     assert runner.split(name) is None

@@ -97,7 +97,7 @@ static void lets_a_call_leave_its_line_from_any_place(void **state)
         {1, "", true},  {2, "", true},   {2, "k2", false}, {2, "", true},
         {3, "", false}, {4, "k4", true}, {4, "", false},   {5, "", true},
     };
-    enum { LINE = sizeof(line) / sizeof(line[0]), LAST = LINE + 1 };
+    enum { LINE = sizeof(line) / sizeof(line[0]) };
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1,
                                                  .wait_ms = ENOUGH_MS,
                                                  .statement_ms = ENOUGH_MS});
@@ -113,13 +113,16 @@ static void lets_a_call_leave_its_line_from_any_place(void **state)
             stage_wait(&stage, &actors[1 + i], 1);
     assert_false(actors[0].ended);
     assert_int_equal(tb_store_stats(stage.store).calls_queued, 5);
-    cast(LAST, "", "", 1)->book = 6; /* goes to the end of the circle as it is now */
-    stage_start(&stage, &actors[LAST], act_call, ENOUGH_MS);
-    stage_wait(&stage, actors, LAST + 1);
+    cast(LINE + 1, "", "", 1)->book = 6; /* go to the ends as they are now, of the circle */
+    cast(LINE + 2, "", "", 1)->book = 1; /* and of a group */
+    stage_start(&stage, &actors[LINE + 1], act_call, ENOUGH_MS);
+    stage_start(&stage, &actors[LINE + 2], act_call, ENOUGH_MS);
+    stage_wait(&stage, actors, LINE + 3);
     for (size_t i = 0; i < LINE; i++)
         assert_true(ended_as(&actors[1 + i], line[i].leaves ? TB_E_DEADLINE : NULL));
-    assert_null(actors[LAST].err);
-    assert_int_equal(things(), 7);
+    assert_null(actors[LINE + 1].err);
+    assert_null(actors[LINE + 2].err);
+    assert_int_equal(things(), 8);
     assert_int_equal(tb_store_stats(stage.store).calls_in_flight, 0);
     stage_close(&stage);
 }

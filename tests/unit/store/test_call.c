@@ -96,6 +96,7 @@ static void takes_the_first_answer_to_each_call_and_none_to_others(void **state)
                      "[{\"status\":200,\"body\":\"to nobody\"},"
                      "{\"n\":-1,\"status\":200,\"body\":\"to one before\"},"
                      "{\"n\":1,\"status\":200,\"body\":\"to one behind\"},"
+                     "{\"n\":2000000000,\"status\":200,\"body\":\"to one far behind\"},"
                      "{\"n\":0,\"status\":200,\"body\":\"first\"},"
                      "{\"n\":0,\"status\":200,\"body\":\"second\"}]"));
     assert_string_equal(heard, "first");
