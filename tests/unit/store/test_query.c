@@ -215,7 +215,8 @@ static void refuses_beyond_the_queue(void **state)
     (void)state;
     static struct actor busy[OCCUPY], waiting[10], surplus;
     memset(waiting, 0, sizeof(waiting));
-    stage_open(&stage, (struct tb_store_options){.connections = 1, .queue = 10});
+    stage_open(&stage,
+               (struct tb_store_options){.connections = 1, .queue = 10, .wait_ms = ENOUGH_MS});
     occupy(busy, stage_sleep_sql(stretched_ms(200)));
     for (int i = 0; i < 10; i++) {
         waiting[i].sql = "select 5";
