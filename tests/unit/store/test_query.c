@@ -439,7 +439,26 @@ static tb_err act_many_texts(struct actor *actor)
     return NULL;
 }
 
-/* And a text that stands where another stood is another statement. */
+static tb_err act_changing_text(struct actor *actor)
+{
+    char text[] = "select 1";
+    actor->sql = text;
+    TB_TRY(act_query(actor));
+    assert_string_equal(actor->cell, "1");
+    text[7] = '2';
+    return act_query(actor);
+}
+
+static void takes_another_text_at_the_same_address_for_another_statement(void **state)
+{
+    (void)state;
+    struct actor actor = {0};
+    stage_open(&stage, (struct tb_store_options){.connections = 1});
+    assert_null(stage_do(&stage, &actor, act_changing_text, ENOUGH_MS));
+    assert_string_equal(actor.cell, "2");
+    stage_close(&stage);
+}
+
 static void sends_unprepared_what_is_too_much_to_remember(void **state)
 {
     (void)state;
@@ -484,6 +503,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(gives_up_an_attempt_to_connect_and_tries_again),
     cmocka_unit_test(says_why_it_does_not_come_up),
     cmocka_unit_test(holds_a_batch_to_what_the_classes_of_sizes_can_tell),
+    cmocka_unit_test(takes_another_text_at_the_same_address_for_another_statement),
     cmocka_unit_test(sends_unprepared_what_is_too_much_to_remember),
     cmocka_unit_test(finds_the_server_among_several_addresses),
 };
