@@ -18,7 +18,7 @@ static void takes_over_an_id_that_is_a_uuid(void **state)
     assert_string_equal(id, ID);
     assert_true(tb_interaction_id_fits(TB_STR(ID)));
     assert_false(tb_interaction_id_fits(TB_STR_NONE));
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(others); i++) {
         tb_request_id_make(id, tb_str(others[i]));
         assert_true(tb_uuid_check(tb_str(id)));
         assert_string_not_equal(id, ID);
@@ -52,7 +52,7 @@ static void begins_a_trace_where_none_came_that_is_well_formed(void **state)
         "00-00000000000000000000000000000000-" PARENT "-01",
         "00-" TRACE "-0000000000000000-01",
     };
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+    for (size_t i = 0; i < TB_COUNT(others); i++) {
         char ours[TB_TRACEPARENT_CHARS + 1];
         tb_traceparent_make(ours, tb_str(others[i]), ID);
         assert_memory_equal(ours, "00-01890a5dac96774bbcceb302099a8057-", 36);

@@ -97,7 +97,7 @@ static void lets_a_call_leave_its_line_from_any_place(void **state)
         {1, "", true},  {2, "", true},   {2, "k2", false}, {2, "", true},
         {3, "", false}, {4, "k4", true}, {4, "", false},   {5, "", true},
     };
-    enum { LINE = sizeof(line) / sizeof(line[0]) };
+    enum { LINE = TB_COUNT(line) };
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1,
                                                  .wait_ms = ENOUGH_MS,
                                                  .statement_ms = ENOUGH_MS});
