@@ -328,9 +328,9 @@ static void says_in_doubt_at_the_deadline_of_a_call_on_its_way(void **state)
     stage_open(&stage, (struct tb_store_options){.batch_connections = 1});
     const long sleeps_ms = (long)stretched_ms(400);
     struct actor *slow = cast(0, "slow", "sleep", sleeps_ms);
-    stage_start(&stage, slow, act_call, 80);
+    stage_start(&stage, slow, act_call, stretched_ms(80));
     until_sent(1);
-    stage_start(&stage, cast(1, "behind", "", 1), act_call, 50); /* never leaves */
+    stage_start(&stage, cast(1, "behind", "", 1), act_call, stretched_ms(50)); /* never leaves */
     stage_wait(&stage, actors, 2);
     assert_true(tb_is(slow->err, TB_E_IN_DOUBT));
     assert_in_range(slow->took_us, 75000, 1000 * sleeps_ms - 1);
