@@ -202,6 +202,8 @@ tb_err TB_SUSPENDS tb_oauth_introspect(struct tb_req *req)
         TB_TRY(look_at_refresh(req, shown.client, shown.token, &answer));
     else
         TB_TRY(look_at_access(req, shown.client, shown.token, &answer));
+    if (answer.at == NULL && tb_arena_overflowed(tb_run_of(req)->arena))
+        return tb_fail(req, TB_E_INTERNAL, "no memory left");
     if (answer.at == NULL)
         answer = TB_STR("{\"active\":false}");
     if (shown.client->resource_server && accepts_jwt(req))

@@ -193,7 +193,7 @@ static tb_err act(struct visit *visit)
     return NULL;
 }
 
-static struct tb_str basic(struct scene *scene)
+struct tb_str scene_basic(struct scene *scene)
 {
     static const char plain[] = CLIENT ":" SECRET;
     struct tb_text text;
@@ -219,7 +219,7 @@ const struct answered *post(struct scene *scene, const char *path, const char *f
         .visit.in = {.method = TB_STR("POST"),
                      .path = tb_str(path),
                      .raw_path = tb_str(path),
-                     .authorization = basic(scene),
+                     .authorization = scene_basic(scene),
                      .content_type = TB_STR("application/x-www-form-urlencoded"),
                      .body = tb_str(form)}};
     visit_header(&latest.visit, "authorization", latest.visit.in.authorization);

@@ -25,6 +25,9 @@ void scene_close(struct scene *scene);
 /** Give the client these members of metadata besides what it needs: ",\"scope\":\"…\"". */
 void scene_client(struct scene *scene, const char *more);
 
+/** The Authorization header by which the client shows its secret. */
+struct tb_str scene_basic(struct scene *scene);
+
 /** A parameter of a request. */
 struct param {
     const char *name, *value;
@@ -45,7 +48,7 @@ struct answered {
     const char *code; /**< "ok" or of the error */
     int status;
     struct visit visit;
-    char body[2048];
+    char body[8192];
     json_t *json; /**< of the body; NULL: none */
 };
 
