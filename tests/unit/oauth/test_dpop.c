@@ -216,6 +216,12 @@ static void judges_claims_by_table(void **state)
         {HTU("https://bank.example/oauth/%74oken"), "ok"},
         {HTU("https://bank.example/%6fauth/%74oken"), "ok"},
         {HTU("https://bank.example/oauth%2Ftoken"), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth/token%zz"), "invalid_dpop_proof"},
+        {HTU("https:bank.example/oauth/token"), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth/token?\x7f"), "invalid_dpop_proof"},
+        {HTU("https://bank.example/oauth/ token"), "invalid_dpop_proof"},
+        {tb_arena_format(arena, "\"htu\":\"https://bank.example/oauth/token?%0*d\"", 2048, 0).at,
+         "invalid_dpop_proof"},
         {HTU("https://bank.example%2Foauth/token"), "invalid_dpop_proof"},
         {HTU("https://bank.example/oauth%2ftoken"), "invalid_dpop_proof"},
         {HTU("https://mtls.bank.example:8444/oauth/token"), "ok"},
@@ -262,6 +268,18 @@ static void a_root_without_a_slash_is_the_root(void **state)
     struct showing root = showing_of(proof_of(es256, "", "\"htu\":\"" FIXTURE_ISSUER "\""));
     root.visit.in.path = root.visit.in.raw_path = TB_STR("/");
     assert_string_equal(fixture_do(&fixture, &root.visit, act), "ok");
+}
+
+static void an_escape_of_a_plain_character_is_that_character(void **state)
+{
+    (void)state;
+    struct showing showing = showing_of(
+        proof_of(es256, "", "\"htu\":\"" FIXTURE_ISSUER "/a%2Db%2Ec%5Fd%7Ee%21\""));
+    showing.visit.in.path = showing.visit.in.raw_path = TB_STR("/a-b.c_d~e%21");
+    assert_string_equal(fixture_do(&fixture, &showing.visit, act), "ok");
+    showing = showing_of(proof_of(es256, "", "\"htu\":\"" FIXTURE_ISSUER "/a%21\""));
+    showing.visit.in.path = showing.visit.in.raw_path = TB_STR("/a!");
+    assert_string_equal(fixture_do(&fixture, &showing.visit, act), "invalid_dpop_proof");
 }
 
 static void a_proof_counts_once(void **state)
@@ -368,6 +386,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(judges_headers_by_table),
     cmocka_unit_test(judges_claims_by_table),
     cmocka_unit_test(a_root_without_a_slash_is_the_root),
+    cmocka_unit_test(an_escape_of_a_plain_character_is_that_character),
     cmocka_unit_test(a_proof_counts_once),
     cmocka_unit_test(a_refused_proof_is_not_used_up),
     cmocka_unit_test(goes_with_its_token),
