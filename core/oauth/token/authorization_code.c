@@ -31,7 +31,7 @@ tb_err TB_SUSPENDS tb_code_take(struct tb_req *req, struct tb_str code, struct t
         return tb_fail(req, TB_E_STORE, "fault");
     if (tb_grant_row_read(rows, out))
         return NULL;
-    if (rows->n == 1 && tb_str_eq(tb_cell(rows, 0, 0), TB_STR("used")))
+    if (tb_str_eq(tb_cell(rows, 0, 0), TB_STR("used")))
         TB_TRY(tb_grant_ended(req, out->id));
     return tb_fail(req, TB_E_INVALID_GRANT, "the code is not valid for this client");
 }

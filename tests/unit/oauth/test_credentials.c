@@ -244,6 +244,29 @@ static void reads_what_a_client_registered(void **state)
     assert_string_equal(fixture_do(&fixture, &visit, look), "ok");
 }
 
+static tb_err TB_SUSPENDS look_at_plain(struct visit *visit)
+{
+    struct tb_oauth_client *client;
+    TB_TRY(tb_oauth_client_find(&visit->run.req, TB_STR(CLIENT), &client));
+    *(bool *)visit->arg = client->plain_tokens;
+    return NULL;
+}
+
+static void plain_tokens_are_for_clients_of_a_sandbox(void **state)
+{
+    (void)state;
+    static const char *const worlds[] = {"wld_1", "wld_2"};
+    for (size_t i = 0; i < 2; i++) {
+        bool plain = false;
+        struct visit visit = {.arg = &plain};
+        counter_empty(NULL);
+        add_client_in(worlds[i], "{}");
+        pg_do(&fixture.pg, "update bank.app set plain_tokens = true");
+        assert_string_equal(fixture_do(&fixture, &visit, look_at_plain), "ok");
+        assert_int_equal(plain, i == 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, counter_empty)
 
 static const struct CMUnitTest tests[] = {
@@ -253,5 +276,6 @@ static const struct CMUnitTest tests[] = {
     TEST(a_secret_counts_in_the_sandbox),
     TEST(a_secret_does_not_count_elsewhere),
     TEST(reads_what_a_client_registered),
+    TEST(plain_tokens_are_for_clients_of_a_sandbox),
 };
 TEST_GROUP(tests, counter_open, counter_close);

@@ -372,6 +372,23 @@ static void nothing_comes_of_a_grant_that_has_ended(void **state)
     assert_string_equal(ask(&shown, 0, 0), "ok");
 }
 
+static void a_client_without_refresh_tokens_gets_none(void **state)
+{
+    (void)state;
+    scene_client(&scene, ",\"scope\":\"openid accounts:read\","
+                         "\"redirect_uris\":[\"https://client.example/cb\"],\"grant_types\":"
+                         "[\"authorization_code\",\"urn:openid:params:grant-type:ciba\"]");
+    static const char *const forms[] = {BY_CODE, BY_POLL};
+    for (size_t i = 0; i < TB_COUNT(forms); i++) {
+        grant_anew();
+        assert_string_equal(ask_for(forms[i]), "ok");
+        assert_null(strstr(answer.body, "refresh_token"));
+        grant_anew();
+        pg_do(&scene.fixture.pg, "update oauth.grants set ended_at = now()");
+        assert_string_equal(ask_for(forms[i]), "invalid_grant");
+    }
+}
+
 /* Leave no room among what is revoked. */
 static void fill_the_set(void)
 {
@@ -448,6 +465,39 @@ static void a_refresh_asks_for_what_was_granted_or_less(void **state)
                         "invalid_authorization_details");
 }
 
+static void a_grant_loses_what_its_client_is_registered_for_no_more(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members, *says;
+    } rows[] = {
+        {"\"scope\":\"openid accounts:read e-payment:read e-payment:write\"", "\"payment\""},
+        {"\"scope\":\"openid accounts:read e-payment:read e-payment:write\","
+         "\"authorization_details_types\":[7,\"payment\"]",
+         "\"payment\""},
+        {"\"scope\":\"openid accounts:read e-payment:read e-payment:write\","
+         "\"authorization_details_types\":[\"mandate\"]",
+         "\"scope\":\"openid accounts:read\""},
+        {"\"scope\":\"openid accounts:read\"", "\"scope\":\"openid accounts:read\""},
+        {"\"scope\":\"accounts:write\"", NULL},
+    };
+    pg_do(&scene.fixture.pg,
+          "update oauth.grants set scope = 'openid accounts:read e-payment:read e-payment:write', "
+          "details = '[{\"type\":\"payment\"}]'");
+    for (size_t i = 0; i < TB_COUNT(rows); i++) {
+        scene_client(&scene, tb_arena_format(scene.arena, ",%s,\"grant_types\":[\"refresh_token\"]",
+                                             rows[i].members)
+                                 .at);
+        const char *code = ask_for(BY_REFRESH);
+        if (rows[i].says == NULL)
+            assert_string_equal(code, "invalid_grant");
+        else if (strcmp(code, "ok") != 0 || strstr(answer.body, rows[i].says) == NULL)
+            fail_msg("%s: %s %s", rows[i].members, code, answer.body);
+        if (i > 1)
+            assert_null(strstr(answer.body, "\"payment\""));
+    }
+}
+
 static void what_a_client_asks_for_itself_is_within_its_scope(void **state)
 {
     (void)state;
@@ -483,10 +533,12 @@ static const struct CMUnitTest tests[] = {
     TEST(a_code_that_does_not_fit_ends_its_grant_here_at_once),
     TEST(an_attempt_without_a_verifier_leaves_the_code),
     TEST(nothing_comes_of_a_grant_that_has_ended),
+    TEST(a_client_without_refresh_tokens_gets_none),
     TEST(says_so_when_a_grant_cannot_be_withdrawn),
     TEST(issues_nothing_before_the_keys_are_here),
     TEST(issues_no_token_that_would_be_refused_for_its_length),
     TEST(a_refresh_asks_for_what_was_granted_or_less),
+    TEST(a_grant_loses_what_its_client_is_registered_for_no_more),
     TEST(what_a_client_asks_for_itself_is_within_its_scope),
 };
 TEST_GROUP(tests, set_up, tear_down);

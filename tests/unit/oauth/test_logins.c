@@ -87,6 +87,10 @@ static void a_mark_counts_for_the_login_it_was_made_for(void **state)
     assert_non_null(strstr(attributes, "Secure; HttpOnly"));
     assert_true(known((struct marking){.login = LOGIN}));
     assert_false(known((struct marking){.login = "far@w8"}));
+    const char *mark = tb_arena_text(scene.arena, strchr(given, '=') + 1,
+                                     (size_t)(attributes - strchr(given, '=') - 1));
+    assert_true(known((struct marking){.login = LOGIN, .cookie = mark}));
+    assert_false(known((struct marking){.login = "far@w8", .cookie = mark}));
     attributes[-1] = attributes[-1] == 'A' ? 'Q' : 'A';
     assert_false(known((struct marking){.login = LOGIN}));
 }
@@ -113,7 +117,14 @@ static void a_mark_counts_until_its_end(void **state)
 static void a_cookie_of_another_form_is_no_mark(void **state)
 {
     (void)state;
-    static const char *const cookies[] = {"", "1", "1.x", ".", "..", "1.x."};
+    long long now_s = tb_loop_wall_ms(scene.fixture.loop) / 1000;
+    const char *cookies[] = {"",
+                             ".",
+                             "..",
+                             tb_arena_format(scene.arena, "%lld", now_s).at,
+                             tb_arena_format(scene.arena, "%lld.x", now_s).at,
+                             tb_arena_format(scene.arena, "%lld.x.", now_s).at,
+                             tb_arena_format(scene.arena, "%lld.x.x", now_s).at};
     for (size_t i = 0; i < TB_COUNT(cookies); i++)
         assert_false(known((struct marking){.login = LOGIN, .cookie = cookies[i]}));
 }
