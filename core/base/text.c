@@ -378,3 +378,26 @@ const char *tb_text_name_wrong(struct tb_str text, size_t chars_max, char why[TB
         return NULL;
     return why;
 }
+
+/* ---- parts ---- */
+
+bool tb_str_next(struct tb_str *rest, char joint, struct tb_str *out_part)
+{
+    size_t from = 0, to;
+    while (from < rest->n && rest->at[from] == joint)
+        from++;
+    for (to = from; to < rest->n && rest->at[to] != joint;)
+        to++;
+    *out_part = to > from ? (struct tb_str){rest->at + from, to - from} : TB_STR_NONE;
+    if (rest->at != NULL)
+        *rest = (struct tb_str){rest->at + to, rest->n - to};
+    return to > from;
+}
+
+bool tb_str_among(struct tb_str part, char joint, struct tb_str whole)
+{
+    for (struct tb_str one; tb_str_next(&whole, joint, &one);)
+        if (tb_str_eq(one, part))
+            return true;
+    return false;
+}

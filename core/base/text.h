@@ -100,4 +100,12 @@ size_t tb_text_visible(struct tb_str text);
  *          "holds U+202E, which is not visible", "is not UTF-8" */
 const char *tb_text_name_wrong(struct tb_str text, size_t chars_max, char why[TB_TEXT_WHY_BYTES]);
 
+/** Take the next part off the front of `rest`, in which `joint` stands between parts: "a|b|c".
+ * Empty parts are passed over.
+ *  @return false when there is none left */
+bool tb_str_next(struct tb_str *rest, char joint, struct tb_str *out_part);
+
+/** Whether `part` is one of the parts of `whole`; an empty one never is. */
+bool tb_str_among(struct tb_str part, char joint, struct tb_str whole);
+
 #endif

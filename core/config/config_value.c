@@ -49,12 +49,10 @@ static bool parse_with_unit(enum tb_config_type type, struct tb_str text, int64_
 /* The place of `text` among "a|b|c"; -1 when it is none of them. */
 static int32_t find_word(const char *words, struct tb_str text)
 {
-    for (int32_t place = 0; *words != '\0'; place++) {
-        size_t n = strcspn(words, "|");
-        if (tb_str_eq(text, (struct tb_str){words, n}))
+    struct tb_str rest = tb_str(words), word;
+    for (int32_t place = 0; tb_str_next(&rest, '|', &word); place++)
+        if (tb_str_eq(text, word))
             return place;
-        words += n + (words[n] == '|');
-    }
     return -1;
 }
 
@@ -168,13 +166,10 @@ static void show_number(enum tb_config_type type, int64_t value, struct tb_text 
 /* Add "a, b, c" for "a|b|c". */
 static void show_words(const char *words, struct tb_text *out)
 {
-    while (*words != '\0') {
-        size_t n = strcspn(words, "|");
-        tb_text_add(out, (struct tb_str){words, n});
-        words += n;
-        if (*words++ == '\0')
-            return;
-        tb_text_add(out, TB_STR(", "));
+    struct tb_str rest = tb_str(words), word;
+    for (const char *joint = ""; tb_str_next(&rest, '|', &word); joint = ", ") {
+        tb_text_add(out, tb_str(joint));
+        tb_text_add(out, word);
     }
 }
 
@@ -218,9 +213,10 @@ void tb_config_expects(const struct tb_config_row *row, struct tb_text *out)
 
 static void show_word(const char *words, int32_t place, struct tb_text *out)
 {
-    for (; place > 0; place--)
-        words += strcspn(words, "|") + 1;
-    tb_text_add(out, (struct tb_str){words, strcspn(words, "|")});
+    struct tb_str rest = tb_str(words), word;
+    while (tb_str_next(&rest, '|', &word) && place > 0)
+        place--;
+    tb_text_add(out, word);
 }
 
 void tb_config_show(const struct tb_config *config, const struct tb_config_row *row,

@@ -5,17 +5,7 @@
 
 bool tb_scope_next(struct tb_str *rest, struct tb_str *out_name)
 {
-    size_t from = 0, to;
-    *out_name = TB_STR_NONE;
-    if (rest->n == 0)
-        return false;
-    while (from < rest->n && rest->at[from] == ' ')
-        from++;
-    for (to = from; to < rest->n && rest->at[to] != ' ';)
-        to++;
-    *out_name = (struct tb_str){rest->at + from, to - from};
-    *rest = (struct tb_str){rest->at + to, rest->n - to};
-    return to > from;
+    return tb_str_next(rest, ' ', out_name);
 }
 
 bool tb_scope_good(struct tb_str scope)
@@ -34,10 +24,7 @@ bool tb_scope_good(struct tb_str scope)
 
 bool tb_scope_has(struct tb_str scope, struct tb_str name)
 {
-    for (struct tb_str one; tb_scope_next(&scope, &one);)
-        if (tb_str_eq(one, name))
-            return true;
-    return false;
+    return tb_str_among(name, ' ', scope);
 }
 
 bool tb_scope_within(struct tb_str scope, struct tb_str allowed)

@@ -216,10 +216,12 @@ static bool own_scope(const struct check *c, const char *scope)
 
 static bool own_scopes(const struct check *c, const char *scopes)
 {
-    for (const char *at = scopes; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
-        if (!own_scope(c, at))
+    struct tb_str rest = tb_str(scopes), scope;
+    bool any = false;
+    for (; tb_str_next(&rest, ' ', &scope); any = true)
+        if (!own_scope(c, scope.at))
             return false;
-    return scopes[0] != '\0';
+    return any;
 }
 
 static const char *check_consents(const struct check *c)

@@ -178,17 +178,14 @@ static bool add_detail(struct tb_registry *registry, const struct tb_plugin *plu
 static bool check_consents(struct tb_registry *registry, const char **out_why)
 {
     for (size_t i = 0; i < registry->operations_n; i++) {
-        const char *at = registry->operations[i]->route->consent;
-        while (at != NULL && *at != '\0') {
-            size_t n = strcspn(at, "|");
-            if (tb_registry_detail(registry, (struct tb_str){at, n}) == NULL)
+        struct tb_str rest = tb_str(registry->operations[i]->route->consent), type;
+        while (tb_str_next(&rest, '|', &type))
+            if (tb_registry_detail(registry, type) == NULL)
                 return refuse(registry, out_why,
                               "%s: %s names the consent \"%.*s\", which no "
                               "product declares in its detail_types",
                               registry->operations[i]->plugin->name, registry->operations[i]->key,
-                              (int)n, at);
-            at += n + (at[n] == '|');
-        }
+                              (int)type.n, type.at);
     }
     return true;
 }

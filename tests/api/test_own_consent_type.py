@@ -11,7 +11,7 @@ from harness import Sandbox
 from harness.browser import Browser
 from harness.customer import CONSENTS, refused
 from harness.fapi import FapiClient, Server, granted
-from harness.sandbox import ROOT
+from harness.sandbox import ROOT, copy_plugins
 
 SCOPE = "openid vault:read accounts:read consents:read consents:write"
 DOCUMENTS = "/vault/v1/documents"
@@ -27,11 +27,7 @@ TAX = {"type": "document_access", "folder": "tax <2026>", "fee": {"amount": 1234
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    build = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build")
-    folder = tmp_path_factory.mktemp("vault")
-    folder.chmod(0o755)
-    for name in ("plugins/e_payment.so", "fixtures/plugins/vault.so"):
-        shutil.copy(os.path.join(build, name), folder)
+    folder = copy_plugins(tmp_path_factory.mktemp("vault"), "plugins/e_payment.so", "fixtures/plugins/vault.so")
     shutil.copytree(os.path.join(ROOT, "schemas"), folder / "schemas")
     (folder / "schemas" / "vault").mkdir()
     (folder / "schemas" / "vault" / "document_access.json").write_text(json.dumps(SCHEMA))

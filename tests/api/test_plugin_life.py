@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import json
 import os
-import shutil
 import signal
 import subprocess
 
@@ -12,17 +11,12 @@ import pytest
 
 from harness import Sandbox
 from harness.client import assert_problem
-from harness.sandbox import ROOT, free_port, wait_until
+from harness.sandbox import ROOT, copy_plugins, free_port, wait_until
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    build = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build")
-    folder = tmp_path_factory.mktemp("life")
-    folder.chmod(0o755)
-    for name in ("plugins/e_payment.so", "plugins/example.so", "fixtures/plugins/lives.so"):
-        shutil.copy(os.path.join(build, name), folder)
-    return folder
+    return copy_plugins(tmp_path_factory.mktemp("life"), "plugins/e_payment.so", "plugins/example.so", "fixtures/plugins/lives.so")
 
 
 @pytest.fixture(scope="module")

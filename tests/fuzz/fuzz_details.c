@@ -2,15 +2,13 @@
  * them: what was granted and what is asked for. Whatever comes in, the judgement ends, is the same
  * for the same value, and points into it; details are within themselves, and what is left after a
  * narrowing is within what was granted and does not change when it is asked for again. */
+#include "../unit/oauth/products.h"
 #include "base/assert.h"
 #include "base/json.h"
-#include "ledger/accounts.h"
 #include "oauth/errors.h"
 #include "oauth/request/details.h"
 #include "oauth/server.h"
-#include "product/registry.h"
 #include "runtime/run.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -21,15 +19,8 @@ static const struct tb_json_limits limits = {.bytes = 1 << 16, .depth = 8, .memb
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const struct tb_config config;
-    struct tb_registry *registry = tb_registry_new(TB_SOURCE_DIR "/schemas");
-    const char *why = NULL;
     (void)argc, (void)argv;
-    if (!tb_registry_add(registry, &tb_accounts_product, &why) ||
-        !tb_registry_open(registry, TB_BINARY_DIR "/plugins/e_payment.so", &why)) {
-        fprintf(stderr, "%s\n", why);
-        exit(1);
-    }
-    tb_oauth_open(&(struct tb_oauth_parts){.config = &config, .registry = registry});
+    tb_oauth_open(&(struct tb_oauth_parts){.config = &config, .registry = products_open()});
     return 0;
 }
 

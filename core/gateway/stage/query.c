@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "gateway/gateway.h"
 #include "oauth/form.h"
+#include "oauth/request/details.h"
 #include "oauth/server.h"
 #include "product/registry.h"
 #include <stdio.h>
@@ -64,17 +65,6 @@ static tb_err refuse_unknown(struct tb_exchange *x, struct tb_str name)
             .at);
 }
 
-static bool one_of(struct tb_str value, const char *values)
-{
-    for (const char *at = values; *at != '\0';) {
-        size_t n = strcspn(at, "|");
-        if (value.n == n && memcmp(value.at, at, n) == 0)
-            return true;
-        at += n + (at[n] == '|');
-    }
-    return false;
-}
-
 /* The largest number a parameter takes. */
 static int64_t largest(struct tb_exchange *x, const struct tb_query_param *param)
 {
@@ -92,18 +82,13 @@ static struct tb_str canonical(struct tb_exchange *x, int64_t ms)
 /* "identity" is the consent to a login, which asks for no detail. */
 static const char *wrong_type(struct tb_exchange *x, struct tb_str value)
 {
-    size_t n;
-    const struct tb_registry *registry = tb_oauth()->registry;
-    const struct tb_detail *details = tb_registry_details(registry, &n);
-    struct tb_text text;
-    if (tb_str_eq(value, TB_STR("identity")) || tb_registry_detail(registry, value) != NULL)
+    if (tb_str_eq(value, TB_STR("identity")) ||
+        tb_registry_detail(tb_oauth()->registry, value) != NULL)
         return NULL;
-    tb_text_init(&text, x->run.arena);
-    tb_text_add(&text, TB_STR("must be one of "));
-    for (size_t i = 0; i < n; i++)
-        tb_text_add_format(&text, "%s|", details[i].type->name);
-    tb_text_add(&text, TB_STR("identity"));
-    return tb_text_end(&text).at;
+    struct tb_str types = tb_details_types(x->run.arena, "|");
+    return tb_arena_format(x->run.arena, "must be one of %.*s|identity", (int)types.n,
+                           types.at == NULL ? "" : types.at)
+        .at;
 }
 
 /* NULL when the value fits the declaration, otherwise what it must be. A time is made canonical. */
@@ -128,7 +113,7 @@ static const char *wrong(struct tb_exchange *x, const struct tb_query_param *par
     case TB_Q_DATE:
         return tb_date_parse(value, &date) ? NULL : "must be a date that exists, as 2026-02-28";
     case TB_Q_ENUM:
-        if (one_of(value, param->values))
+        if (tb_str_among(value, '|', tb_str(param->values)))
             return NULL;
         return tb_arena_format(x->run.arena, "must be one of %s", param->values).at;
     case TB_Q_CONSENT_TYPE:

@@ -91,18 +91,6 @@ static tb_err wrong(struct tb_req *req, const char *member, const char *what)
     return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "%s %s", member, what);
 }
 
-/* Whether `value` is one of the words in "a|b|c". */
-static bool is_word(const char *words, struct tb_str value)
-{
-    for (const char *at = words; *at != '\0';) {
-        size_t n = strcspn(at, "|");
-        if (n == value.n && memcmp(at, value.at, n) == 0)
-            return true;
-        at += n + (at[n] == '|');
-    }
-    return false;
-}
-
 static struct tb_str text_of(const json_t *value)
 {
     if (!json_is_string(value))
@@ -127,7 +115,7 @@ static bool is_supported(const struct member *member, struct tb_str text)
 {
     if (member->form == TYPES)
         return tb_registry_detail(tb_oauth()->registry, text) != NULL;
-    return member->form != WORDS || is_word(member->words, text);
+    return member->form != WORDS || tb_str_among(text, '|', tb_str(member->words));
 }
 
 static tb_err check_list(struct tb_req *req, const struct member *member, const json_t *value)
@@ -160,7 +148,7 @@ static tb_err check_member(struct tb_req *req, const struct member *member, cons
     case LINK:
         return tb_uri_link(text) ? NULL : wrong(req, member->name, "must be an https URL");
     case WORD:
-        if (text.at != NULL && is_word(member->words, text))
+        if (text.at != NULL && tb_str_among(text, '|', tb_str(member->words)))
             return NULL;
         return tb_fail(req, TB_E_INVALID_CLIENT_METADATA, "%s must be one of %s", member->name,
                        member->words);

@@ -38,6 +38,15 @@ def claim(port):
     return True
 
 
+def copy_plugins(into, *names):
+    """Put shared objects of the build, named below its directory, into a folder that a gateway may load them from."""
+    build = os.environ.get("TB_SANDBOX_BUILD") or os.path.join(ROOT, "build")
+    into.chmod(0o755)
+    for name in names:
+        shutil.copy(os.path.join(build, name), into)
+    return into
+
+
 def free_ports(n):
     """Ports that nobody uses, from below those that the system gives to connections: a gateway may end, and find its own
     still free when it starts again."""

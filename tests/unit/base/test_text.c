@@ -352,6 +352,25 @@ static void drains_what_its_buffer_cannot_hold(void **state)
     assert_null(tb_text_end(&text).at);
 }
 
+static void takes_texts_apart_at_a_joint(void **state)
+{
+    (void)state;
+    struct tb_str rest = TB_STR("||a|bc|||d|"), part;
+    static const char *const parts[] = {"a", "bc", "d"};
+    for (size_t i = 0; i < TB_COUNT(parts); i++) {
+        assert_true(tb_str_next(&rest, '|', &part));
+        assert_true(tb_str_eq(part, tb_str(parts[i])));
+    }
+    assert_false(tb_str_next(&rest, '|', &part));
+    assert_null(part.at);
+    rest = TB_STR_NONE;
+    assert_false(tb_str_next(&rest, '|', &part));
+    assert_true(tb_str_among(TB_STR("bc"), '|', TB_STR("a|bc")));
+    assert_false(tb_str_among(TB_STR("b"), '|', TB_STR("a|bc")));
+    assert_false(tb_str_among(TB_STR(""), '|', TB_STR("a||bc")));
+    assert_false(tb_str_among(TB_STR("a"), '|', TB_STR_NONE));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(drains_what_its_buffer_cannot_hold),
     cmocka_unit_test(grows_piece_by_piece),
@@ -365,5 +384,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(tells_what_shows_itself_from_what_does_not),
     cmocka_unit_test(says_what_is_wrong_with_a_name),
     cmocka_unit_test(escapes_what_does_not_show_itself),
+    cmocka_unit_test(takes_texts_apart_at_a_joint),
 };
 TEST_GROUP(tests, open_arena, close_arena);
