@@ -26,10 +26,10 @@ static const char SQL_BACKCHANNEL[] =
 /* What a request with a scope and without details asks for. */
 static tb_err details_of_scope(struct tb_req *req, struct tb_authz_request *asked)
 {
-    asked->details = tb_details_from_scope(asked->scope);
-    if (asked->details != NULL && !tb_json_defer(tb_run_of(req)->arena, asked->details))
+    if (!tb_details_from_scope(asked->scope, &asked->details))
         return TB_E_INTERNAL;
-    return NULL;
+    bool kept = asked->details == NULL || tb_json_defer(tb_run_of(req)->arena, asked->details);
+    return kept ? NULL : TB_E_INTERNAL;
 }
 
 static tb_err read_params(struct tb_req *req, struct tb_authz_request *asked)

@@ -119,15 +119,27 @@ static const struct tb_detail *type_of(const json_t *detail)
     return tb_registry_detail(tb_oauth()->registry, tb_json_str(detail, "type"));
 }
 
-struct tb_str tb_details_types(struct tb_arena *arena, const char *joint)
+/* The types whose details imply `scope`, all for an absent one, with `joint` between. */
+static struct tb_str join_types(struct tb_arena *arena, const char *joint, struct tb_str scope)
 {
     size_t n;
     const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
     struct tb_text text;
     tb_text_init(&text, arena);
     for (size_t i = 0; i < n; i++)
-        tb_text_add_format(&text, "%s%s", i > 0 ? joint : "", details[i].type->name);
-    return tb_text_end(&text);
+        if (scope.at == NULL || tb_scope_has(tb_str(details[i].type->scope), scope))
+            tb_text_add_format(&text, "%s%s", text.n > 0 ? joint : "", details[i].type->name);
+    return text.n == 0 ? TB_STR_NONE : tb_text_end(&text);
+}
+
+struct tb_str tb_details_types(struct tb_arena *arena, const char *joint)
+{
+    return join_types(arena, joint, TB_STR_NONE);
+}
+
+struct tb_str tb_details_implying(struct tb_arena *arena, struct tb_str scope)
+{
+    return join_types(arena, " or ", scope);
 }
 
 enum tb_detail_kind tb_details_kind(const json_t *detail)
@@ -139,16 +151,19 @@ enum tb_detail_kind tb_details_kind(const json_t *detail)
     return json_object_get(detail, "permissions") != NULL ? TB_DETAIL_READS : TB_DETAIL_PLAIN;
 }
 
-json_t *tb_details_from_scope(struct tb_str scope)
+bool tb_details_from_scope(struct tb_str scope, json_t **out_details)
 {
     size_t n;
     const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
+    *out_details = NULL;
     for (size_t i = 0; i < n; i++) {
         const struct tb_detail_type *type = details[i].type;
-        if (type->from_scope != NULL && tb_scope_within(tb_str(type->scope), scope))
-            return json_pack("[o]", json_loads(type->from_scope, 0, NULL));
+        if (type->from_scope == NULL || !tb_scope_within(tb_str(type->scope), scope))
+            continue;
+        *out_details = json_pack("[o]", json_loads(type->from_scope, 0, NULL));
+        return *out_details != NULL;
     }
-    return NULL;
+    return true;
 }
 
 bool tb_details_is_from_scope(struct tb_str type)
@@ -166,18 +181,6 @@ struct tb_str tb_details_scope(const json_t *details)
 {
     const struct tb_detail *detail = type_of(json_array_get(details, 0));
     return detail == NULL ? TB_STR_NONE : tb_str(detail->type->scope);
-}
-
-struct tb_str tb_details_implying(struct tb_arena *arena, struct tb_str scope)
-{
-    size_t n;
-    const struct tb_detail *details = tb_registry_details(tb_oauth()->registry, &n);
-    struct tb_text text;
-    tb_text_init(&text, arena);
-    for (size_t i = 0; i < n; i++)
-        if (tb_scope_has(tb_str(details[i].type->scope), scope))
-            tb_text_add_format(&text, "%s%s", text.n > 0 ? " or " : "", details[i].type->name);
-    return text.n == 0 ? TB_STR_NONE : tb_text_end(&text);
 }
 
 static tb_err refuse_type(struct tb_req *req)

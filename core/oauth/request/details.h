@@ -29,8 +29,9 @@ enum tb_detail_kind tb_details_kind(const json_t *detail);
 struct tb_str tb_details_types(struct tb_arena *arena, const char *joint);
 
 /** What a customer is asked for when a client sends a scope without details: a new reference to an
- *  array of one; NULL when no type of the scope has such a detail. */
-json_t *tb_details_from_scope(struct tb_str scope);
+ *  array of one, or NULL when no type of the scope has such a detail.
+ *  @return false when memory is out */
+bool TB_NODISCARD tb_details_from_scope(struct tb_str scope, json_t **out_details);
 
 /** Whether a scope alone may have led to details of the type. */
 bool tb_details_is_from_scope(struct tb_str type);
